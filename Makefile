@@ -1,0 +1,35 @@
+# What a newcomer types. 'make help' lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Which engine 'make demo' serves: simulator, or vllm (on the CPU, with a tiny model).
+ENGINE ?= simulator
+# A file of variables that the demo's playbooks get besides, such as tests/rigs/vllm_cpu/public.yml.
+VARS ?=
+# Which parts 'make test' runs; all of them where it is empty.
+PARTS ?=
+
+.PHONY: help setup demo teardown test unit lint sanity integration molecule clean
+
+help: ## List these targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Make the environment: .venv, and the collection's link
+	@scripts/setup
+
+demo: setup ## Deploy, redeploy, verify, benchmark and report on this machine (ENGINE=simulator or vllm)
+	@scripts/demo $(ENGINE) $(VARS)
+
+teardown: setup ## Undo the demo; results are kept
+	@scripts/teardown
+
+test: setup ## Run every check (PARTS="lint unit" for some)
+	@scripts/test $(PARTS)
+
+unit lint sanity integration molecule: setup ## (unit, lint, sanity, integration, molecule) Run one part of the checks
+	@scripts/test $@
+
+clean: ## Remove what setup and the tests made
+	-@tests/fleet/fleet image --remove
+	rm -rf .venv .build .pytest_cache .ruff_cache .ansible

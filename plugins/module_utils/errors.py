@@ -1,0 +1,18 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one exception that modules and actions turn into a failure."""
+
+from __future__ import annotations
+
+
+class FleetError(Exception):
+    """Something a user must hear about, in words meant for them.
+
+    The message says what was wanted, what was found and what to do next. Keyword arguments
+    become extra return values of the failed module (:attr:`details`).
+    """
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.details = details
