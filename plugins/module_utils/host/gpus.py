@@ -1,0 +1,161 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The GPUs of a host, as nvidia-smi tells them, and as the PCI bus does."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.host.command import NOT_FOUND, RunCommand, search_path
+
+# nvidia-smi's name of a field, ours, and how to read it. Source: nvidia-smi --help-query-gpu.
+_FIELDS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
+    ("index", "index", int),
+    ("name", "name", str),
+    ("uuid", "uuid", str),
+    ("memory.total", "memory_mib", lambda text: int(float(text))),
+    ("driver_version", "driver_version", str),
+    ("pci.bus_id", "pci_bus_id", str),
+    ("power.limit", "power_limit_w", float),
+    ("clocks.max.sm", "clock_max_sm_mhz", int),
+    ("persistence_mode", "persistence_mode", lambda text: text == "Enabled"),
+    ("mig.mode.current", "mig_mode", str),
+)
+QUERY = [
+    "nvidia-smi",
+    "--query-gpu=" + ",".join(theirs for theirs, ours, read in _FIELDS),
+    "--format=csv,noheader,nounits",
+]
+VERSION = ["nvidia-smi", "--version"]
+
+# What nvidia-smi prints where a GPU has no such thing. Other words in brackets tell of trouble.
+_ABSENT = ("", "N/A", "[N/A]", "[Not Supported]", "Not Supported")
+_IN_BRACKETS = re.compile(r"\[[^]]*\]")
+
+# The PCI class of GPUs without a display, which all data centre GPUs have, and NVIDIA's number.
+_CLASS_3D_CONTROLLER = "0x0302"
+_VENDOR_NVIDIA = "0x10de"
+
+_TOOLKIT_PROGRAMS = (
+    "nvidia-container-runtime-hook",
+    "nvidia-container-toolkit",
+    "nvidia-container-runtime",
+    "nvidia-ctk",
+)
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """The GPUs found, and what nvidia-smi complained of, where it did. Both can be there: some GPUs may be well."""
+
+    gpus: list[dict[str, Any]] = field(default_factory=list)
+    installed: bool = True
+    error: str | None = None
+
+
+def parse_query(output: str) -> list[dict[str, Any]]:
+    """Return the GPUs of nvidia-smi's CSV output; a value that a GPU does not have is ``None``.
+
+    Raises :class:`ValueError` where a line is no GPU, or a GPU gives no index, name or UUID.
+    """
+    return [_parse_row(row) for row in _rows(output)]
+
+
+def query(run_command: RunCommand) -> Gpus:
+    """Ask nvidia-smi; a host without it has no GPUs and no error."""
+    try:
+        code, output, error = run_command(QUERY)
+    except OSError:
+        return Gpus(installed=False)
+    if code == NOT_FOUND or (code != 0 and re.search(r"No such file|not found", error) and not output):
+        return Gpus(installed=False)
+    gpus, complaints = [], []
+    for row in _rows(output):
+        try:
+            gpus.append(_parse_row(row))
+        except ValueError:
+            complaints.append(", ".join(row))
+        else:
+            complaints.extend(_troubles(row))
+    if code != 0 and not complaints:
+        complaints.append(" ".join(error.split()) or f"nvidia-smi ended with exit code {code}")
+    return Gpus(gpus=gpus, error="; ".join(complaints) or None)
+
+
+def cuda_version(run_command: RunCommand) -> str | None:
+    """Return the newest CUDA version that the driver supports, such as ``12.8``; drivers before R535 do not tell."""
+    return parse_cuda_version(run_command(VERSION)[1])
+
+
+def parse_cuda_version(output: str) -> str | None:
+    """Read the CUDA version from ``nvidia-smi --version``, or from the head of its table."""
+    match = re.search(r"CUDA (?:UMD )?Version\s*:\s*([0-9]+\.[0-9]+)", output)
+    return match.group(1) if match else None
+
+
+def driver_version(gpus: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the driver's version; a host has one driver."""
+    return next((gpu["driver_version"] for gpu in gpus if gpu.get("driver_version")), None)
+
+
+def on_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int:
+    """Count NVIDIA's data centre GPUs on the PCI bus: it has them before any driver does.
+
+    GPUs with a display output are not counted: a screen's card is no reason to want a driver.
+    """
+    found = 0
+    for device in _entries(devices):
+        vendor, kind = _text(device / "vendor"), _text(device / "class")
+        found += vendor == _VENDOR_NVIDIA and kind.startswith(_CLASS_3D_CONTROLLER)
+    return found
+
+
+def container_toolkit(runtimes: Iterable[str]) -> dict[str, bool]:
+    """Return whether the NVIDIA container toolkit is there, and whether Docker has its runtime.
+
+    The runtime is not needed for ``--gpus``: for that Docker looks for the hook on its PATH.
+    """
+    installed = any(shutil.which(program, path=search_path()) for program in _TOOLKIT_PROGRAMS)
+    return {"installed": installed, "configured": "nvidia" in runtimes}
+
+
+def _rows(output: str) -> list[list[str]]:
+    return [[text.strip() for text in row] for row in csv.reader(output.splitlines(), skipinitialspace=True) if row]
+
+
+def _parse_row(row: list[str]) -> dict[str, Any]:
+    if len(row) != len(_FIELDS):
+        raise ValueError(f"nvidia-smi printed a line that is no GPU: {', '.join(row)}")
+    gpu: dict[str, Any] = {}
+    for (_theirs, ours, read), text in zip(_FIELDS, row, strict=True):
+        gpu[ours] = None if text in _ABSENT or _IN_BRACKETS.fullmatch(text) else read(text)
+    if None in (gpu["index"], gpu["name"], gpu["uuid"]):
+        raise ValueError(f"nvidia-smi printed a GPU without index, name or UUID: {', '.join(row)}")
+    return gpu
+
+
+def _troubles(row: list[str]) -> list[str]:
+    """Return what a GPU's line says of trouble, such as "[GPU is lost]"."""
+    said = sorted({text.strip("[]") for text in row if text not in _ABSENT and _IN_BRACKETS.fullmatch(text)})
+    return [f"GPU {row[0]}: {text}" for text in said]
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,224 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_info
+version_added: "0.1.0"
+short_description: Tell what a host is and what it lacks to run an engine
+author: inference.fleet contributors (@inference-fleet)
+description:
+  - Looks at a host in one remote call - operating system, GPUs, driver, Docker, container toolkit, free disk.
+  - Returns the facts, and a list of checks, each with what was found, what was wanted and how to mend it.
+  - Something that is missing or broken never fails the module. It is a check that is not ok.
+  - Needs nothing on the host but Python. As an ordinary user it works, but cannot ask Docker.
+extends_documentation_fragment: inference.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: It changes nothing.
+  idempotent:
+    support: full
+options:
+  docker_host:
+    description: The URL of the Docker daemon, V(unix://) or V(tcp://).
+    type: str
+    default: unix:///var/run/docker.sock
+  paths:
+    description:
+      - Directories to look at for free space, besides the one where Docker keeps images.
+      - They need not exist. A leading V(~) is the home of the user that logs in.
+    type: list
+    elements: str
+    default: []
+  min_free_gib:
+    description: The free space that each of these directories should have, in GiB.
+    type: float
+    default: 5
+seealso:
+  - module: inference.fleet.engine
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  inference.fleet.host_info:
+    paths:
+      - ~/.cache/huggingface
+    min_free_gib: 200
+  become: true
+  register: found
+
+- name: Say what is missing
+  ansible.builtin.debug:
+    msg: "{{ found.checks | rejectattr('ok') }}"
+"""
+
+RETURN = r"""
+host:
+  description: What the host is. What could not be found out is null.
+  returned: always
+  type: dict
+  contains:
+    hostname:
+      description: The host's own name.
+      type: str
+    os:
+      description: The operating system, as os-release tells it.
+      type: dict
+      sample: {"id": "ubuntu", "version_id": "24.04", "pretty_name": "Ubuntu 24.04.3 LTS"}
+    kernel:
+      description: The kernel's release.
+      type: str
+    architecture:
+      description: The machine's architecture.
+      type: str
+      sample: x86_64
+    python:
+      description: The version of the Python that Ansible uses there.
+      type: str
+    python_executable:
+      description: The path of that Python.
+      type: str
+    python_from_system:
+      description: Whether it is the distribution's, and sees the distribution's Python packages.
+      type: bool
+    cpu_count:
+      description: The number of processors that may be used.
+      type: int
+    cpu_model:
+      description: The processor's name.
+      type: str
+    memory_mib:
+      description: The memory in MiB.
+      type: int
+    init:
+      description: V(systemd) where systemd runs the host, else V(other).
+      type: str
+    privileged:
+      description: Whether the module ran as root.
+      type: bool
+    gpus:
+      description: The GPUs that nvidia-smi lists, ordered as it does.
+      type: list
+      elements: dict
+      contains:
+        index:
+          description: The GPU's index.
+          type: int
+        name:
+          description: The GPU's name.
+          type: str
+        uuid:
+          description: The GPU's UUID.
+          type: str
+        memory_mib:
+          description: Its memory in MiB.
+          type: int
+        driver_version:
+          description: The driver's version.
+          type: str
+        pci_bus_id:
+          description: Its place on the PCI bus.
+          type: str
+        power_limit_w:
+          description: Its power limit in W.
+          type: float
+        clock_max_sm_mhz:
+          description: The highest clock of its multiprocessors in MHz.
+          type: int
+        persistence_mode:
+          description: Whether the driver stays loaded when nothing uses the GPU.
+          type: bool
+        mig_mode:
+          description: V(Enabled), V(Disabled), or null where the GPU knows no MIG.
+          type: str
+    gpus_on_bus:
+      description: The number of NVIDIA's data centre GPUs on the PCI bus, driver or not.
+      type: int
+    gpus_error:
+      description: What nvidia-smi complained of.
+      type: str
+    profile:
+      description: The hardware shape.
+      type: str
+      sample: h100x4
+    driver_version:
+      description: The NVIDIA driver's version.
+      type: str
+    cuda_version:
+      description: The newest CUDA version that the driver supports.
+      type: str
+    docker:
+      description: Docker Engine, and the Docker SDK for Python that Ansible's Python there has.
+      type: dict
+      sample:
+        installed: true
+        running: true
+        version: 28.3.3
+        api_version: "1.51"
+        root: /var/lib/docker
+        storage_driver: overlay2
+        cgroup_driver: systemd
+        runtimes: [io.containerd.runc.v2, nvidia, runc]
+        sdk_version: 5.0.3
+        error:
+    nvidia_container_toolkit:
+      description: Whether the toolkit is installed, and whether its runtime is one of Docker's.
+      type: dict
+      sample: {"installed": true, "configured": true}
+    disk:
+      description: Free and total space, first where Docker keeps images, then of O(paths).
+      type: list
+      elements: dict
+      sample: [{"path": "/var/lib/docker", "free_gib": 412.5, "total_gib": 485.1}]
+checks:
+  description: What has to hold, in the order in which to mend it.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description:
+        - V(privileges), V(os), V(python), V(gpus), V(docker), V(docker_sdk), V(nvidia_container_toolkit) or V(disk).
+      type: str
+    ok:
+      description: Whether it holds. What does not apply, such as a driver where no GPU is, is ok.
+      type: bool
+    found:
+      description: What was found.
+      type: str
+    wanted:
+      description: What was wanted.
+      type: str
+    remedy:
+      description: What to do, where it does not hold.
+      type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inference.fleet.plugins.module_utils.host.checks import MIN_FREE_GIB, checks
+from ansible_collections.inference.fleet.plugins.module_utils.host.docker import DEFAULT_HOST
+from ansible_collections.inference.fleet.plugins.module_utils.host.survey import survey
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "docker_host": {"type": "str", "default": DEFAULT_HOST},
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "min_free_gib": {"type": "float", "default": MIN_FREE_GIB},
+        },
+        supports_check_mode=True,
+    )
+    host = survey(module.params["docker_host"], module.params["paths"])
+    module.exit_json(changed=False, host=host, checks=checks(host, module.params["min_free_gib"]))
+
+
+if __name__ == "__main__":
+    main()
