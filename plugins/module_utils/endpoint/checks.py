@@ -1,0 +1,327 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an endpoint must do before anybody relies on it, one small check each.
+
+A check asks for what can be told apart from a model's quality: a model with random weights passes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
+    Client,
+    EndpointError,
+    chat_body,
+    start,
+)
+
+PROMPT = "Write a haiku about a fleet of GPUs."
+MAX_TOKENS = 32
+# Short strings only: nothing else bounds how long a model with random weights goes on.
+TOOL_NAME = "get_weather"
+TOOL_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "maxLength": 16},
+        "unit": {"type": "string", "maxLength": 16},
+    },
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+# The call is forced and strict, so that an engine with guided decoding makes one whatever its model is worth.
+TOOL_OPTIONS: dict[str, Any] = {
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": TOOL_NAME,
+                "description": "Tell the weather in a city.",
+                "parameters": TOOL_SCHEMA,
+                "strict": True,
+            },
+        }
+    ],
+    "tool_choice": {"type": "function", "function": {"name": TOOL_NAME}},
+}
+TOOL_PROMPT = f"What is the weather in Paris, in celsius? Call {TOOL_NAME}."
+# Room for the arguments from a model that takes its time to close a string.
+TOOL_TOKENS = 512
+OK, FAILED, SKIPPED, NOT_RUN = "ok", "failed", "skipped", "not run"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check's outcome. ``status`` is one of the four above; ``seconds`` is what it took."""
+
+    name: str
+    status: str
+    wanted: str
+    found: str
+    seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        if self.status == OK:
+            return f"ok       {self.name:<20}{self.found}, {self.seconds:.2f} s"
+        if self.status == FAILED:
+            return f"FAILED   {self.name:<20}wanted {self.wanted}; found: {self.found}"
+        return f"{self.status:<9}{self.name:<20}{self.found}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as modules return it."""
+        return {**asdict(self), "ok": self.status == OK}
+
+
+class Unmet(Exception):
+    """What was found instead of what a check wants."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is checked. ``anonymous`` is a client without the key, where the endpoint has one."""
+
+    client: Client
+    served_model_name: str
+    anonymous: Client | None = None
+
+
+@dataclass(frozen=True)
+class _Check:
+    wanted: str
+    run: Callable[[Target], str]
+
+
+def run_checks(target: Target, only: Collection[str] = (), skip: Collection[str] = ()) -> list[Result]:
+    """Run the checks of *only*, or all, less *skip*. When health fails, the rest is not run."""
+    results: list[Result] = []
+    for name, check in CHECKS.items():
+        if only and name not in only:
+            continue
+        wanted = check.wanted.format(model=target.served_model_name)
+        if name in skip:
+            results.append(Result(name, SKIPPED, wanted, "as asked"))
+        elif name == "auth" and target.anonymous is None:
+            results.append(Result(name, SKIPPED, wanted, "no API key is set"))
+        elif results and results[0].name == "health" and results[0].status == FAILED:
+            results.append(Result(name, NOT_RUN, wanted, "since health failed"))
+        else:
+            results.append(_run(name, wanted, check, target))
+    return results
+
+
+def summary(url: str, results: Iterable[Result]) -> str:
+    """Return a sentence about what failed, and what to do next."""
+    made = [result for result in results if result.status in (OK, FAILED)]
+    failed = [result for result in made if result.status == FAILED]
+    if not failed:
+        return f"{url} passed {len(made)} of {len(made)} checks."
+    # One cause often fails several checks, and is told once.
+    causes: dict[str, list[str]] = {}
+    for result in failed:
+        causes.setdefault(result.found.rstrip("."), []).append(f"{result.name} wanted {result.wanted}")
+    told = ". ".join(f"{', '.join(wanted)}; found: {found}" for found, wanted in causes.items())
+    return (
+        f"{url} failed {len(failed)} of {len(made)} checks: {told}. "
+        "See what the engine says with 'docker logs NAME' on the host; inference.fleet.engine_info tells the name."
+    )
+
+
+def _run(name: str, wanted: str, check: _Check, target: Target) -> Result:
+    began = time.monotonic()
+    try:
+        found, status = check.run(target), OK
+    except (EndpointError, Unmet) as error:
+        found, status = str(error), FAILED
+    return Result(name, status, wanted, target.client.redacted(found), round(time.monotonic() - began, 3))
+
+
+def _health(target: Target) -> str:
+    target.client.health()
+    return "GET /health answered 200"
+
+
+def _model(target: Target) -> str:
+    listed = {str(item.get("id")): item for item in target.client.models()}
+    if target.served_model_name not in listed:
+        raise Unmet(f"GET /v1/models lists {', '.join(listed) or 'nothing'}")
+    length = listed[target.served_model_name].get("max_model_len")
+    return f"GET /v1/models lists {target.served_model_name}" + (f", context {length} tokens" if length else "")
+
+
+def _completion(target: Target) -> str:
+    answer = target.client.chat(target.served_model_name, PROMPT, MAX_TOKENS)
+    text = _text(_mapping(_choice(answer).get("message")))
+    tokens = _count(answer.get("usage"), "completion_tokens")
+    if not text and not tokens:
+        raise Unmet(f"an answer without text: {start(answer)}")
+    return f"{_told(tokens, text)} came back"
+
+
+def _stream(target: Target) -> str:
+    chunks, tokens, text = 0, 0, ""
+    for event in _events(target.client.chat_stream(target.served_model_name, PROMPT, MAX_TOKENS)):
+        for choice in _mappings(event.get("choices")):
+            delta = _mapping(choice.get("delta"))
+            text += _text(delta)
+            # A token may be no whole character yet. The role alone, and the end, are no tokens.
+            chunks += bool(_text(delta)) or (
+                "content" in delta and not (delta.get("role") or choice.get("finish_reason"))
+            )
+        tokens = _count(event.get("usage"), "completion_tokens") or tokens
+    if not text and not tokens:
+        raise Unmet("a stream without text")
+    if chunks < 2:
+        raise Unmet(f"all {_told(tokens, text)} in {chunks} chunk{'' if chunks == 1 else 's'}")
+    return f"{_told(tokens, text)} came back in {chunks} chunks, then [DONE]"
+
+
+def _tool_call(target: Target) -> str:
+    answer = target.client.chat(target.served_model_name, TOOL_PROMPT, TOOL_TOKENS, **TOOL_OPTIONS)
+    choice = _choice(answer)
+    message = _mapping(choice.get("message"))
+    calls = _mappings(message.get("tool_calls"))
+    if not calls:
+        raise _no_call(_text(message))
+    function = _mapping(calls[0].get("function"))
+    return _called(function.get("name"), function.get("arguments"), choice.get("finish_reason"))
+
+
+def _streamed_tool_call(target: Target) -> str:
+    # By the call's index: an engine may make several calls at once.
+    names: dict[Any, str] = {}
+    arguments: dict[Any, str] = {}
+    finish, text = None, ""
+    for event in _events(target.client.chat_stream(target.served_model_name, TOOL_PROMPT, TOOL_TOKENS, **TOOL_OPTIONS)):
+        for choice in _mappings(event.get("choices")):
+            delta = _mapping(choice.get("delta"))
+            finish = choice.get("finish_reason") or finish
+            text += _text(delta)
+            for part in _mappings(delta.get("tool_calls")):
+                function, index = _mapping(part.get("function")), str(part.get("index"))
+                names[index] = names.get(index, "") + str(function.get("name") or "")
+                arguments[index] = arguments.get(index, "") + str(function.get("arguments") or "")
+    if not names:
+        raise _no_call(text)
+    first = next(iter(names))
+    return _called(names[first], arguments[first], finish)
+
+
+def _no_call(text: str) -> Unmet:
+    return Unmet(f"text instead of a tool call: {start(text)}" if text else "neither a tool call nor text")
+
+
+def _called(name: Any, text: Any, finish: Any) -> str:
+    """Check a function call against the tool that was offered."""
+    if name != TOOL_NAME:
+        raise Unmet(f"a call of {name!r}")
+    try:
+        arguments = json.loads(text)
+    except (ValueError, TypeError):
+        cut = f", which end at {TOOL_TOKENS} tokens" if finish == "length" else ""
+        raise Unmet(f"arguments that are no JSON{cut}: {start(text)}") from None
+    required = TOOL_SCHEMA["required"]
+    if not isinstance(arguments, dict) or set(arguments) != set(required):
+        raise Unmet(f"arguments other than {', '.join(required)}: {start(text)}")
+    for key, value in arguments.items():
+        if not isinstance(value, str):
+            raise Unmet(f"a {key} that the schema does not allow: {start(text)}")
+    return f"{name} was called with {start(arguments)}"
+
+
+def _messages(target: Target) -> str:
+    answer = target.client.messages(target.served_model_name, PROMPT, MAX_TOKENS)
+    if answer.get("type") != "message":
+        raise Unmet(f"no answer of type message: {start(answer)}")
+    blocks = answer.get("content")
+    if not isinstance(blocks, list) or not blocks or not all(_mapping(block).get("type") for block in blocks):
+        raise Unmet(f"no content blocks: {start(answer)}")
+    tokens = _count(answer.get("usage"), "output_tokens")
+    if not tokens:
+        raise Unmet(f"no output_tokens in its usage: {start(answer)}")
+    return f"{_told(tokens)} came back"
+
+
+def _auth(target: Target) -> str:
+    anonymous = target.anonymous
+    if anonymous is None:
+        raise ValueError("there is no key to leave out")
+    status = anonymous.get("/v1/models").status
+    if status != 401:
+        raise Unmet(f"GET /v1/models answered {status}")
+    try:
+        anonymous.post_json("/v1/chat/completions", chat_body(target.served_model_name, PROMPT, 1))
+    except EndpointError as error:
+        if error.status != 401:
+            raise
+        return "requests without the key were answered 401"
+    raise Unmet("POST /v1/chat/completions answered 200")
+
+
+CHECKS: dict[str, _Check] = {
+    "health": _Check("200 from GET /health", _health),
+    "model": _Check("{model} in GET /v1/models", _model),
+    "completion": _Check("a chat completion with text", _completion),
+    "stream": _Check("a streamed one in several chunks, then [DONE]", _stream),
+    "tool_call": _Check(f"a call of {TOOL_NAME} with arguments that fit its schema", _tool_call),
+    "streamed_tool_call": _Check(f"a streamed call of {TOOL_NAME} with such arguments", _streamed_tool_call),
+    "messages": _Check("an answer from POST /v1/messages in Anthropic's form", _messages),
+    "auth": _Check("401 for requests without the API key", _auth),
+}
+
+
+def _events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a stream; raise where it does not end as it should."""
+    for text in data:
+        if text == "[DONE]":
+            return
+        try:
+            event = json.loads(text)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            raise Unmet(f"an event that is no JSON object: {start(text)}")
+        if event.get("error"):
+            raise Unmet(f"an error in the stream: {start(event['error'])}")
+        yield event
+    raise Unmet("a stream that ended without [DONE]")
+
+
+# Whatever an endpoint sends instead of the wanted shape is taken as empty, and then found missing.
+
+
+def _choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = _mappings(answer.get("choices"))
+    if not choices:
+        raise Unmet(f"an answer without choices: {start(answer)}")
+    return choices[0]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """Return the text of a message or a delta; engines name a reasoning model's thoughts in two ways."""
+    parts = (message.get(key) for key in ("content", "reasoning", "reasoning_content"))
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _count(usage: Any, key: str) -> int:
+    count = _mapping(usage).get(key)
+    return count if isinstance(count, int) else 0
+
+
+def _told(tokens: int, text: str = "") -> str:
+    count, unit = (tokens, "token") if tokens else (len(text), "character")
+    return f"{count} {unit}{'' if count == 1 else 's'}"

@@ -1,0 +1,240 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client against real servers, most of which misbehave."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import client as module
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
+    Client,
+    EndpointError,
+    event_data,
+    readiness,
+)
+
+from .conftest import CHAT, HEALTH, MODEL, MODELS, TEXT, Events, Reply, delta, drip, hang, hang_up, patience, usage
+
+KEY = "a-secret-4711"
+
+
+def test_the_examples_hold():
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_events_are_the_same_however_the_stream_is_cut(end):
+    stream = f": hello{end}{end}data: ein{end}data:  zwei{end}{end}event: x{end}data:drei \u2028\u0085 ü{end}{end}{end}"
+    data = (stream + "data: ,").encode()
+    for cut in range(len(data) + 1):
+        assert list(event_data([data[:cut], data[cut:]])) == ["ein\n zwei", "drei \u2028\u0085 ü"], cut
+    assert list(event_data(bytes([byte]) for byte in data)) == ["ein\n zwei", "drei \u2028\u0085 ü"]
+
+
+def test_a_stream_is_read_with_its_usage_and_its_end(serve):
+    odd = "a\u2028b\u0085c"
+    endpoint = serve({CHAT: Events((*TEXT, delta(content=odd), b": a comment\n\n", usage(3), "[DONE]"))})
+    *events, end = Client(endpoint.url).chat_stream(MODEL, "Hi.", 3)
+    assert end == "[DONE]"
+    assert [json.loads(event) for event in events][-2:] == [delta(content=odd), usage(3)]
+    asked = endpoint.seen[-1][2]
+    assert asked["stream"] is True
+    assert asked["stream_options"] == {"include_usage": True}
+
+
+def test_what_the_endpoint_tells_about_itself(serve):
+    client = Client(serve().url + "/")
+    assert client.health() is None
+    assert client.version() == {"version": "1.2.3"}
+    assert client.metrics() == "running 0\n"
+    assert [item["id"] for item in client.models()] == [MODEL]
+
+
+def test_a_message_names_the_version_of_the_api(serve):
+    endpoint = serve()
+    assert Client(endpoint.url).messages(MODEL, "Hi.", 3)["type"] == "message"
+    assert endpoint.seen[-1][1]["anthropic-version"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Reply("<h1>Bad Gateway</h1>", 502, "text/html"), "GET /v1/models answered 502: <h1>Bad Gateway</h1>"),
+        (Reply({"error": {"message": "too busy"}}, 503), "GET /v1/models answered 503: too busy"),
+        (Reply({"error": "no"}, 500), "GET /v1/models answered 500: no"),
+        (Reply("", 500), "GET /v1/models answered 500: nothing"),
+        (Reply({}, 401), "GET /v1/models answered 401: {} (no API key is set)"),
+        (Reply("<html>Welcome</html>", kind="text/html"), "something that is no JSON: <html>Welcome</html>"),
+        (Reply([1]), "answered no JSON object: [1]"),
+        (Reply({"data": ["x"]}), 'without a list of models: ["x"]'),
+        (Reply("", 302, headers={"Location": "/health"}), "answered 302"),
+        (Reply("{}", length=5), "got no answer: it broke off"),
+        (hang_up, "got no answer: the connection was closed"),
+        (hang, "got no whole answer within 0.5 s"),
+        (drip, "got no whole answer within 0.5 s"),
+    ],
+)
+def test_an_answer_that_is_none_is_told(serve, answer, told):
+    endpoint = serve({MODELS: answer})
+    with pytest.raises(EndpointError) as raised:
+        Client(endpoint.url, timeout=patience(answer)).models()
+    assert told in str(raised.value)
+    assert raised.value.details["url"] == endpoint.url
+    status = re.search(r"answered (\d+)", told)
+    assert raised.value.status == raised.value.details["status"] == (int(status[1]) if status else None)
+    assert not raised.value.refused
+
+
+def test_a_long_answer_is_told_by_its_start(serve):
+    with pytest.raises(EndpointError) as raised:
+        Client(serve({HEALTH: Reply("x " * 9999, 500)}).url).health()
+    assert len(str(raised.value)) < 300
+    assert raised.value.status == 500
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Reply({"choices": []}), 'answered application/json, not text/event-stream: {"choices": []}'),
+        (Reply("no", 500), "answered 500: no"),
+        (hang, "got no whole answer within 0.5 s"),
+        (drip, "got no whole answer within 0.5 s"),
+    ],
+)
+def test_a_stream_that_is_none_is_told(serve, answer, told):
+    with pytest.raises(EndpointError) as raised:
+        list(Client(serve({CHAT: answer}).url, timeout=patience(answer)).chat_stream(MODEL, "Hi.", 3))
+    assert told in str(raised.value)
+
+
+def test_nothing_listens(nowhere):
+    with pytest.raises(EndpointError, match=r"GET /health got no answer: connection refused$") as raised:
+        Client(nowhere).health()
+    assert raised.value.refused
+    assert not Client(nowhere).listens()
+
+
+@pytest.mark.parametrize("answer", [Reply(), Reply("loading", 503), hang_up])
+def test_something_listens(serve, answer):
+    assert Client(serve({HEALTH: answer}).url).listens()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "127.0.0.1:8000", "nonsense", "http://", "ftp://a:1", "http://[::1", "http://a:99999", "http://a:8000/v1/",
+     "http://a/v1", "http://a?x=1"],
+)  # fmt: skip
+def test_what_is_no_url_of_an_endpoint(url):
+    with pytest.raises(EndpointError, match=r"wanted one such as http://127\.0\.0\.1:8000, without /v1"):
+        Client(url)
+
+
+def test_an_endpoint_below_a_path(serve):
+    endpoint = serve({("GET", "/engines/a/health"): Reply()})
+    Client(endpoint.url + "/engines/a/").health()
+    assert endpoint.seen[-1][0] == ("GET", "/engines/a/health")
+
+
+def test_no_proxy_of_the_environment_is_used(serve, nowhere, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, nowhere)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    Client(serve().url).health()
+
+
+def test_the_key_is_sent_and_never_told(serve):
+    echo = {
+        ("GET", "/version"): lambda h, _unused: Reply({"error": f"bad {h.headers['Authorization']}"}, 401)(h, _unused)
+    }
+    endpoint = serve(echo)
+    with pytest.raises(EndpointError) as raised:
+        Client(endpoint.url, KEY).version()
+    assert endpoint.seen[-1][1]["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in str(raised.value)
+    assert "(with the API key that is set)" in str(raised.value)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\r\nX: y", f"{KEY}€"])
+def test_a_key_that_no_header_carries_is_refused_unseen(key):
+    with pytest.raises(EndpointError, match="cannot be sent in a header") as raised:
+        Client("http://127.0.0.1:1", key)
+    assert KEY not in f"{raised.value} {raised.value.details}"
+
+
+# Readiness
+
+
+@pytest.mark.parametrize(
+    ("routes", "reason"),
+    [
+        ({}, ""),
+        ({HEALTH: Reply("loading", 503)}, "GET /health answered 503: loading"),
+        ({HEALTH: hang}, "GET /health got no whole answer within 0.5 s"),
+        ({HEALTH: hang_up}, "GET /health got no answer: the connection was closed"),
+        ({MODELS: Reply({"data": [{"id": "other"}]})}, f"/v1/models lists other, not {MODEL}"),
+        ({MODELS: Reply({"data": []})}, f"/v1/models lists nothing, not {MODEL}"),
+        ({MODELS: Reply("<html>")}, "GET /v1/models answered something that is no JSON: <html>"),
+        ({CHAT: Reply({"choices": []})}, 'a completion came back without choices: {"choices": []}'),
+        ({CHAT: Reply("boom", 500)}, "POST /v1/chat/completions answered 500: boom"),
+        ({CHAT: hang}, "POST /v1/chat/completions got no whole answer within 0.5 s"),
+    ],
+)
+def test_readiness(serve, routes, reason):
+    limit = min(map(patience, routes.values()), default=30)
+    answer = readiness(serve(routes).url, MODEL, timeout=limit)
+    assert (answer.ready, answer.reason) == (not reason, reason)
+
+
+def test_readiness_of_nothing(nowhere):
+    assert readiness(nowhere, MODEL).reason == "GET /health got no answer: connection refused"
+
+
+def test_readiness_generates_one_token_or_none(serve):
+    endpoint = serve()
+    assert readiness(endpoint.url, MODEL).ready
+    assert endpoint.seen[-1][2]["max_tokens"] == 1
+    endpoint.seen.clear()
+    assert readiness(endpoint.url, MODEL, completion=False).ready
+    assert [route for route, *_unused in endpoint.seen] == [HEALTH, MODELS]
+
+
+def test_readiness_of_the_simulator_with_its_key(simulator, tmp_path):
+    (tmp_path / "engine.yaml").write_text(f'api-key: "{KEY}"\n')
+    url = simulator("--config", str(tmp_path / "engine.yaml"))
+    assert readiness(url, MODEL, KEY).ready
+    assert "401" in readiness(url, MODEL).reason
+
+
+def test_an_endpoint_is_awaited(serve, monkeypatch):
+    monkeypatch.setattr(module, "POLL", 0.01)
+    endpoint = serve({})
+
+    def health(handler, body):
+        Reply("", 503 if len(endpoint.seen) < 3 else 200)(handler, body)
+
+    endpoint.routes[HEALTH] = health
+    Client(endpoint.url).wait_for_health(30)
+    assert len(endpoint.seen) == 3
+
+
+def test_an_endpoint_that_never_comes_is_awaited_no_longer(nowhere, monkeypatch):
+    monkeypatch.setattr(module, "POLL", 0.01)
+    Client(nowhere).wait_for_health(0.05)
+
+
+def test_the_import_fails_in_no_module_without_requests():
+    code = (
+        "import sys; sys.modules['requests'] = None; "
+        f"from {module.__name__} import REQUESTS_IMPORT_ERROR as error; assert isinstance(error, ImportError)"
+    )
+    path = next(entry for entry in sys.path if entry.endswith("collections"))
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": path})
