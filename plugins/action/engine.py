@@ -1,0 +1,46 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of the module engine: look first, then do the long work with progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
+
+MODULE = "inference.fleet.engine"
+
+
+class ActionModule(LongTaskAction):
+    """One remote call where nothing differs; detached work with progress where something does."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        task_vars = task_vars or {}
+        args = dict(self._task.args)
+        look = self._look(args, task_vars)
+        if look.get("failed") or self._task.check_mode or not look.get("steps"):
+            result.update(look)
+            return result
+        result.update(self.run_long(MODULE, args, task_vars, self._timeout(look)))
+        return result
+
+    def _look(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Run the module in check mode, which is a look at what there is to do."""
+        check_mode = self._task.check_mode
+        self._task.check_mode = True
+        try:
+            return self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
+        finally:
+            self._task.check_mode = check_mode
+
+    @staticmethod
+    def _timeout(look: dict[str, Any]) -> int:
+        """Return the module's own time-outs together, in seconds; going back waits once more."""
+        options = look.get("invocation", {}).get("module_args", {})
+        return int(options.get("pull_timeout", 3600)) + 2 * (
+            int(options.get("ready_timeout", 1800)) + int(options.get("stop_timeout", 30))
+        )

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what the daemon reports to the normal form of :mod:`.spec`. All pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
+    ALL_INTERFACES,
+    DEFAULT_IPC,
+    DEFAULT_NETWORK,
+    DEFAULT_SHM_BYTES,
+    ContainerSpec,
+    Gpus,
+    Mount,
+    Port,
+    RestartPolicy,
+    Ulimit,
+)
+
+# The label that makes a container ours; its value is the engine's name.
+LABEL = "inference.fleet.engine"
+# The host directory with the container's secret files.
+LABEL_SECRETS = "inference.fleet.secrets"
+LABEL_PREFIX = "inference.fleet."
+
+HIDDEN = "(hidden)"
+_SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A container as found."""
+
+    id: str
+    name: str
+    image_id: str
+    spec: ContainerSpec
+    status: str
+    exit_code: int
+    oom_killed: bool
+    restart_count: int
+    error: str
+    started_at: str
+    created_at: str
+    image_environment: frozenset[str] = frozenset()
+    image_entrypoint: tuple[str, ...] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs now."""
+        return self.status == "running"
+
+    @property
+    def ours(self) -> bool:
+        """Whether the collection made it."""
+        return LABEL in self.spec.labels
+
+    @property
+    def secrets_source(self) -> str | None:
+        """The host directory of its secret files."""
+        return self.spec.labels.get(LABEL_SECRETS)
+
+
+def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None) -> Observed:
+    """Return a container in normal form, without what its image and the daemon filled in.
+
+    *inspect* and *image* are the daemon's answers; *image* is ``None`` when the image is gone.
+    """
+    state = inspect["State"]
+    image_config = (image or {}).get("Config") or {}
+    image_entrypoint = image_config.get("Entrypoint")
+    return Observed(
+        id=inspect["Id"],
+        name=inspect["Name"].lstrip("/"),
+        image_id=inspect["Image"],
+        spec=_spec(inspect, image_config),
+        status=state["Status"],
+        exit_code=state.get("ExitCode") or 0,
+        oom_killed=bool(state.get("OOMKilled")),
+        restart_count=inspect.get("RestartCount") or 0,
+        error=state.get("Error") or "",
+        started_at=state.get("StartedAt") or "",
+        created_at=inspect.get("Created") or "",
+        image_environment=frozenset(image_config.get("Env") or ()),
+        image_entrypoint=tuple(image_entrypoint) if image_entrypoint else None,
+    )
+
+
+def _spec(inspect: Mapping[str, Any], image: Mapping[str, Any]) -> ContainerSpec:
+    config, host = inspect["Config"], inspect["HostConfig"]
+    entrypoint = config.get("Entrypoint")
+    image_labels = image.get("Labels") or {}
+    labels = {key: value for key, value in (config.get("Labels") or {}).items() if image_labels.get(key) != value}
+    secrets_source = labels.get(LABEL_SECRETS)
+    return ContainerSpec(
+        name=inspect["Name"].lstrip("/"),
+        image=config["Image"],
+        command=tuple(config.get("Cmd") or ()),
+        entrypoint=None if entrypoint == image.get("Entrypoint") else tuple(entrypoint or ()),
+        environment=environment_beside(config.get("Env"), image.get("Env")),
+        mounts=_mounts(inspect.get("Mounts") or (), image.get("Volumes") or {}, secrets_source),
+        ports=_ports(host.get("PortBindings") or {}),
+        gpus=_gpus(host.get("DeviceRequests") or ()),
+        ipc_mode=_ipc(host.get("IpcMode")),
+        shm_bytes=host.get("ShmSize") or DEFAULT_SHM_BYTES,
+        ulimits=tuple(sorted(Ulimit(u["Name"], u["Soft"], u["Hard"]) for u in host.get("Ulimits") or ())),
+        network=_network(host.get("NetworkMode")),
+        restart_policy=_restart_policy(host.get("RestartPolicy") or {}),
+        labels=labels,
+    )
+
+
+def environment_beside(environment: list[str] | None, image: list[str] | None) -> dict[str, str]:
+    """Return a container's variables without those that its image sets to the same value."""
+    inherited = set(image or ())
+    return dict(_pair(item) for item in environment or () if item not in inherited)
+
+
+def masked(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables fit to be shown: the value of one whose name says that it is secret is hidden."""
+    return {name: HIDDEN if _SECRET_NAME.search(name) else value for name, value in environment.items()}
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, value = item.split("=", 1) if "=" in item else (item, "")
+    return name, value
+
+
+def _mounts(mounts: Any, volumes: Mapping[str, Any], secrets_source: str | None) -> tuple[Mount, ...]:
+    found = []
+    for mount in mounts:
+        # A volume that the image declares and nobody asked for is not a choice.
+        if mount.get("Type") == "volume" and mount["Destination"] in volumes:
+            continue
+        if mount.get("Type") == "tmpfs" or (secrets_source and mount.get("Source") == secrets_source):
+            continue
+        source = mount.get("Name") if mount.get("Type") == "volume" else mount.get("Source")
+        found.append(Mount(target=mount["Destination"], source=source or "", read_only=not mount.get("RW", True)))
+    return tuple(sorted(found))
+
+
+def _ports(bindings: Mapping[str, Any]) -> tuple[Port, ...]:
+    found = []
+    for key, hosts in bindings.items():
+        number, protocol = key.split("/") if "/" in key else (key, "tcp")
+        if protocol != "tcp":
+            continue
+        for host in hosts or ():
+            host_port = host.get("HostPort") or "0"
+            found.append(Port(int(number), host.get("HostIp") or ALL_INTERFACES, int(host_port)))
+    return tuple(sorted(found))
+
+
+def _gpus(requests: Any) -> Gpus | None:
+    """Bring GPU requests to one form.
+
+    The daemon stores a driver of "" or "nvidia", device ids of null or [], capabilities in any
+    order; none of it is a difference.
+    """
+    for request in requests:
+        capabilities = {capability for group in request.get("Capabilities") or () for capability in group}
+        if "gpu" not in capabilities and request.get("Driver") != "nvidia":
+            continue
+        ids = tuple(sorted(request.get("DeviceIDs") or ()))
+        return Gpus(device_ids=ids) if ids else Gpus(count=request.get("Count") or 0)
+    return None
+
+
+def _ipc(mode: str | None) -> str:
+    # "shareable" is the same default under an older daemon setting.
+    return DEFAULT_IPC if mode in (None, "", "shareable") else mode
+
+
+def _network(mode: str | None) -> str:
+    return DEFAULT_NETWORK if mode in (None, "", "default") else mode
+
+
+def _restart_policy(policy: Mapping[str, Any]) -> RestartPolicy:
+    return RestartPolicy(policy.get("Name") or "no", policy.get("MaximumRetryCount") or 0)

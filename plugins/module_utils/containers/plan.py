@@ -1,0 +1,108 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do about one container, from what is there and what is wanted. All pure.
+
+While an engine is replaced, three names are in play: the container's own, NAME-next for the new
+one until the old one has stopped, and NAME-previous for the old one until the new one is ready. A
+run that is cut off leaves some of them; :func:`plan` starts from whatever is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import (
+    RECREATE,
+    REWRITE,
+    UPDATE,
+    Change,
+)
+
+PRESENT, STOPPED, RESTARTED, ABSENT = "present", "stopped", "restarted", "absent"
+STATES = (PRESENT, STOPPED, RESTARTED, ABSENT)
+
+# The steps, in the words that a user sees in check mode and in the result.
+REMOVE_NEXT = "remove the prepared container of an interrupted run"
+PUT_BACK = "put back the container kept by an interrupted run"
+REMOVE_PREVIOUS = "remove the container kept by an interrupted run"
+CREATE = "create the container and start it"
+REPLACE = "replace the container"
+UPDATE_CONTAINER = "update the container without a restart"
+REWRITE_SECRETS = "rewrite secret files"
+START = "start the container"
+RESTART = "restart the container"
+STOP = "stop the container"
+REMOVE = "remove the container"
+WAIT = "wait until the endpoint is ready"
+
+# A step that changes nothing on the host.
+_PASSIVE = frozenset({WAIT})
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is on the host.
+
+    ``changes`` is the difference between the wanted container and the current one; ``ready`` tells
+    whether the current one serves.
+    """
+
+    exists: bool = False
+    running: bool = False
+    ready: bool = False
+    changes: tuple[Change, ...] = ()
+    has_next: bool = False
+    has_previous: bool = False
+
+
+def plan(state: str, situation: Situation, recreate: bool = False) -> list[str]:
+    """Return the steps to the wanted state, in order; none where nothing differs."""
+    if state == ABSENT:
+        return [REMOVE] if situation.exists or situation.has_next or situation.has_previous else []
+    steps = _settle(situation)
+    if PUT_BACK in steps:
+        # What is put back has not been compared yet: the caller looks again after these steps.
+        return steps
+    if state == STOPPED:
+        if situation.has_previous:
+            steps.append(REMOVE_PREVIOUS)
+        return steps + ([STOP] if situation.running else [])
+    if not situation.exists:
+        return [*steps, CREATE, WAIT]
+    ways = {change.how for change in situation.changes}
+    if recreate or RECREATE in ways:
+        return [*steps, REPLACE, WAIT]
+    if UPDATE in ways:
+        steps.append(UPDATE_CONTAINER)
+    if REWRITE in ways:
+        steps.append(REWRITE_SECRETS)
+    if not situation.running:
+        steps += [START, WAIT]
+    elif state == RESTARTED:
+        steps += [RESTART, WAIT]
+    elif not situation.ready:
+        steps.append(WAIT)
+    if situation.has_previous and REMOVE_PREVIOUS not in steps:
+        # The new container is as wanted and only its proof is missing.
+        steps += [] if WAIT in steps else [WAIT]
+        steps.append(REMOVE_PREVIOUS)
+    return steps
+
+
+def _settle(situation: Situation) -> list[str]:
+    """Return the steps that clear away what an interrupted run left."""
+    steps = [REMOVE_NEXT] if situation.has_next else []
+    if not situation.has_previous:
+        return steps
+    if not situation.exists:
+        return [*steps, PUT_BACK]
+    if any(change.how == RECREATE for change in situation.changes):
+        steps.append(REMOVE_PREVIOUS if situation.ready else PUT_BACK)
+    return steps
+
+
+def changed(steps: Sequence[str]) -> bool:
+    """Tell whether steps change anything."""
+    return any(step not in _PASSIVE for step in steps)

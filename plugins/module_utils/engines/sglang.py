@@ -1,0 +1,62 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SGLang: image lmsysorg/sglang, started as python -m sglang.launch_server.
+
+Source of the flags: Lambda's page of the model and SGLang 0.5.23. Qwen3-Coder-Next needs 0.5.8 or newer.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.inference.fleet.plugins.module_utils.engines import common
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch
+
+NAME = "sglang"
+DEFAULT_IMAGE = "lmsysorg/sglang:latest"
+VERSION_PATH = "/server_info"
+SIMULATED = False
+MANAGED_FLAGS = {
+    "--host": "bind_address",
+    "--port": "port",
+    "--model-path": "model",
+    "--model": "model",
+    "--served-model-name": "served_model_name",
+    "--tool-call-parser": "tool_call_parser",
+    "--tp-size": "tensor_parallel_size",
+    "--tp": "tensor_parallel_size",
+    "--tensor-parallel-size": "tensor_parallel_size",
+    "--api-key": "api_key",
+    "--config": "api_key",
+}
+_MEM_FRACTION = "--mem-fraction-static"
+
+
+def launch(spec: EngineSpec) -> Launch:
+    """Return how to start SGLang."""
+    common.refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    argv = ["python", "-m", "sglang.launch_server", "--host", "0.0.0.0", "--port", str(spec.port)]
+    argv += ["--model-path", spec.model, "--served-model-name", spec.served_model_name]
+    if spec.tool_call_parser:
+        argv += ["--tool-call-parser", spec.tool_call_parser]
+    argv += ["--tp-size", str(spec.tensor_parallel_size), "--trust-remote-code"]
+    # The page's value; a user who knows better says so in extra_args.
+    if not any(argument.split("=", 1)[0] == _MEM_FRACTION for argument in spec.extra_args):
+        argv += [_MEM_FRACTION, "0.85"]
+    argv += common.config_args(spec)
+    argv += spec.extra_args
+    return common.launch(spec, argv)
+
+
+phase = common.phase_reader(
+    (
+        (r"Load weight begin", "loading the model"),
+        (r"Load weight end\. .*?elapsed=([0-9.]+)", "weights loaded in {0} s"),
+        (r"Load weight end", "weights loaded"),
+        (r"Capture cuda graph begin", "capturing graphs"),
+        (r"Capture cuda graph end", "graphs captured"),
+        (r"Application startup complete|Uvicorn running", "warming up"),
+        (r"The server is fired up and ready to roll", "server is up"),
+    )
+)
+parse_version = common.parse_version
+image_build = common.pulled

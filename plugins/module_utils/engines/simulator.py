@@ -1,0 +1,70 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The simulator: the collection's own server, which rehearses a fleet before GPUs are rented.
+
+It answers like vLLM, as fast as the published row that it follows. Nothing measured on it is a
+measurement.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
+from ansible_collections.inference.fleet.plugins.module_utils.engines import common
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, ImageBuild, Launch
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
+
+NAME = "simulator"
+DEFAULT_IMAGE = None
+VERSION_PATH = "/version"
+SIMULATED = True
+MANAGED_FLAGS = {
+    "--host": "bind_address",
+    "--port": "port",
+    "--model": "model",
+    "--served-model-name": "served_model_name",
+    "--figures": "simulates",
+    "--config": "api_key",
+}
+REPOSITORY = "inference-fleet/simulator"
+
+
+def launch(spec: EngineSpec) -> Launch:
+    """Return how to start the simulator."""
+    common.refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    followed = spec.simulates or {}
+    row = published(followed.get("engine", ""), followed.get("profile", ""))
+    if row is None:
+        raise FleetError(
+            f"simulates names no published row: engine {followed.get('engine')!r}, "
+            f"profile {followed.get('profile')!r}. "
+            "Wanted: engine vllm or sglang, and profile b200x2, h100x4 or a100x4."
+        )
+    argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
+    argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
+    figures = {key: row[key] for key in ("id", "cold", "workload", "metrics")}
+    argv += ["--figures", json.dumps(figures, sort_keys=True)]
+    argv += common.config_args(spec)
+    argv += spec.extra_args
+    return Launch(
+        argv=tuple(argv),
+        environment=dict(spec.environment),
+        secrets=common.api_key_config(spec),
+        needs_gpus=False,
+    )
+
+
+phase = common.phase_reader(((r"Starting (?:vLLM|simulator)", "starting the server"),))
+parse_version = common.parse_version
+
+
+def image_build() -> ImageBuild:
+    """Return the image, made of the host's own Python and one file."""
+    return ImageBuild(
+        reference=f"{REPOSITORY}:{rootfs.tag()}",
+        entrypoint=tuple(rootfs.entrypoint()),
+        write=rootfs.write_rootfs,
+    )

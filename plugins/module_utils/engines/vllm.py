@@ -1,0 +1,56 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vLLM: image vllm/vllm-openai, whose entry point starts the OpenAI-compatible server.
+
+Source of the flags: Lambda's page of the model and vLLM 0.32.0.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.inference.fleet.plugins.module_utils.engines import common
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch
+
+NAME = "vllm"
+DEFAULT_IMAGE = "vllm/vllm-openai:latest"
+VERSION_PATH = "/version"
+SIMULATED = False
+MANAGED_FLAGS = {
+    "--host": "bind_address",
+    "--port": "port",
+    "--model": "model",
+    "--served-model-name": "served_model_name",
+    "--enable-auto-tool-choice": "tool_call_parser",
+    "--tool-call-parser": "tool_call_parser",
+    "--tensor-parallel-size": "tensor_parallel_size",
+    "-tp": "tensor_parallel_size",
+    "--api-key": "api_key",
+    "--config": "api_key",
+}
+
+
+def launch(spec: EngineSpec) -> Launch:
+    """Return how to start vLLM."""
+    common.refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
+    argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
+    if spec.tool_call_parser:
+        argv += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
+    argv += ["--tensor-parallel-size", str(spec.tensor_parallel_size), "--trust-remote-code"]
+    argv += common.config_args(spec)
+    argv += spec.extra_args
+    return common.launch(spec, argv)
+
+
+phase = common.phase_reader(
+    (
+        (r"Starting to load model", "loading the model"),
+        (r"Loading weights took ([0-9.]+) seconds", "weights loaded in {0} s"),
+        (r"Dynamo bytecode transform|Compiling a graph|torch\.compile (?:takes|took)", "compiling"),
+        (r"[Cc]apturing (?:CUDA )?[Gg]raphs?", "capturing graphs"),
+        (r"init engine \(.*\) took ([0-9.]+)", "engine initialised in {0} s"),
+        (r"Starting vLLM (?:API )?server", "starting the server"),
+    )
+)
+parse_version = common.parse_version
+image_build = common.pulled

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules engine and engine_info do on a host: options in, result out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils import deployment as deployments
+from ansible_collections.inference.fleet.plugins.module_utils.containers import lifecycle, plan, secrets
+from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
+from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
+from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+from ansible_collections.inference.fleet.plugins.module_utils.deployment import Deployment, Request, deployment
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError, readiness
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+
+DEFAULT_SIMULATES = {"engine": "vllm", "profile": "h100x4"}
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Do what the module engine was asked for; return its result."""
+    daemon = Daemon(params["docker_host"])
+    wanted, probe = _wanted(params)
+    life = lifecycle.Lifecycle(daemon, wanted, probe, Progress(params["progress_file"]))
+    look = life.look() if check_mode else life.apply()
+    images: list[str] = []
+    if wanted.state == plan.ABSENT and params["remove_images"]:
+        images = _removable_images(daemon, wanted.container, look.current)
+        if not check_mode:
+            images = [image for image in images if daemon.remove_image(image)]
+    container = look.current if check_mode else daemon.container(wanted.container.name)
+    return {
+        "changed": look.changed or bool(images),
+        "steps": [*look.steps, *(f"remove image {image}" for image in images)],
+        "ready": look.ready if check_mode else bool(container and container.running),
+        "engine": describe(daemon, container) if container else {},
+        "diff": _diff(look, wanted),
+    }
+
+
+def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
+    """Return an engine as the modules return it, asking it for its version where it runs."""
+    image = daemon.image(container.image_id)
+    return deployments.describe(container, digest(image, container.spec.image), _version(container))
+
+
+def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Probe]:
+    name = params["container_name"] or deployments.container_name(params["served_model_name"])
+    timeouts = lifecycle.Timeouts(params["pull_timeout"], params["ready_timeout"], params["stop_timeout"])
+    if params["state"] in (plan.ABSENT, plan.STOPPED):
+        # Neither needs to know what the container would be; nor may a missing GPU stand in their way.
+        container = ContainerSpec(name=name, image=params["image"] or "", command=())
+        wanted = lifecycle.Wanted(params["state"], container, timeouts=timeouts)
+        return wanted, lifecycle.Probe(ready=lambda thorough: None, phase=lambda line: None)
+    request = _request(params)
+    result = deployment(request, _gpus(request))
+    wanted = lifecycle.Wanted(
+        state=params["state"],
+        container=result.container,
+        pull=params["pull"],
+        build=_build(result),
+        recreate=params["recreate"],
+        timeouts=timeouts,
+    )
+    return wanted, lifecycle.Probe(ready=_readiness(result), phase=result.engine.phase)
+
+
+def _request(params: Mapping[str, Any]) -> Request:
+    simulated = engine(params["engine"]).SIMULATED
+    return Request(
+        engine=params["engine"],
+        model=params["model"],
+        served_model_name=params["served_model_name"],
+        cache_dir=expand_home(params["cache_dir"]),
+        container_name=params["container_name"],
+        image=params["image"],
+        port=params["port"],
+        bind_address=params["bind_address"],
+        exposed_without_key=params["exposed_without_key"],
+        profile=params["profile"],
+        tensor_parallel_size=params["tensor_parallel_size"],
+        gpus=params["gpus"],
+        tool_call_parser=params["tool_call_parser"],
+        extra_args=params["extra_args"],
+        environment={key: str(value) for key, value in params["environment"].items()},
+        mounts=params["mounts"],
+        ipc_mode=params["ipc_mode"],
+        shm_bytes=parse_size(params["shm_size"]) if params["shm_size"] else None,
+        restart_policy=params["restart_policy"],
+        api_key=params["api_key"] or None,
+        hf_token=params["hf_token"] or None,
+        simulates=(params["simulates"] or DEFAULT_SIMULATES) if simulated else None,
+    )
+
+
+def _gpus(request: Request) -> list[dict[str, Any]]:
+    """Return the host's GPUs where something is to be derived from them."""
+    if request.profile or ENGINES[request.engine].SIMULATED:
+        return []
+    found = gpus.query(command.run)
+    if found.error:
+        raise FleetError(
+            f"nvidia-smi does not tell the host's GPUs: {found.error}. Mend the driver, or set profile by hand."
+        )
+    return found.gpus
+
+
+def _build(result: Deployment) -> lifecycle.Build | None:
+    build = result.engine.image_build()
+    # An image that the user names is the user's.
+    if build is None or result.container.image != build.reference:
+        return None
+    return lifecycle.Build(build.entrypoint, build.write, result.request.engine)
+
+
+def _readiness(result: Deployment) -> Callable[[bool], str | None]:
+    request = result.request
+    url = deployments.url(request.bind_address, request.port)
+
+    def ready(thorough: bool) -> str | None:
+        answer = readiness(url, request.served_model_name, request.api_key, completion=thorough)
+        return None if answer.ready else answer.reason
+
+    return ready
+
+
+def _version(container: Observed) -> str | None:
+    """Ask a running engine for its version; one that does not answer has none to tell."""
+    module = ENGINES.get(container.spec.labels.get(deployments.LABEL, ""))
+    url = container.spec.labels.get(f"{deployments.LABEL_PREFIX}url")
+    if not (module and url and container.running):
+        return None
+    key = _api_key(container)
+    try:
+        return module.parse_version(Client(url, api_key=key, timeout=5).get_json(module.VERSION_PATH))
+    except EndpointError:
+        return None
+
+
+def _api_key(container: Observed) -> str | None:
+    """Read the key of a running engine from its own configuration file."""
+    match = re.search(r'^api-key: "(.*)"$', secrets.read(container.secrets_source).get("engine.yaml", ""), re.MULTILINE)
+    return match.group(1).encode().decode("unicode_escape") if match else None
+
+
+def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed | None) -> list[str]:
+    """Return the images that go with an engine: its own and those that the collection built, unless others use them."""
+    candidates = [container.spec.image] if container else []
+    candidates += [wanted.image] if wanted.image else []
+    candidates += daemon.images(lifecycle.IMAGE_LABEL)
+    users = daemon.images_in_use()
+    removable = []
+    for reference in dict.fromkeys(candidates):
+        image = daemon.image(reference)
+        if image and users.get(image["Id"], set()) <= {wanted.name}:
+            removable.append(reference)
+    return removable
+
+
+def _diff(look: lifecycle.Look, wanted: lifecycle.Wanted) -> dict[str, Any]:
+    changes = diff(list(look.changes))
+    before = {"exists": look.current is not None, "status": look.current.status if look.current else "absent"}
+    after = dict(before)
+    if look.changed:
+        after["exists"] = wanted.state != plan.ABSENT and (look.current is not None or wanted.state != plan.STOPPED)
+        after["status"] = {plan.ABSENT: "absent", plan.STOPPED: "exited"}.get(wanted.state, "running")
+    return {"before": {**before, **changes["before"]}, "after": {**after, **changes["after"]}}
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as 16GiB, 512m or 1073741824.
+
+    >>> parse_size("16GiB") == 16 * 2**30
+    True
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:iB|B)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise FleetError(f"{text!r} is not a size. Wanted a number of bytes, or one with a unit, such as 16GiB.")
+    return int(match.group(1)) * _UNITS[match.group(2).upper()]

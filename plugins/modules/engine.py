@@ -1,0 +1,329 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine
+version_added: "0.1.0"
+short_description: Serve a model from a container on a host
+author: inference.fleet contributors (@inference-fleet)
+description:
+  - Owns one engine container on a host, from its image to an endpoint that serves.
+  - A container that is as wanted is never touched. The wanted and the observed container are compared
+    field by field, after what the image and the daemon fill in is taken off both sides.
+  - A new container takes the old one's place only when its image is there. The old one is kept, stopped,
+    until the new one serves. If that never happens, the old one is started again, and the module fails with the reason.
+  - A run that was cut off leaves a state that the next run recognises and finishes.
+  - A container of the same name that this module did not make is never touched.
+requirements:
+  - Docker SDK for Python 5.0.3 or newer, on the host
+  - Docker Engine 20.10 or newer, on the host
+  - root on the host, for the daemon's socket and for files of mode 0600 (use C(become))
+extends_documentation_fragment: inference.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - V(present) - the container is as wanted, runs, and its endpoint serves.
+      - V(restarted) - the same, and the engine was started anew.
+      - V(stopped) - the container is kept and does not run.
+      - V(absent) - no container of this name, with its secret files.
+    type: str
+    choices: [present, stopped, restarted, absent]
+    default: present
+  engine:
+    description: The inference engine.
+    type: str
+    choices: [vllm, sglang, simulator]
+    default: vllm
+  model:
+    description: The model, by its name on the hub, or by its directory inside the container.
+    type: str
+    default: Qwen/Qwen3-Coder-Next
+  served_model_name:
+    description: The name under which the endpoint serves the model.
+    type: str
+    default: qwen3-coder-next
+  container_name:
+    description: The container's name. O(served_model_name) where it is not given.
+    type: str
+  image:
+    description: The image, by tag, by digest, or by both. The engine's own latest image where it is not given.
+    type: str
+  pull:
+    description:
+      - V(missing) - pull an image that is not on the host. A tag that moved in the registry is no difference.
+      - V(always) - follow the tag. The registry is asked for its digest, and a new digest replaces the container.
+      - V(never) - take only what is on the host.
+    type: str
+    choices: [missing, always, never]
+    default: missing
+  port:
+    description: The port of the endpoint.
+    type: int
+    default: 8000
+  bind_address:
+    description:
+      - The address of the host on which the port is published.
+      - Any other than loopback needs O(api_key) or O(exposed_without_key).
+    type: str
+    default: 127.0.0.1
+  exposed_without_key:
+    description: Whether everybody who reaches O(bind_address) may use the endpoint.
+    type: bool
+    default: false
+  profile:
+    description:
+      - The hardware shape, such as V(h100x4), V(b200x2) or V(cpu).
+      - Taken from the GPUs that are found where it is not given.
+    type: str
+  tensor_parallel_size:
+    description:
+      - The number of GPUs that hold one copy of the model.
+      - Derived from the profile and the model where it is not given.
+    type: int
+  gpus:
+    description:
+      - The GPUs of the engine, by index or UUID.
+      - All of the host's, or as many as the model needs, where it is not given.
+    type: list
+    elements: str
+  tool_call_parser:
+    description: The engine's parser of tool calls. Known for known models.
+    type: str
+  cache_dir:
+    description:
+      - The host's directory for weights, mounted at C(/root/.cache/huggingface). It is made where it is missing.
+      - A leading C(~) is the home of the user that logs in, also under sudo.
+    type: str
+    default: ~/.cache/huggingface
+  extra_args:
+    description: More arguments for the engine. One that repeats what an option sets is refused.
+    type: list
+    elements: str
+    default: []
+  environment:
+    description: More environment variables for the engine. Secrets do not belong here.
+    type: dict
+    default: {}
+  mounts:
+    description: More directories or files of the host for the container.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      source:
+        description: The path on the host. It is made, as a directory, where it is missing.
+        type: path
+        required: true
+      target:
+        description: The path in the container.
+        type: str
+        required: true
+      read_only:
+        description: Whether the container may not write there.
+        type: bool
+        default: true
+  ipc_mode:
+    description: The container's IPC namespace. NCCL wants V(host), or a large O(shm_size).
+    type: str
+    default: host
+  shm_size:
+    description:
+      - The size of C(/dev/shm) in bytes, or with a unit, such as V(16GiB). The daemon's default where it is not given.
+    type: str
+  restart_policy:
+    description: What the daemon does when the engine ends. A change needs no restart.
+    type: str
+    choices: ["no", on-failure, always, unless-stopped]
+    default: unless-stopped
+  api_key:
+    description: The key that clients send as a Bearer token. It reaches the engine in a file of mode 0600.
+    type: str
+  hf_token:
+    description: The Hugging Face token for gated models. It reaches the engine in a file of mode 0600.
+    type: str
+  simulates:
+    description: The published row whose figures O(engine=simulator) follows. vLLM on V(h100x4) where it is not given.
+    type: dict
+    suboptions:
+      engine:
+        description: The row's engine.
+        type: str
+        choices: [vllm, sglang]
+        default: vllm
+      profile:
+        description: The row's hardware.
+        type: str
+        choices: [b200x2, h100x4, a100x4]
+        default: h100x4
+  recreate:
+    description: Whether to replace the container even where nothing differs.
+    type: bool
+    default: false
+  remove_images:
+    description:
+      - With O(state=absent), whether to remove the image of the container too, and every image that the collection
+        made on the host. An image that another container uses stays.
+    type: bool
+    default: false
+  pull_timeout:
+    description: The time that the pull of the image may take, in seconds.
+    type: int
+    default: 3600
+  ready_timeout:
+    description: The time that the endpoint may take to serve after the container's start, in seconds.
+    type: int
+    default: 1800
+  stop_timeout:
+    description: The time that the engine has to end by itself, in seconds.
+    type: int
+    default: 30
+  docker_host:
+    description: The URL of the Docker daemon.
+    type: str
+    default: unix:///var/run/docker.sock
+  progress_file:
+    description: File on the host to which plain progress lines are appended. The action sets it.
+    type: path
+seealso:
+  - module: inference.fleet.engine_info
+  - module: inference.fleet.endpoint_check
+"""
+
+EXAMPLES = r"""
+- name: Serve Qwen3-Coder-Next with vLLM on every GPU of the host
+  inference.fleet.engine:
+  become: true
+
+- name: Serve it with SGLang on two of the host's GPUs, on another port
+  inference.fleet.engine:
+    engine: sglang
+    container_name: second
+    port: 8001
+    gpus: ["2", "3"]
+    tensor_parallel_size: 2
+  become: true
+
+- name: Remove the engine
+  inference.fleet.engine:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+engine:
+  description: The engine as it is now, or as it was found in check mode. Empty where there is no container.
+  returned: success
+  type: dict
+  contains:
+    name: {description: The container's name., type: str, returned: success, sample: qwen3-coder-next}
+    engine: {description: The inference engine., type: str, returned: success, sample: vllm}
+    state: {description: The container's state., type: str, returned: success, sample: running}
+    model: {description: The model., type: str, returned: success, sample: Qwen/Qwen3-Coder-Next}
+    served_model_name: {description: The name it is served by., type: str, returned: success, sample: qwen3-coder-next}
+    profile: {description: The hardware shape it was made for., type: str, returned: success, sample: h100x4}
+    tensor_parallel_size: {description: The tensor parallel size., type: int, returned: success, sample: 4}
+    simulated: {description: Whether what is measured on it is simulated., type: bool, returned: success, sample: false}
+    simulates: {description: The published row that a simulator follows., type: dict, returned: success}
+    url: {description: Where the host itself reaches the endpoint., type: str, returned: success, sample: "http://127.0.0.1:8000"}
+    version: {description: The version that the engine tells., type: str, returned: success, sample: 0.32.0}
+    container: {description: The container's id and when it was made and started., type: dict, returned: success}
+    image: {description: "The image's reference, id, and digest in the registry.", type: dict, returned: success}
+    argv: {description: The engine's arguments., type: list, elements: str, returned: success}
+    environment: {description: "Its environment, without what the image sets.", type: dict, returned: success}
+steps:
+  description: What was done, or would be done in check mode, in order.
+  returned: success
+  type: list
+  elements: str
+  sample: ["replace the container", "wait until the endpoint is ready"]
+ready:
+  description: Whether the endpoint serves.
+  returned: success
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.inference.fleet.plugins.module_utils import serving
+from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, lifecycle, plan
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+
+def argument_spec() -> dict:
+    return {
+        "state": {"type": "str", "choices": list(plan.STATES), "default": plan.PRESENT},
+        "engine": {"type": "str", "choices": ["vllm", "sglang", "simulator"], "default": "vllm"},
+        "model": {"type": "str", "default": "Qwen/Qwen3-Coder-Next"},
+        "served_model_name": {"type": "str", "default": "qwen3-coder-next"},
+        "container_name": {"type": "str"},
+        "image": {"type": "str"},
+        "pull": {"type": "str", "choices": list(lifecycle.PULL_POLICIES), "default": lifecycle.MISSING},
+        "port": {"type": "int", "default": 8000},
+        "bind_address": {"type": "str", "default": "127.0.0.1"},
+        "exposed_without_key": {"type": "bool", "default": False},
+        "profile": {"type": "str"},
+        "tensor_parallel_size": {"type": "int"},
+        "gpus": {"type": "list", "elements": "str"},
+        "tool_call_parser": {"type": "str"},
+        "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
+        "extra_args": {"type": "list", "elements": "str", "default": []},
+        "environment": {"type": "dict", "default": {}},
+        "mounts": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "source": {"type": "path", "required": True},
+                "target": {"type": "str", "required": True},
+                "read_only": {"type": "bool", "default": True},
+            },
+        },
+        "ipc_mode": {"type": "str", "default": "host"},
+        "shm_size": {"type": "str"},
+        "restart_policy": {
+            "type": "str",
+            "choices": ["no", "on-failure", "always", "unless-stopped"],
+            "default": "unless-stopped",
+        },
+        "api_key": {"type": "str", "no_log": True},
+        "hf_token": {"type": "str", "no_log": True},
+        "simulates": {
+            "type": "dict",
+            "options": {
+                "engine": {"type": "str", "choices": ["vllm", "sglang"], "default": "vllm"},
+                "profile": {"type": "str", "choices": ["b200x2", "h100x4", "a100x4"], "default": "h100x4"},
+            },
+        },
+        "recreate": {"type": "bool", "default": False},
+        "remove_images": {"type": "bool", "default": False},
+        "pull_timeout": {"type": "int", "default": 3600},
+        "ready_timeout": {"type": "int", "default": 1800},
+        "stop_timeout": {"type": "int", "default": 30},
+        "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
+        "progress_file": {"type": "path"},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    if daemon.IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
+    try:
+        module.exit_json(**serving.run(module.params, module.check_mode))
+    except FleetError as error:
+        module.fail_json(msg=str(error), **error.details)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_info
+version_added: "0.1.0"
+short_description: Tell which engines a host runs
+author: inference.fleet contributors (@inference-fleet)
+description:
+  - Returns the engine containers that M(inference.fleet.engine) made on a host, running or not.
+requirements:
+  - Docker SDK for Python 5.0.3 or newer, on the host
+extends_documentation_fragment: inference.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: It changes nothing.
+  idempotent:
+    support: full
+options:
+  container_name:
+    description: Only the engine of this name.
+    type: str
+  docker_host:
+    description: The URL of the Docker daemon.
+    type: str
+    default: unix:///var/run/docker.sock
+seealso:
+  - module: inference.fleet.engine
+"""
+
+EXAMPLES = r"""
+- name: Look at the host's engines
+  inference.fleet.engine_info:
+  become: true
+  register: found
+"""
+
+RETURN = r"""
+engines:
+  description: The engines, ordered by name, each as RV(inference.fleet.engine#module:engine).
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.inference.fleet.plugins.module_utils import serving
+from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "container_name": {"type": "str"},
+            "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
+        },
+        supports_check_mode=True,
+    )
+    if daemon.IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
+    name = module.params["container_name"]
+    try:
+        connection = daemon.Daemon(module.params["docker_host"])
+        engines = [
+            serving.describe(connection, container) for container in connection.ours() if name in (None, container.name)
+        ]
+        module.exit_json(changed=False, engines=engines)
+    except FleetError as error:
+        module.fail_json(msg=str(error), **error.details)
+
+
+if __name__ == "__main__":
+    main()

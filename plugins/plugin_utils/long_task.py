@@ -1,0 +1,175 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An action that runs a module for minutes or hours, speaks while it lasts, and survives a lost connection."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
+
+# One poll waits on the host this long for news, so that a quiet hour costs few connections.
+POLL_SECONDS = 15
+# The async wrapper kills at its own limit; the module's own time-outs, with their better messages, come first.
+GRACE_SECONDS = 60
+_MARK = "--- inference.fleet job ---"
+
+# Waits for news (new progress, or an end), then prints the new progress, a mark, and how the job is:
+# "running", "ended" (its result is there) or "gone" (no process and no result).
+_POLL = r"""
+progress={progress}; job={job}; seen={seen}; n=0
+size() {{ stat -c %s "$progress" 2>/dev/null || echo 0; }}
+unfinished() {{ grep -qsE '"finished": *(false|0)' "$job" && grep -qs ansible_job_id "$job"; }}
+while [ "$n" -lt {ticks} ] && [ "$(size)" -le "$seen" ] && unfinished; do sleep 0.5; n=$((n+1)); done
+if ! unfinished; then state=ended
+elif grep -qsxzF {wrapper} /proc/[0-9]*/cmdline; then state=running
+elif unfinished; then state=gone
+else state=ended; fi
+[ -f "$progress" ] && tail -c "+$((seen+1))" "$progress"
+printf '%s\n%s\n' '{mark}' "$state"
+"""
+
+
+class LongTaskAction(ActionBase):
+    """Base of the actions for long work."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+    _supports_async = False
+
+    def say(self, task_vars: dict[str, Any], text: str) -> None:
+        """Print one line for the task's host, at once."""
+        display.display(f"[{task_vars.get('inventory_hostname', 'host')}] {text}")
+
+    def run_long(
+        self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any], timeout: int
+    ) -> dict[str, Any]:
+        """Run a module detached on the host, print its progress, and return its result.
+
+        The module must have the option C(progress_file). *timeout* is in seconds, the module's own
+        time-outs included. A connection that breaks is taken up again until *timeout* is over; the
+        work goes on meanwhile. In check mode, and on a connection that cannot detach, the module
+        just runs.
+        """
+        if self._task.check_mode or self._connection.has_native_async:
+            return self._execute_module(module_name=module_name, module_args=module_args, task_vars=task_vars)
+
+        progress_name = f"inference.fleet.{secrets.token_hex(8)}.progress"
+        async_dir = self.get_shell_option("async_dir", default="~/.ansible_async")
+        args = dict(module_args, progress_file=f"{async_dir}/{progress_name}")
+        started = self._start(module_name, args, task_vars, timeout + GRACE_SECONDS)
+        if started.get("failed") or "results_file" not in started:
+            return started
+        job_file = started["results_file"]
+        progress_file = f"{job_file.rsplit('/', 1)[0]}/{progress_name}"
+        state = self._follow(started["ansible_job_id"], job_file, progress_file, task_vars, timeout + GRACE_SECONDS)
+        result = self._finish(state, module_name, started, task_vars)
+        if state == "ended":
+            self._low_level_execute_command(f"rm -f {shlex.quote(job_file)} {shlex.quote(progress_file)}")
+        return result
+
+    def _start(self, module_name: str, args: dict[str, Any], task_vars: dict[str, Any], limit: int) -> dict[str, Any]:
+        # The wrapper reads its time limit from the task.
+        self._task.async_val = limit
+        try:
+            return self._execute_module(module_name=module_name, module_args=args, task_vars=task_vars, wrap_async=True)
+        finally:
+            self._task.async_val = 0
+
+    def _follow(self, jid: str, job_file: str, progress_file: str, task_vars: dict[str, Any], limit: int) -> str:
+        """Print progress until the job is over; return ``ended``, ``gone`` or ``lost``."""
+        deadline = time.monotonic() + limit
+        seen = 0
+        connected = True
+        while time.monotonic() < deadline:
+            script = _POLL.format(
+                progress=shlex.quote(progress_file),
+                job=shlex.quote(job_file),
+                seen=seen,
+                ticks=POLL_SECONDS * 2,
+                wrapper=shlex.quote(jid.split(".", 1)[0]),
+                mark=_MARK,
+            )
+            try:
+                answer = self._low_level_execute_command(script)
+            except AnsibleConnectionFailure as error:
+                if connected:
+                    self.say(task_vars, f"connection lost ({_first_line(error)}); the work goes on, trying again")
+                connected = False
+                time.sleep(5)
+                self._reset_connection()
+                continue
+            text, mark, state = answer["stdout"].rpartition(_MARK)
+            if not mark:
+                # A shell that was cut off half-way: nothing was counted as seen, so ask again.
+                time.sleep(1)
+                continue
+            if not connected:
+                self.say(task_vars, "connection is back")
+                connected = True
+            complete = text[: text.rfind("\n") + 1]
+            for line in complete.splitlines():
+                self.say(task_vars, line)
+            seen += len(complete.encode())
+            if state.strip() != "running":
+                return state.strip()
+        return "lost"
+
+    def _reset_connection(self) -> None:
+        try:
+            self._connection.reset()
+        except Exception as error:  # a plugin without reset() raises what it likes; the next poll tells
+            display.vvv(f"connection reset: {error}")
+
+    def _finish(
+        self, state: str, module_name: str, started: dict[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        host = task_vars.get("inventory_hostname", "the host")
+        if state == "ended":
+            result = self._execute_module(
+                module_name="ansible.legacy.async_status",
+                module_args={
+                    "jid": started["ansible_job_id"],
+                    "mode": "status",
+                    "_async_dir": started["results_file"].rsplit("/", 1)[0],
+                },
+                task_vars=task_vars,
+            )
+            for key in ("ansible_job_id", "results_file", "started", "finished"):
+                result.pop(key, None)
+            if result.get("failed") and "cmd" in result and "data" in result:
+                return {
+                    "failed": True,
+                    "msg": f"{module_name} on {host} ended without a result, most likely killed. "
+                    "Run the playbook again: it takes up what was left.",
+                    "output": result.get("data"),
+                    "error_output": result.get("stderr"),
+                }
+            return result
+        if state == "gone":
+            reason = (
+                f"{module_name} on {host} is no longer running and left no result: "
+                "the host was restarted, or the process killed"
+            )
+        else:
+            reason = (
+                f"{module_name} on {host} did not end within its time limit, or {host} could not be reached any more"
+            )
+        return {
+            "failed": True,
+            "msg": f"{reason}. Run the playbook again: it takes up what was left. "
+            f"The job's file on {host} is {started['results_file']}.",
+        }
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Gpus
+from ansible_collections.inference.fleet.plugins.module_utils.deployment import (
+    Request,
+    container_name,
+    deployment,
+    url,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
+REQUEST = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
+
+
+def argument(command: tuple[str, ...], flag: str) -> str:
+    return command[command.index(flag) + 1]
+
+
+def test_a_host_with_more_gpus_than_the_model_needs_gives_only_those() -> None:
+    result = deployment(REQUEST, [H100] * 8)
+
+    assert argument(result.container.command, "--tensor-parallel-size") == "4"
+    assert result.container.gpus == Gpus(device_ids=("0", "1", "2", "3"))
+    assert result.profile == "h100x4"
+
+
+def test_gpus_by_id_set_the_count() -> None:
+    result = deployment(replace(REQUEST, gpus=["5", "4", "7", "6"]), [H100] * 8)
+
+    assert result.container.gpus == Gpus(device_ids=("4", "5", "6", "7"))
+    assert argument(result.container.command, "--tensor-parallel-size") == "4"
+
+
+def test_an_unknown_model_takes_every_gpu_and_no_tool_parser() -> None:
+    result = deployment(replace(REQUEST, model="someone/else"), [H100] * 8)
+
+    assert argument(result.container.command, "--tensor-parallel-size") == "8"
+    assert "--tool-call-parser" not in result.container.command
+
+
+def test_too_few_gpus_for_the_model_is_refused_with_the_numbers() -> None:
+    with pytest.raises(FleetError, match="needs 4 GPUs of kind h100, and the engine would have 2"):
+        deployment(REQUEST, [H100] * 2)
+
+
+def test_tensor_parallel_size_beyond_the_gpus_is_refused() -> None:
+    with pytest.raises(FleetError, match="tensor_parallel_size is 8, and the engine would have 4 GPUs"):
+        deployment(replace(REQUEST, tensor_parallel_size=8), [H100] * 4)
+
+
+def test_mixed_gpus_are_refused_until_the_user_chooses() -> None:
+    with pytest.raises(FleetError, match="several kinds"):
+        deployment(REQUEST, [H100, H100, {"name": "NVIDIA B200", "memory_mib": 183359}])
+
+
+def test_a_host_without_gpus_asks_for_none() -> None:
+    result = deployment(REQUEST, [])
+
+    assert result.profile == "cpu"
+    assert result.container.gpus is None
+    assert argument(result.container.command, "--tensor-parallel-size") == "1"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "10.1.2.3", "::"])
+def test_an_open_port_needs_a_key_or_a_word(address: str) -> None:
+    with pytest.raises(FleetError, match="opens port 8000 to the network without an API key"):
+        deployment(replace(REQUEST, bind_address=address), [H100] * 4)
+    deployment(replace(REQUEST, bind_address=address, exposed_without_key=True), [H100] * 4)
+    deployment(replace(REQUEST, bind_address=address, api_key="k"), [H100] * 4)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "simulator"])
+def test_secrets_stand_in_files_only(engine: str) -> None:
+    request = replace(
+        REQUEST,
+        engine=engine,
+        api_key='planted-"key"',
+        hf_token="planted-token",
+        simulates={"engine": "vllm", "profile": "h100x4"},
+    )
+
+    container = deployment(request, [H100] * 4).container
+
+    everything_inspectable = repr((container.command, container.environment, container.labels, container.mounts))
+    assert "planted" not in everything_inspectable
+    assert "planted" not in repr(container)
+    assert container.secrets["engine.yaml"] == 'api-key: "planted-\\"key\\""\n'
+    assert argument(container.command, "--config") == "/run/inference.fleet/engine.yaml"
+
+
+def test_hf_token_is_read_from_its_file_without_a_restart() -> None:
+    container = deployment(replace(REQUEST, hf_token="planted"), [H100] * 4).container
+
+    assert container.environment["HF_TOKEN_PATH"] == "/run/inference.fleet/hf_token"
+    assert container.secrets == {"hf_token": "planted"}
+    assert container.live_secrets == {"hf_token"}
+
+
+@pytest.mark.parametrize("variable", ["HF_TOKEN", "VLLM_API_KEY"])
+def test_a_secret_in_the_environment_is_refused(variable: str) -> None:
+    with pytest.raises(FleetError, match=variable):
+        deployment(replace(REQUEST, environment={variable: "planted"}), [H100] * 4)
+
+
+@pytest.mark.parametrize(
+    ("engine", "extra", "named"),
+    [
+        ("vllm", "--port=9000", "port"),
+        ("vllm", "--tensor_parallel_size", "tensor_parallel_size"),
+        ("vllm", "-tp", "tensor_parallel_size"),
+        ("sglang", "--tp", "tensor_parallel_size"),
+        ("simulator", "--figures", "simulates"),
+    ],
+)
+def test_extra_arguments_may_not_contradict_options(engine: str, extra: str, named: str) -> None:
+    request = replace(
+        REQUEST, engine=engine, extra_args=[extra, "1"], simulates={"engine": "vllm", "profile": "h100x4"}
+    )
+    with pytest.raises(FleetError, match=rf"set by {named}"):
+        deployment(request, [H100] * 4)
+
+
+def test_extra_arguments_come_last() -> None:
+    container = deployment(replace(REQUEST, extra_args=["--max-model-len", "32768"]), [H100] * 4).container
+
+    assert container.command[-2:] == ("--max-model-len", "32768")
+
+
+def test_sglang_memory_fraction_can_be_set() -> None:
+    request = replace(REQUEST, engine="sglang", extra_args=["--mem-fraction-static", "0.7"])
+
+    command = deployment(request, [H100] * 4).container.command
+
+    assert command.count("--mem-fraction-static") == 1
+    assert argument(command, "--mem-fraction-static") == "0.7"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("10.0.0.5", "http://10.0.0.5:8000"),
+        ("::1", "http://[::1]:8000"),
+    ],
+)
+def test_url_is_where_the_host_reaches_it(address: str, expected: str) -> None:
+    assert url(address, 8000) == expected
+
+
+def test_container_name_has_only_what_a_name_may_have() -> None:
+    assert container_name("Qwen/Qwen3:next") == "Qwen-Qwen3-next"

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every engine file has what the collection asks of it, and every list of engines names them all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, sglang, vllm
+from ansible_collections.inference.fleet.plugins.modules import engine as engine_module
+
+ROOT = Path(__file__).resolve().parents[4]
+SHARED = {"__init__", "common", "spec"}
+
+
+def test_every_file_is_registered() -> None:
+    files = {path.stem for path in (ROOT / "plugins/module_utils/engines").glob("*.py")} - SHARED
+    assert files == set(ENGINES)
+
+
+def test_every_list_of_engines_is_the_same() -> None:
+    specs = yaml.safe_load((ROOT / "roles/engine/meta/argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    assert set(engine_module.argument_spec()["engine"]["choices"]) == set(ENGINES)
+    assert set(options["engine_name"]["choices"]) == set(ENGINES)
+
+
+def test_module_and_role_have_the_same_options() -> None:
+    specs = yaml.safe_load((ROOT / "roles/engine/meta/argument_specs.yml").read_text())
+    role = {re.sub("^engine_", "", name) for name in specs["argument_specs"]["main"]["options"]}
+    module = set(engine_module.argument_spec()) - {"progress_file"}
+    # The role's engine_name is the module's engine: a variable named engine_engine would read badly.
+    assert role - {"name"} == module - {"engine"}
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_engine_file_is_complete(name: str) -> None:
+    module = ENGINES[name]
+    for attribute in ("NAME", "DEFAULT_IMAGE", "SIMULATED", "MANAGED_FLAGS", "launch", "phase", "image_build"):
+        assert hasattr(module, attribute)
+    assert module.VERSION_PATH.startswith("/")
+    assert module.parse_version({"version": "1.2"}) == "1.2"
+    assert module.parse_version({}) is None
+    assert module.phase("nothing of note") is None
+    assert (module.DEFAULT_IMAGE is None) == (module.image_build() is not None)
+
+
+@pytest.mark.parametrize(
+    ("line", "phase"),
+    [
+        (
+            "Loading safetensors checkpoint shards:  25% Completed | 10/40 [00:10<00:30,  1.00s/it]",
+            "loading weights: 10 of 40 shards",
+        ),
+        ("INFO 11-23 [default_loader.py:308] Loading weights took 42.31 seconds", "weights loaded in 42.31 s"),
+        ("INFO 11-23 [monitor.py:48] torch.compile takes 12.4 s in total", "compiling"),
+        ("INFO 11-23 [api_server.py:1] Starting vLLM server on http://0.0.0.0:8000", "starting the server"),
+    ],
+)
+def test_vllm_phases(line: str, phase: str) -> None:
+    assert vllm.phase(line) == phase
+
+
+def test_a_setting_that_names_a_phase_is_none() -> None:
+    assert vllm.phase("INFO 11-23 [core.py:98] Initializing engine with config: torch.compile level=3") is None
+
+
+def test_sglang_phases() -> None:
+    assert sglang.phase("[2026-11-23 15:00:00] The server is fired up and ready to roll!") == "server is up"
+
+
+def test_managed_flags_accept_other_arguments() -> None:
+    common.refuse_managed(["--max-model-len", "8192", "-O3"], vllm.MANAGED_FLAGS)
