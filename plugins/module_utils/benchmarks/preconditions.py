@@ -1,0 +1,63 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to hold before a benchmark starts, and what a server says when one has failed."""
+
+from __future__ import annotations
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
+    REQUESTS_IMPORT_ERROR,
+    Client,
+    EndpointError,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+# Room for a chat template around each prompt, in tokens.
+TEMPLATE_ROOM = 64
+_TIMEOUT = 20
+
+
+def require_ready(endpoint: Endpoint, workload: Workload, api_key: str | None = None) -> None:
+    """Raise FleetError unless the endpoint serves the model, with a context long enough for the workload."""
+    try:
+        models = {str(model.get("id")): model for model in _client(endpoint, api_key).models()}
+    except EndpointError as error:
+        message = f"wanted an endpoint to benchmark at {endpoint.url}, but {str(error).rstrip('.')}."
+        if error.status in (401, 403):
+            raise FleetError(f"{message} Give the endpoint's key as api_key.") from error
+        raise FleetError(f"{message} Deploy an engine, or check the url.") from error
+    if endpoint.served_model_name not in models:
+        served = ", ".join(sorted(models)) or "none"
+        raise FleetError(
+            f"wanted model {endpoint.served_model_name} at {endpoint.url}, found: {served}. "
+            "Set served_model_name to one that is served."
+        )
+    longest = models[endpoint.served_model_name].get("max_model_len")
+    wanted = workload.input_length + workload.output_length + TEMPLATE_ROOM
+    if isinstance(longest, int) and longest < wanted:
+        raise FleetError(
+            f"the workload needs a context of {wanted} tokens ({workload.input_length} in, "
+            f"{workload.output_length} out, {TEMPLATE_ROOM} for the chat template), "
+            f"but {endpoint.served_model_name} at {endpoint.url} has {longest}. "
+            "Ask for less, or deploy with a longer context."
+        )
+
+
+def ask_once(endpoint: Endpoint, workload: Workload, api_key: str | None = None) -> str:
+    """Send one request of the workload's kind, with one token of output, and say how the server answers it.
+
+    For messages about a failed run: it raises nothing.
+    """
+    prompt = "hello " * max(1, workload.input_length // 2)
+    try:
+        _client(endpoint, api_key).chat(endpoint.served_model_name, prompt, 1)
+    except EndpointError as error:
+        return str(error).rstrip(".")
+    return "POST /v1/chat/completions, asked once more, answered 200"
+
+
+def _client(endpoint: Endpoint, api_key: str | None) -> Client:
+    if REQUESTS_IMPORT_ERROR is not None:
+        raise FleetError("a benchmark needs the Python package requests on the host: install python3-requests.")
+    return Client(endpoint.url, api_key, timeout=_TIMEOUT)

@@ -1,0 +1,228 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the repeats of a benchmark to its result document, which docs/result.schema.json defines. No I/O."""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets as random_bytes
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, spread, unit
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan, Repeat
+
+SCHEMA_VERSION = 1
+HIDDEN = "***"
+
+_SECRET_NAME = re.compile(
+    r"(^|[_-])(api[_-]?key|key|(hf|hub|access|auth|bearer)[_-]?(hub[_-]?)?token|token|secret|password|passwd|credentials?|authorization)$",
+    re.IGNORECASE,
+)
+_HARDWARE = (
+    "gpus",
+    "driver_version",
+    "cuda_version",
+    "cpu_model",
+    "cpu_count",
+    "memory_mib",
+    "os",
+    "kernel",
+    "architecture",
+)
+
+
+def run_id(host: str, moment: datetime | None = None) -> str:
+    """Return a new run id: its time comes first, so that ids sort; the end makes two runs of one second differ."""
+    moment = moment or datetime.now(timezone.utc)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", host).strip("-.") or "host"
+    return f"{moment.strftime('%Y%m%dT%H%M%SZ')}-{name}-{random_bytes.token_hex(3)}"
+
+
+def build(
+    *,
+    run_id: str,
+    host: str,
+    plan: Plan,
+    repeats: Sequence[Repeat],
+    started_at: str,
+    finished_at: str,
+    client_argv: Sequence[str],
+    client_version: str | None,
+    client_image: str | None = None,
+    engine: Mapping[str, Any] | None = None,
+    hardware: Mapping[str, Any] | None = None,
+    revision: str | None = None,
+    baselines: Iterable[Mapping[str, Any]] = (),
+    secrets: Iterable[str | None] = (),
+) -> dict[str, Any]:
+    """Return the result document.
+
+    *engine* is an item of engine_info's engines, *hardware* host_info's host; either may be None where it is not
+    known. *baselines* are rows of the published figures to compare with. No value of *secrets*, and nothing that is
+    named like a secret, gets into the document.
+    """
+    engine, hardware = engine or {}, hardware or {}
+    metrics = {
+        name: {**spread(repeat.result.metrics[name] for repeat in repeats), "unit": unit(name)}
+        for name in METRICS
+        if all(name in repeat.result.metrics for repeat in repeats)
+    }
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "host": host,
+        "started_at": started_at,
+        "finished_at": finished_at,
+        "simulated": bool(engine.get("simulated")),
+        "simulates": engine.get("simulates"),
+        "hardware": {"profile": hardware.get("profile") or "unknown", **{key: hardware.get(key) for key in _HARDWARE}},
+        "engine": {
+            "name": engine.get("engine") or "unknown",
+            "version": engine.get("version"),
+            "profile": engine.get("profile"),
+            "tensor_parallel_size": engine.get("tensor_parallel_size"),
+            "url": plan.endpoint.url,
+            "image": {key: (engine.get("image") or {}).get(key) for key in ("reference", "digest", "id")},
+            "argv": list(engine.get("argv") or ()),
+            "environment": _without_secrets(engine.get("environment") or {}),
+            "container": dict(engine.get("container") or {}) or None,
+        },
+        "model": {
+            "id": plan.endpoint.model,
+            "revision": revision,
+            "served_model_name": plan.endpoint.served_model_name,
+        },
+        "workload": plan.workload.as_dict(),
+        "warm": plan.warmup,
+        "client": {
+            "name": plan.client.NAME,
+            "version": client_version,
+            "image": client_image,
+            "tokenizer": plan.endpoint.tokenizer,
+            "argv": list(client_argv),
+        },
+        "repeats": [
+            {
+                "index": repeat.index,
+                "seed": repeat.seed,
+                "started_at": repeat.started_at,
+                "finished_at": repeat.finished_at,
+                "completed": repeat.result.completed,
+                "failed": repeat.result.failed,
+                "total_input_tokens": repeat.result.total_input_tokens,
+                "total_output_tokens": repeat.result.total_output_tokens,
+                "duration_s": repeat.result.duration,
+                "metrics": dict(repeat.result.metrics),
+                "raw": repeat.raw,
+            }
+            for repeat in repeats
+        ],
+        "metrics": metrics,
+        "quality": {
+            "completed": sum(repeat.result.completed for repeat in repeats),
+            "failed": sum(repeat.result.failed for repeat in repeats),
+            "total_input_tokens": sum(repeat.result.total_input_tokens for repeat in repeats),
+            "total_output_tokens": sum(repeat.result.total_output_tokens for repeat in repeats),
+            "warnings": warnings(plan),
+        },
+        "gates": [],
+        "baselines": [compare(row, plan, metrics) for row in baselines],
+    }
+    return redact(document, [value for value in secrets if value])
+
+
+def warnings(plan: Plan) -> list[str]:
+    """Return what a reader should know before believing the numbers."""
+    found = []
+    if not plan.warmup:
+        found.append("the engine was not warmed up first: the first requests may carry its start-up")
+    if plan.repeats == 1:
+        found.append("one repeat: how much this result varies is not known")
+    return found
+
+
+def compare(row: Mapping[str, Any], plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the comparison with one published row: its metrics beside ours, and what stands in its way."""
+    ours = plan.workload.as_dict()
+    differences = {key: value for key, value in row["workload"].items() if ours.get(key) != value}
+    notes = []
+    if differences:
+        listed = ", ".join(f"{key} {ours.get(key)} (there {value})" for key, value in differences.items())
+        notes.append(f"Not the workload of {row['id']}: {listed}. The ratios do not say better or worse.")
+    if row.get("cold") and plan.warmup:
+        notes.append(f"{row['id']} looks as if measured cold; this run is warm.")
+    elif not row.get("cold") and not plan.warmup:
+        notes.append(f"{row['id']} looks as if measured warm; this run was not warmed up.")
+    return {
+        "id": row["id"],
+        "source": row.get("source"),
+        "engine": row["engine"],
+        "profile": row["profile"],
+        "cold": bool(row.get("cold")),
+        "workload": dict(row["workload"]),
+        "same_workload": not differences,
+        "notes": notes,
+        "metrics": {
+            name: {"baseline": value, "value": metrics[name]["mean"], "ratio": metrics[name]["mean"] / value}
+            for name, value in row["metrics"].items()
+            if name in metrics and value
+        },
+    }
+
+
+def subject(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Return the engine and profile of the published row to compare with: a simulator's are those that it plays."""
+    engine, hardware = engine or {}, hardware or {}
+    if engine.get("simulated"):
+        simulates = engine.get("simulates") or {}
+        return (simulates["engine"], simulates["profile"]) if simulates else None
+    profile = engine.get("profile") or hardware.get("profile")
+    return (engine["engine"], profile) if engine.get("engine") and profile else None
+
+
+def redact(value: Any, secrets: Sequence[str]) -> Any:
+    """Return *value* with known secrets, and strings that are named like one, hidden.
+
+    Numbers that JSON does not have, such as a client's infinite request rate, become text.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN if isinstance(item, str) and item and _SECRET_NAME.search(str(key)) else redact(item, secrets)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_hidden_argument(value, index, item) or redact(item, secrets) for index, item in enumerate(value)]
+    return value
+
+
+def _hidden_argument(arguments: Sequence[Any], index: int, item: Any) -> str | None:
+    """Return what to show of an argument that is a secret, as --api-key KEY or as --api-key=KEY; None of others."""
+    if not isinstance(item, str):
+        return None
+    name, equals, _value = item.partition("=")
+    if equals and name.startswith("--") and _SECRET_NAME.search(name):
+        return f"{name}={HIDDEN}"
+    before = arguments[index - 1] if index else None
+    if (
+        isinstance(before, str)
+        and before.startswith("--")
+        and "=" not in before
+        and _SECRET_NAME.search(before)
+        and not item.startswith("-")
+    ):
+        return HIDDEN
+    return None
+
+
+def _without_secrets(environment: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in environment.items() if not _SECRET_NAME.search(name)}

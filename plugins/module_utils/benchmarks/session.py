@@ -1,0 +1,232 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A benchmark: warm-up, then repeats, each of which counts only when every request did what was asked."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import preconditions, runner
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import RepeatResult
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+# How far token totals may be from what was asked, as a fraction. Inputs also gain the chat template of each prompt.
+OUTPUT_TOLERANCE = 0.01
+INPUT_TOLERANCE = 0.1
+TEMPLATE_TOKENS = 256
+# Progress lines are this far apart in time, and in the share of the requests.
+SAY_SECONDS = 2.0
+SAY_SHARE = 0.1
+
+
+class Runner(Protocol):
+    """What runs a client: see :mod:`.runner`."""
+
+    executable: str
+
+    def version(self, distribution: str) -> str | None: ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        environment: dict[str, str],
+        directory: Path,
+        timeout: float,
+        tick: Callable[[str], None],
+    ) -> runner.Ended: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a benchmark is asked to do. C(timeout) is seconds for each run of the client."""
+
+    client: ModuleType
+    endpoint: Endpoint
+    workload: Workload
+    repeats: int = 3
+    warmup: bool = True
+    timeout: float = 3600
+    extra_args: tuple[str, ...] = ()
+    api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise FleetError(f"repeats must be 1 or more; it is {self.repeats}")
+        if self.timeout <= 0:
+            raise FleetError(f"timeout must be more than 0 s; it is {self.timeout:g}")
+
+    def workloads(self) -> list[Workload]:
+        """Return the workload of each repeat: the same but for the prompts.
+
+        With the same prompts the second repeat would be served from the prefix cache.
+        """
+        return [self.workload.with_seed(self.workload.seed + index) for index in range(self.repeats)]
+
+    def argv(self, workload: Workload, directory: Path, executable: str) -> list[str]:
+        """Return the client's command line for one run."""
+        return self.client.argv(workload, self.endpoint, str(directory), executable, self.extra_args)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A repeat that counts. Times are RFC 3339, UTC."""
+
+    index: int
+    seed: int
+    started_at: str
+    finished_at: str
+    result: RepeatResult
+    raw: dict[str, Any]
+
+
+def now() -> str:
+    """Return the time as result documents have it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def run(plan: Plan, client_runner: Runner, work_dir: Path, say: Callable[[str], None]) -> list[Repeat]:
+    """Run the warm-up and the repeats, and return the repeats.
+
+    Each run of the client has a directory of its own under *work_dir*, which is gone at the end unless a run failed.
+    FleetError where the endpoint is not ready or a run does not count.
+    """
+    preconditions.require_ready(plan.endpoint, plan.workload, plan.api_key)
+    work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if plan.warmup:
+        warmup = plan.workload.warmup()
+        say(f"warm-up: {warmup.num_prompts} requests, not counted")
+        _run_once(plan, warmup, client_runner, work_dir / "warmup", "warm-up", say)
+    repeats = []
+    for index, workload in enumerate(plan.workloads(), start=1):
+        started_at = now()
+        title = f"benchmark {index}/{plan.repeats}"
+        say(
+            f"{title}: starting {plan.client.NAME}, {workload.num_prompts} requests, "
+            f"{workload.max_concurrency} at a time"
+        )
+        result, raw = _run_once(plan, workload, client_runner, work_dir / f"repeat-{index}", title, say)
+        say(
+            f"{title}: done in {result.duration:.0f} s, output {result.metrics['output_throughput']:.1f} tok/s, "
+            f"TTFT {result.metrics['mean_ttft_ms']:.0f} ms"
+        )
+        repeats.append(Repeat(index, workload.seed, started_at, now(), result, raw))
+    shutil.rmtree(work_dir, ignore_errors=True)
+    return repeats
+
+
+def _run_once(
+    plan: Plan, workload: Workload, client_runner: Runner, directory: Path, title: str, say: Callable[[str], None]
+) -> tuple[RepeatResult, dict[str, Any]]:
+    directory.mkdir(mode=0o700)
+    for name, text in plan.client.files(workload, plan.endpoint).items():
+        (directory / name).write_text(text, encoding="utf-8")
+    argv = plan.argv(workload, directory, client_runner.executable)
+    watch = _Watch(title, workload.num_prompts, say)
+    log = ""
+    try:
+        ended = client_runner.run(
+            argv,
+            plan.client.environment(plan.api_key),
+            directory,
+            plan.timeout,
+            lambda text: watch.see(plan.client.requests_done(directory, text)),
+        )
+        log = ended.log
+        return _judge(plan, workload, directory, ended)
+    except FleetError as error:
+        log = runner.last_lines(str(error.details.get("log", log)))
+        if plan.api_key:
+            log = log.replace(plan.api_key, "***")
+        parts = [f"{title} does not count: {error}."]
+        if "answers" in error.details:
+            parts.append(f"The server answered: {error.details['answers']}.")
+        parts.append(f"The raw output is kept on the host in {directory}.")
+        if log:
+            parts.append(f"Last lines of {plan.client.NAME}:\n{log}")
+        raise FleetError(" ".join(parts), command=shlex.join(argv), raw_output=str(directory)) from error
+
+
+def _judge(plan: Plan, workload: Workload, directory: Path, ended: runner.Ended) -> tuple[RepeatResult, dict[str, Any]]:
+    """Return what a run came to if it counts, else raise FleetError. The exit code alone decides nothing."""
+    try:
+        raw = plan.client.load(directory)
+        result = plan.client.parse(raw, workload)
+    except FleetError as error:
+        asked = preconditions.ask_once(plan.endpoint, workload, plan.api_key)
+        raise FleetError(f"{error}; the client ended with exit code {ended.exit_code}", answers=asked) from error
+    faults = shortfalls(result, workload)
+    if faults:
+        answers = "; ".join(result.errors[:3]) or preconditions.ask_once(plan.endpoint, workload, plan.api_key)
+        raise FleetError(f"{'; '.join(faults)} (the client's exit code: {ended.exit_code})", answers=answers)
+    return result, plan.client.compact(raw)
+
+
+def shortfalls(result: RepeatResult, workload: Workload) -> list[str]:
+    """Return why a run does not count; nothing when it does."""
+    if result.completed != workload.num_prompts or result.failed:
+        return [
+            f"wanted {workload.num_prompts} completed requests, "
+            f"found {result.completed} completed and {result.failed} failed"
+        ]
+    faults = []
+    wanted = workload.num_prompts * workload.output_length
+    if abs(result.total_output_tokens - wanted) > wanted * OUTPUT_TOLERANCE:
+        faults.append(
+            f"wanted {wanted} output tokens "
+            f"({workload.num_prompts} x {workload.output_length}, within {OUTPUT_TOLERANCE:.0%}), "
+            f"found {result.total_output_tokens}: does the server honour ignore_eos?"
+        )
+    wanted = workload.num_prompts * workload.input_length
+    most = wanted * (1 + INPUT_TOLERANCE) + workload.num_prompts * TEMPLATE_TOKENS
+    if not wanted * (1 - INPUT_TOLERANCE) <= result.total_input_tokens <= most:
+        faults.append(
+            f"wanted about {wanted} input tokens ({workload.num_prompts} x {workload.input_length}), "
+            f"found {result.total_input_tokens}: "
+            "does the client use the model's own tokenizer?"
+        )
+    if result.duration <= 0 or result.metrics["mean_ttft_ms"] <= 0:
+        faults.append(
+            f"wanted times above 0, found a duration of {result.duration:g} s "
+            f"and a mean TTFT of {result.metrics['mean_ttft_ms']:g} ms"
+        )
+    return faults
+
+
+class _Watch:
+    """Turns counts of finished requests into a few lines."""
+
+    def __init__(self, title: str, wanted: int, say: Callable[[str], None]) -> None:
+        self._title, self._wanted, self._say = title, wanted, say
+        self._started = self._said_at = time.monotonic()
+        self._said = 0
+
+    def see(self, done: int | None) -> None:
+        moment = time.monotonic()
+        if done is None or done <= self._said or moment - self._said_at < SAY_SECONDS:
+            return
+        if done - self._said >= self._wanted * SAY_SHARE or moment - self._said_at >= 30:
+            self._say(f"{self._title}: {done} of {self._wanted} requests, {moment - self._started:.0f} s")
+            self._said, self._said_at = done, moment
+
+
+def make_work_dir(parent: str, run_id: str) -> Path:
+    """Return the directory of a run, which does not exist yet. FleetError where nothing can be written there."""
+    path = Path(parent) / run_id
+    try:
+        Path(parent).mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FleetError(f"work_dir {parent} cannot be made: {error.strerror}") from error
+    if not os.access(parent, os.W_OK):
+        raise FleetError(f"work_dir {parent} cannot be written to by this user")
+    return path

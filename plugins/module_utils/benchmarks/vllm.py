@@ -1,0 +1,95 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(vllm bench serve), the client of the published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import output
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+
+NAME = "vllm"
+DISTRIBUTION = "vllm"
+EXECUTABLE = "vllm"
+RESULT = "result.json"
+
+
+def argv(
+    workload: Workload, endpoint: Endpoint, directory: str, executable: str = EXECUTABLE, extra_args: Sequence[str] = ()
+) -> list[str]:
+    """Return the command line that leaves its result in *directory*."""
+    # The published command line, as printed.
+    command = [
+        executable, "bench", "serve",
+        "--model", endpoint.model,
+        "--served-model-name", endpoint.served_model_name,
+        "--endpoint", "/v1/chat/completions",
+        "--random-input-len", str(workload.input_length),
+        "--random-output-len", str(workload.output_length),
+        "--num-prompts", str(workload.num_prompts),
+        "--max-concurrency", str(workload.max_concurrency),
+    ]  # fmt: skip
+    # Without the backend the completions shape is sent, and that path answers 400 to every request.
+    command += [
+        "--backend",
+        "openai-chat",
+        "--base-url",
+        endpoint.url,
+        "--dataset-name",
+        "random",
+        "--seed",
+        str(workload.seed),
+    ]
+    # Else a model may stop before the wanted output length.
+    command += ["--ignore-eos"]
+    if endpoint.tokenizer != endpoint.model:
+        command += ["--tokenizer", endpoint.tokenizer]
+    if workload.request_rate is not None:
+        command += ["--request-rate", f"{workload.request_rate:g}"]
+    command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,99"]
+    command += ["--save-result", "--result-dir", directory, "--result-filename", RESULT]
+    return [*command, *extra_args]
+
+
+def environment(api_key: str | None) -> dict[str, str]:
+    """Return what the client reads from its environment."""
+    return {"OPENAI_API_KEY": api_key} if api_key else {}
+
+
+def files(workload: Workload, endpoint: Endpoint) -> dict[str, str]:
+    """Return the files, by name, that the client needs in its directory."""
+    return {}
+
+
+def requests_done(directory: Path, log: str) -> int | None:
+    """Return how many requests are over, as far as the client tells; None before the first."""
+    return output.last_of_progress_bar(log)
+
+
+def load(directory: Path) -> dict[str, Any]:
+    """Return the client's raw result. FleetError where there is none that can be read."""
+    return output.json_object(directory / RESULT, "vllm bench serve")
+
+
+def parse(raw: Mapping[str, Any], workload: Workload) -> RepeatResult:
+    """Bring a raw result to the common measures. FleetError where one is missing."""
+    read = output.Reader(raw, f"vllm bench serve's {RESULT}")
+    completed = read.integer("completed")
+    return RepeatResult(
+        completed=completed,
+        failed=read.integer("failed"),
+        total_input_tokens=read.integer("total_input_tokens"),
+        total_output_tokens=read.integer("total_output_tokens"),
+        duration=read.number("duration"),
+        metrics={metric: read.number(metric) for metric in METRICS} if completed else {},
+    )
+
+
+def compact(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the raw result for the result document: whole, it is small."""
+    return dict(raw)

@@ -1,0 +1,343 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: benchmark
+version_added: "0.1.0"
+short_description: Benchmark an endpoint and leave a result document
+author: inference.fleet contributors (@inference-fleet)
+description:
+  - Runs a benchmark client on a host against an OpenAI-compatible endpoint, and writes a result document on the
+    control host.
+  - A warm-up comes first and is not counted. A repeat counts only when every request completed with the wanted number
+    of tokens.
+    The client's exit code is never taken for a result.
+  - A run that does not count fails the task with what the server answered, and leaves no result. The client's raw
+    output stays on the host.
+  - Nothing of a client is left running, however the run ends.
+  - All clients are brought to the definitions of C(vllm bench serve). TTFT is the time from sending a request to its
+    first token, ITL the gap between streamed chunks, TPOT (E2EL - TTFT) / (output tokens - 1) of each request, and
+    output throughput the output tokens of all requests by the duration of the benchmark.
+requirements:
+  - requests, on the host
+  - the client on the host (O(client_path)), or an image that has it, a Docker daemon and the Docker SDK
+    for Python 5.0.3 or newer (O(client_image))
+  - jmespath on the control host, for O(gates)
+extends_documentation_fragment: inference.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Tells what it would run, and runs nothing.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details: Each call is a new run with a document of its own.
+options:
+  url:
+    description: The endpoint, without C(/v1), as the host reaches it.
+    type: str
+    default: http://127.0.0.1:8000
+  model:
+    description: The model that the endpoint serves, by its hub name or directory.
+    type: str
+    default: Qwen/Qwen3-Coder-Next
+  served_model_name:
+    description: What requests call the model.
+    type: str
+    default: qwen3-coder-next
+  tokenizer:
+    description:
+      - The tokenizer with which the client makes its prompts, by hub name or directory. O(model) where it is not given.
+      - V(byte-level) is the tokenizer of the simulator, one token a byte. It is not downloaded.
+        Not for O(client=sglang).
+    type: str
+  client:
+    description: The benchmark client.
+    type: str
+    choices: [vllm, sglang, aiperf]
+    default: vllm
+  client_path:
+    description:
+      - The client's executable on the host. Found on the search path where it is not given.
+      - For O(client=sglang), the Python interpreter of an SGLang installation.
+    type: str
+  client_image:
+    description:
+      - An image to run the client from, instead of O(client_path). It is pulled where the host does not have it.
+    type: str
+  cache_dir:
+    description:
+      - The host's Hugging Face cache. A client in a container reads it and downloads nothing.
+      - It also tells the revision of O(model).
+    type: path
+    default: ~/.cache/huggingface
+  input_length:
+    description: Tokens of each prompt.
+    type: int
+    default: 8192
+  output_length:
+    description: Tokens of each answer.
+    type: int
+    default: 1024
+  num_prompts:
+    description: Requests in each repeat.
+    type: int
+    default: 512
+  max_concurrency:
+    description: Requests in flight at once.
+    type: int
+    default: 32
+  request_rate:
+    description: Requests a second. As many as O(max_concurrency) allows where it is not given.
+    type: float
+  seed:
+    description:
+      - Seed of the prompts. Each repeat adds one, so that no repeat is served from the prefix cache.
+    type: int
+    default: 0
+  warmup:
+    description:
+      - Whether to send requests before the first repeat that are not counted. Their number is twice O(max_concurrency),
+        at the workload's own concurrency and input length, with prompts of their own.
+    type: bool
+    default: true
+  repeats:
+    description: How often the workload is run.
+    type: int
+    default: 3
+  timeout:
+    description: Seconds after which a run of the client, the warm-up or one repeat, is killed and fails.
+    type: int
+    default: 3600
+  extra_args:
+    description: More arguments for the client, as they are.
+    type: list
+    elements: str
+    default: []
+  api_key:
+    description: The endpoint's API key. It stands in no command line and in no result.
+    type: str
+  engine:
+    description: What serves, as an item of RV(inference.fleet.engine_info#module:engines). It goes into the document.
+    type: dict
+  hardware:
+    description: The host, as RV(inference.fleet.host_info#module:host). It goes into the document.
+    type: dict
+  run_host:
+    description: The host's name in the document. The inventory name where it is not given.
+    type: str
+  work_dir:
+    description: Directory on the host in which each run has a directory of its own, removed when the run succeeds.
+    type: path
+    default: /var/tmp/inference.fleet/benchmark
+  results_dir:
+    description: Directory on the control host for result documents. Relative to the current directory.
+    type: path
+    default: results
+  gates:
+    description:
+      - Conditions that the result document has to meet. All are recorded in it. The task fails when one is not met,
+        after the document is written.
+      - Each has a C(condition), a JMESPath expression over the result document that is met when its value is true,
+        and a C(message), which says what it means when it is not.
+    type: list
+    elements: dict
+    default: []
+  progress_file:
+    description: File on the host to which plain progress lines are appended.
+    type: path
+seealso:
+  - module: inference.fleet.engine_info
+  - module: inference.fleet.host_info
+"""
+
+EXAMPLES = r"""
+- name: Benchmark the published workload with the client of the engine's image
+  inference.fleet.benchmark:
+    client_image: vllm/vllm-openai:latest
+  become: true
+
+- name: Benchmark with AIPerf, and want a throughput
+  inference.fleet.benchmark:
+    client: aiperf
+    client_path: /opt/inference.fleet/aiperf/bin/aiperf
+    num_prompts: 128
+    repeats: 2
+    gates:
+      - condition: metrics.output_throughput.mean >= `1700`
+        message: less output than the service needs
+  register: run
+
+- name: Show the result
+  ansible.builtin.debug:
+    msg: "{{ run.table.splitlines() }}"
+"""
+
+RETURN = r"""
+argv:
+  description: The client's command line of the first repeat. That of others differs in the seed and the directory.
+  returned: success
+  type: list
+  elements: str
+path:
+  description: The result document on the control host.
+  returned: success, outside check mode
+  type: str
+result:
+  description: The result document, but for the client's raw output, which is in the file at RV(path).
+  returned: success, outside check mode
+  type: dict
+table:
+  description: The result beside the published figures, as text of several lines.
+  returned: success, outside check mode
+  type: str
+command:
+  description: The client's command line, as one would type it.
+  returned: when a run does not count
+  type: str
+raw_output:
+  description: Directory on the host with what the client left.
+  returned: when a run does not count
+  type: str
+"""
+
+import os
+import socket
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, hub, result, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
+
+BYTE_LEVEL = "byte-level"
+
+
+def argument_spec() -> dict:
+    return {
+        "url": {"type": "str", "default": "http://127.0.0.1:8000"},
+        "model": {"type": "str", "default": "Qwen/Qwen3-Coder-Next"},
+        "served_model_name": {"type": "str", "default": "qwen3-coder-next"},
+        "tokenizer": {"type": "str", "no_log": False},
+        "client": {"type": "str", "choices": list(CLIENTS), "default": "vllm"},
+        "client_path": {"type": "str"},
+        "client_image": {"type": "str"},
+        "cache_dir": {"type": "path", "default": "~/.cache/huggingface"},
+        "input_length": {"type": "int", "default": 8192},
+        "output_length": {"type": "int", "default": 1024},
+        "num_prompts": {"type": "int", "default": 512},
+        "max_concurrency": {"type": "int", "default": 32},
+        "request_rate": {"type": "float"},
+        "seed": {"type": "int", "default": 0},
+        "warmup": {"type": "bool", "default": True},
+        "repeats": {"type": "int", "default": 3},
+        "timeout": {"type": "int", "default": 3600},
+        "extra_args": {"type": "list", "elements": "str", "default": []},
+        "api_key": {"type": "str", "no_log": True},
+        "engine": {"type": "dict"},
+        "hardware": {"type": "dict"},
+        "run_host": {"type": "str"},
+        "work_dir": {"type": "path", "default": "/var/tmp/inference.fleet/benchmark"},
+        "results_dir": {"type": "path", "default": "results"},
+        "gates": {"type": "list", "elements": "dict", "default": []},
+        "progress_file": {"type": "path"},
+    }
+
+
+def run(params: dict, check_mode: bool) -> dict:
+    """Return the module's result. FleetError where no result counts."""
+    client = CLIENTS[params["client"]]
+    host = params["run_host"] or socket.gethostname()
+    run_id = result.run_id(host)
+    work_dir = Path(params["work_dir"]) / run_id
+    byte_level = params["tokenizer"] == BYTE_LEVEL
+    if byte_level and client.NAME == "sglang":
+        # It makes prompts of random tokens; of random bytes, which are no text, the server gets about twice as many.
+        raise FleetError(
+            "the client sglang makes prompts of another length with the byte-level tokenizer: use aiperf or vllm."
+        )
+    endpoint = Endpoint(
+        url=params["url"].rstrip("/"),
+        model=params["model"],
+        served_model_name=params["served_model_name"],
+        tokenizer=str(work_dir / "tokenizer") if byte_level else params["tokenizer"] or params["model"],
+        has_api_key=bool(params["api_key"]),
+    )
+    plan = session.Plan(
+        client=client,
+        endpoint=endpoint,
+        workload=Workload.of(params),
+        repeats=params["repeats"],
+        warmup=params["warmup"],
+        timeout=params["timeout"],
+        extra_args=tuple(params["extra_args"]),
+        api_key=params["api_key"],
+    )
+    executable = params["client_path"] or client.EXECUTABLE
+    first = plan.argv(plan.workload, work_dir / "repeat-1", executable)
+    if check_mode:
+        return {"changed": True, "argv": result.redact(first, [params["api_key"]] if params["api_key"] else [])}
+
+    client_runner = make_runner(params, executable, endpoint)
+    session.make_work_dir(params["work_dir"], work_dir.name)
+    if byte_level:
+        directory = Path(endpoint.tokenizer)
+        directory.mkdir(parents=True)
+        for name, text in tokenizer_files().items():
+            (directory / name).write_text(text, encoding="utf-8")
+    started_at = session.now()
+    repeats = session.run(plan, client_runner, work_dir, Progress(params["progress_file"]).say)
+    subject = result.subject(params["engine"], params["hardware"])
+    row = published(*subject) if subject else None
+    document = result.build(
+        run_id=run_id,
+        host=host,
+        plan=plan,
+        repeats=repeats,
+        started_at=started_at,
+        finished_at=session.now(),
+        client_argv=plan.argv(plan.workload, work_dir / "repeat-1", client_runner.executable),
+        client_version=client_runner.version(client.DISTRIBUTION),
+        client_image=params["client_image"],
+        engine=params["engine"],
+        hardware=params["hardware"],
+        revision=hub.revision(params["model"], params["cache_dir"]),
+        baselines=[row] if row and row["model"] == params["model"] else [],
+        secrets=[params["api_key"]],
+    )
+    return {"changed": True, "argv": document["client"]["argv"], "result": document}
+
+
+def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Runner:
+    """Return what runs the client: the host itself, or a container of an image."""
+    if not params["client_image"]:
+        return runner.ProcessRunner(executable)
+    directories = {
+        path for path in (endpoint.model, endpoint.tokenizer) if path.startswith("/") and os.path.isdir(path)
+    }
+    return runner.ContainerRunner(
+        params["client_image"], executable, params["api_key"], mounts=sorted(directories), cache_dir=params["cache_dir"]
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=argument_spec(), supports_check_mode=True, mutually_exclusive=[("client_path", "client_image")]
+    )
+    try:
+        module.exit_json(**run(module.params, module.check_mode))
+    except FleetError as error:
+        module.fail_json(msg=str(error), **error.details)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Workload to argv, raw output to measures: each client, on real output."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, aiperf, sglang, vllm
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import (
+    METRICS,
+    latencies,
+    percentile,
+    spread,
+    unit,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SEED_CASE = Endpoint("http://127.0.0.1:8000", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "Qwen/Qwen3-Coder-Next")
+PUBLISHED_COMMAND = (
+    "vllm bench serve --model Qwen/Qwen3-Coder-Next --served-model-name qwen3-coder-next "
+    "--endpoint /v1/chat/completions "
+    "--random-input-len 8192 --random-output-len 1024 --num-prompts 512 --max-concurrency 32"
+)
+
+
+def value_of(argv: list[str], option: str) -> str:
+    return argv[argv.index(option) + 1]
+
+
+class TestWorkload:
+    def test_defaults_are_the_published_workload(self) -> None:
+        assert Workload().as_dict() == {
+            "input_length": 8192,
+            "output_length": 1024,
+            "num_prompts": 512,
+            "max_concurrency": 32,
+            "request_rate": None,
+            "seed": 0,
+        }
+
+    def test_options_that_are_none_take_the_default(self) -> None:
+        assert Workload.of({"input_length": 7, "seed": None, "url": "x"}) == Workload(input_length=7)
+
+    @pytest.mark.parametrize(
+        ("options", "name"),
+        [
+            ({"input_length": 0}, "input_length"),
+            ({"output_length": -1}, "output_length"),
+            ({"num_prompts": 1.5}, "num_prompts"),
+            ({"max_concurrency": True}, "max_concurrency"),
+            ({"seed": -1}, "seed"),
+            ({"request_rate": 0}, "request_rate"),
+            ({"request_rate": math.inf}, "request_rate"),
+            ({"request_rate": math.nan}, "request_rate"),
+        ],
+    )
+    def test_what_cannot_be_is_named(self, options: dict, name: str) -> None:
+        with pytest.raises(FleetError, match=name):
+            Workload.of(options)
+
+    def test_warm_up_has_prompts_of_its_own_at_the_same_concurrency(self) -> None:
+        workload = Workload()
+        warmup = workload.warmup()
+        assert (warmup.input_length, warmup.max_concurrency) == (8192, 32)
+        assert warmup.num_prompts == 64
+        assert warmup.seed not in range(workload.seed, workload.seed + 1000)
+
+
+class TestVllm:
+    def test_the_published_command_line_with_the_chat_backend(self) -> None:
+        argv = vllm.argv(Workload(), SEED_CASE, "/out")
+        published = PUBLISHED_COMMAND.split()
+        assert argv[: len(published)] == published
+        more = (
+            "--backend openai-chat --base-url http://127.0.0.1:8000 --dataset-name random --seed 0 --ignore-eos "
+            "--percentile-metrics ttft,tpot,itl,e2el --metric-percentiles 50,99 "
+            "--save-result --result-dir /out --result-filename result.json"
+        )
+        assert argv[len(published) :] == more.split()
+
+    def test_tokenizer_and_rate_are_given_where_they_are_set(self) -> None:
+        endpoint = Endpoint("http://h:1", "m", "s", "/tokenizer")
+        argv = vllm.argv(Workload(request_rate=2.5), endpoint, "/out", "/venv/bin/vllm", ["--num-warmups", "1"])
+        assert argv[0] == "/venv/bin/vllm"
+        assert value_of(argv, "--tokenizer") == "/tokenizer"
+        assert value_of(argv, "--request-rate") == "2.5"
+        assert argv[-2:] == ["--num-warmups", "1"]
+
+    def test_all_requests_failed(self) -> None:
+        result = vllm.parse(vllm.load(FIXTURES / "vllm_all_failed"), Workload(100, 12, 6, 3))
+        assert (result.completed, result.failed, result.metrics) == (0, 6, {})
+
+    def test_progress_bar(self) -> None:
+        log = "Starting\n  0%|          | 0/512 [00:00<?, ?it/s]\r  9%|▉         | 48/512 [00:31<05:00,  1.5it/s]"
+        assert vllm.requests_done(Path("/"), log) == 48
+        assert vllm.requests_done(Path("/"), "loading") is None
+
+
+class TestSglang:
+    def test_command_line(self) -> None:
+        argv = sglang.argv(Workload(seed=4), SEED_CASE, "/out")
+        assert argv[:5] == ["python3", "-m", "sglang.bench_serving", "--backend", "sglang-oai-chat"]
+        assert value_of(argv, "--dataset-name") == "random-ids"
+        assert value_of(argv, "--random-range-ratio") == "1.0"
+        assert value_of(argv, "--served-model-name") == "qwen3-coder-next"
+        assert value_of(argv, "--output-file") == "/out/result.jsonl"
+        assert value_of(argv, "--seed") == "4"
+
+    def test_the_server_counts_the_output_tokens(self) -> None:
+        argv = sglang.argv(Workload(), SEED_CASE, "/out")
+        assert json.loads(value_of(argv, "--extra-request-body")) == {"stream_options": {"include_usage": True}}
+
+
+class TestAiperf:
+    def test_command_line(self) -> None:
+        argv = aiperf.argv(Workload(), SEED_CASE, "/out")
+        assert argv[:2] == ["aiperf", "profile"]
+        assert value_of(argv, "--model") == "qwen3-coder-next"
+        assert value_of(argv, "--request-count") == value_of(argv, "--num-dataset-entries") == "512"
+        assert value_of(argv, "--synthetic-input-tokens-mean") == "8192"
+        assert value_of(argv, "--output-tokens-mean") == "1024"
+        assert value_of(argv, "--concurrency") == "32"
+        assert {"ignore_eos:true", "min_tokens:1024"} <= set(argv)
+        assert "--config" not in argv
+
+    def test_key_is_in_the_environment_alone(self) -> None:
+        endpoint = Endpoint("http://h:1", "m", "s", "t", has_api_key=True)
+        argv = aiperf.argv(Workload(), endpoint, "/out")
+        files = aiperf.files(Workload(), endpoint)
+        assert value_of(argv, "--config") == "/out/aiperf.json"
+        assert json.loads(files["aiperf.json"])["benchmark"]["endpoint"] == {"api_key": "${OPENAI_API_KEY}"}
+        assert aiperf.environment("k-1")["OPENAI_API_KEY"] == "k-1"
+
+    def test_records_give_what_the_summary_gives_where_both_mean_the_same(self) -> None:
+        raw = aiperf.load(FIXTURES / "aiperf")
+        result = aiperf.parse(raw, Workload(100, 12, 6, 3))
+        summary = raw["summary"]
+        assert (result.completed, result.failed) == (6, 0)
+        assert (result.total_input_tokens, result.total_output_tokens) == (600, 72)
+        same = {
+            "output_throughput": ("output_token_throughput", "avg"),
+            "total_token_throughput": ("total_token_throughput", "avg"),
+            "request_throughput": ("request_throughput", "avg"),
+            "mean_ttft_ms": ("time_to_first_token", "avg"),
+            "median_ttft_ms": ("time_to_first_token", "p50"),
+            "p99_ttft_ms": ("time_to_first_token", "p99"),
+            "mean_tpot_ms": ("inter_token_latency", "avg"),
+            "p99_tpot_ms": ("inter_token_latency", "p99"),
+            "mean_itl_ms": ("inter_chunk_latency", "avg"),
+            "p99_itl_ms": ("inter_chunk_latency", "p99"),
+            "p99_e2el_ms": ("request_latency", "p99"),
+        }
+        for ours, (theirs, statistic) in same.items():
+            assert result.metrics[ours] == pytest.approx(summary[theirs][statistic], rel=1e-6), ours
+
+    def test_definitions_hold_for_each_record(self) -> None:
+        for record in aiperf.load(FIXTURES / "aiperf")["records"]:
+            values = {name: item["value"] for name, item in record["metrics"].items()}
+            decode = values["request_latency"] - values["time_to_first_token"]
+            assert values["inter_token_latency"] == pytest.approx(decode / (values["output_sequence_length"] - 1))
+            assert sum(values["inter_chunk_latency"]) == pytest.approx(decode)
+            assert len(values["inter_chunk_latency"]) == values["output_sequence_length"] - 1
+
+    def test_all_requests_failed(self) -> None:
+        result = aiperf.parse(aiperf.load(FIXTURES / "aiperf_all_failed"), Workload(100, 12, 6, 3))
+        assert (result.completed, result.failed, result.metrics) == (0, 6, {})
+        assert len(result.errors) == 1
+        assert "400" in result.errors[0]
+        assert "prompt is required" in result.errors[0]
+
+    def test_a_missing_record_is_a_failed_request(self, tmp_path: Path) -> None:
+        lines = (FIXTURES / "aiperf" / aiperf.RECORDS).read_text(encoding="utf-8").splitlines(keepends=True)
+        (tmp_path / aiperf.RECORDS).write_text("".join(lines[:-1]), encoding="utf-8")
+        (tmp_path / aiperf.SUMMARY).write_bytes((FIXTURES / "aiperf" / aiperf.SUMMARY).read_bytes())
+        result = aiperf.parse(aiperf.load(tmp_path), Workload(100, 12, 6, 3))
+        assert (result.completed, result.failed) == (5, 1)
+
+    def test_records_count_progress(self, tmp_path: Path) -> None:
+        assert aiperf.requests_done(tmp_path, "") is None
+        assert aiperf.requests_done(FIXTURES / "aiperf", "") == 6
+
+    def test_document_keeps_the_records_without_the_time_of_each_chunk(self) -> None:
+        raw = aiperf.load(FIXTURES / "aiperf")
+        kept = aiperf.compact(raw)
+        assert kept["summary"] == raw["summary"]
+        assert len(kept["records"]) == 6
+        assert "inter_chunk_latency" not in kept["records"][0]["metrics"]
+        assert (
+            kept["records"][0]["metrics"]["time_to_first_token"] == raw["records"][0]["metrics"]["time_to_first_token"]
+        )
+
+
+RESULTS = [
+    pytest.param("vllm", vllm.RESULT, id="vllm"),
+    pytest.param("sglang", sglang.RESULT, id="sglang"),
+    pytest.param("aiperf", aiperf.RECORDS, id="aiperf"),
+]
+
+
+def fixture_text(client: str, name: str) -> str:
+    path = FIXTURES / client / name
+    if not path.exists():
+        pytest.skip(f"no fixture {path.relative_to(FIXTURES)}")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "file"), RESULTS)
+class TestDamage:
+    def fails(self, name: str, directory: Path) -> str:
+        with pytest.raises(FleetError) as caught:
+            CLIENTS[name].parse(CLIENTS[name].load(directory), Workload())
+        return str(caught.value)
+
+    def test_no_output(self, name: str, file: str, tmp_path: Path) -> None:
+        assert re.search(rf"{re.escape(file)} was not written", self.fails(name, tmp_path))
+
+    def test_empty(self, name: str, file: str, tmp_path: Path) -> None:
+        (tmp_path / file).write_text("\n", encoding="utf-8")
+        assert f"{file} is empty" in self.fails(name, tmp_path)
+
+    def test_not_an_object(self, name: str, file: str, tmp_path: Path) -> None:
+        (tmp_path / file).write_text("[1]\n", encoding="utf-8")
+        assert "wanted an object" in self.fails(name, tmp_path)
+
+    def test_not_text(self, name: str, file: str, tmp_path: Path) -> None:
+        (tmp_path / file).write_bytes(b"\xff\xfe\x00")
+        assert "not text" in self.fails(name, tmp_path)
+
+    def test_truncated(self, name: str, file: str, tmp_path: Path) -> None:
+        text = fixture_text(name, file).rstrip()
+        (tmp_path / file).write_text(text[:-20], encoding="utf-8")
+        assert "not whole JSON" in self.fails(name, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "module"), [("vllm", vllm), ("sglang", sglang)])
+class TestPlainResults:
+    def test_every_metric_is_found(self, name: str, module, tmp_path: Path) -> None:
+        fixture_text(name, module.RESULT)
+        raw = module.load(FIXTURES / name)
+        prompts = raw["completed"]
+        result = module.parse(raw, Workload(num_prompts=prompts))
+        assert set(result.metrics) == set(METRICS)
+        assert result.failed == 0
+        assert result.metrics["output_throughput"] == pytest.approx(result.total_output_tokens / result.duration)
+        assert result.metrics["mean_e2el_ms"] > result.metrics["mean_ttft_ms"]
+
+    @pytest.mark.parametrize("damage", [None, "fast", math.nan, True])
+    def test_a_metric_that_is_no_number(self, name: str, module, damage: object) -> None:
+        fixture_text(name, module.RESULT)
+        raw = {**module.load(FIXTURES / name), "p99_ttft_ms": damage}
+        with pytest.raises(FleetError, match="p99_ttft_ms"):
+            module.parse(raw, Workload())
+
+    def test_a_metric_that_is_missing(self, name: str, module) -> None:
+        fixture_text(name, module.RESULT)
+        raw = module.load(FIXTURES / name)
+        del raw["mean_itl_ms"]
+        with pytest.raises(FleetError, match="mean_itl_ms is missing"):
+            module.parse(raw, Workload())
+
+    def test_nothing_completed(self, name: str, module) -> None:
+        fixture_text(name, module.RESULT)
+        raw = {**module.load(FIXTURES / name), "completed": 0, "failed": 512}
+        result = module.parse(raw, Workload())
+        assert (result.completed, result.failed, result.metrics) == (0, 512, {})
+
+
+class TestMeasures:
+    def test_percentile_is_that_of_numpy(self) -> None:
+        values = [5.0, 1.0, 4.0, 2.0]
+        assert percentile(values, 50) == 3.0
+        assert percentile(values, 99) == pytest.approx(4.97)
+        assert percentile([7.0], 99) == 7.0
+
+    def test_latencies(self) -> None:
+        assert latencies("ttft_ms", [1.0, 3.0]) == {
+            "mean_ttft_ms": 2.0,
+            "median_ttft_ms": 2.0,
+            "p99_ttft_ms": pytest.approx(2.98),
+        }
+
+    def test_spread_of_one_value_is_not_known(self) -> None:
+        assert spread([2.0]) == {"mean": 2.0, "stdev": None, "min": 2.0, "max": 2.0, "cv": None, "values": [2.0]}
+
+    def test_spread_is_that_of_a_sample(self) -> None:
+        found = spread([1.0, 2.0, 6.0])
+        assert found["stdev"] == pytest.approx(statistics.stdev([1.0, 2.0, 6.0]))
+        assert found["cv"] == pytest.approx(found["stdev"] / 3)
+
+    def test_units(self) -> None:
+        assert {metric: unit(metric) for metric in ("output_throughput", "request_throughput", "p99_itl_ms")} == {
+            "output_throughput": "tok/s",
+            "request_throughput": "req/s",
+            "p99_itl_ms": "ms",
+        }

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module and its action, with a stub of a client against a real server."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from ansible_collections.inference.fleet.plugins.action import benchmark as action
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.modules import benchmark as module
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def _shared() -> Any:
+    path = Path(__file__).parents[1] / "module_utils" / "benchmarks" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("benchmarks_conftest", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+_SHARED = _shared()
+serve = _SHARED.serve
+check_document = _SHARED.check_document
+SIMULATOR = {
+    "engine": "simulator",
+    "simulated": True,
+    "simulates": {"engine": "vllm", "profile": "h100x4"},
+    "version": "0.1.0",
+    "environment": {"HF_TOKEN": "hidden-1"},
+}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> str:
+    """Write a stub of C(vllm bench serve) that claims to have done what it was asked for."""
+    path = tmp_path / "client"
+    path.write_text(
+        f"#!{sys.executable}\n"
+        "import json, os, sys\n"
+        "value = lambda name: sys.argv[sys.argv.index(name) + 1]\n"
+        "prompts = int(value('--num-prompts'))\n"
+        "result = {'completed': prompts, 'failed': 0, 'duration': 2.0,\n"
+        "          'total_input_tokens': prompts * int(value('--random-input-len')),\n"
+        "          'total_output_tokens': prompts * int(value('--random-output-len'))}\n"
+        f"result.update(dict.fromkeys({METRICS!r}, 10.0))\n"
+        "result['request_rate'] = float('inf')\n"
+        "result['key'] = os.environ.get('OPENAI_API_KEY')\n"
+        "result['tokenizer'] = sorted(os.listdir(value('--tokenizer'))) if '--tokenizer' in sys.argv else None\n"
+        "json.dump(result, open(os.path.join(value('--result-dir'), value('--result-filename')), 'w'))\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def parameters(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    defaults = {name: option.get("default") for name, option in module.argument_spec().items()}
+    small = {"input_length": 64, "output_length": 8, "num_prompts": 4, "max_concurrency": 2, "repeats": 2}
+    return {**defaults, **small, "work_dir": str(tmp_path / "work"), "run_host": "h1", **changes}
+
+
+class TestModule:
+    def test_documentation_is_the_argument_spec(self) -> None:
+        documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+        spec = module.argument_spec()
+        assert set(documented) == set(spec)
+        for name, option in spec.items():
+            assert documented[name].get("default") == option.get("default"), name
+            assert documented[name]["type"] == option["type"], name
+
+    def test_defaults_are_the_published_run(self) -> None:
+        spec = module.argument_spec()
+        wanted = {"input_length": 8192, "output_length": 1024, "num_prompts": 512, "max_concurrency": 32, "repeats": 3}
+        assert {name: spec[name]["default"] for name in wanted} == wanted
+        assert spec["client"]["default"] == "vllm"
+
+    def test_check_mode_says_what_it_would_run_and_runs_nothing(self, tmp_path: Path) -> None:
+        found = module.run(parameters(tmp_path, client_path="/nowhere/vllm"), check_mode=True)
+        assert found["argv"][:3] == ["/nowhere/vllm", "bench", "serve"]
+        assert "result" not in found
+        assert list(tmp_path.iterdir()) == []
+
+    def test_document(self, serve: Callable, client: str, tmp_path: Path, check_document: Callable) -> None:
+        server = serve(api_key="sesame-17")
+        options = parameters(
+            tmp_path, url=server.url + "/", client_path=client, tokenizer="byte-level", api_key="sesame-17",
+            engine=SIMULATOR, hardware={"profile": "cpu"}, progress_file=str(tmp_path / "progress"),
+        )  # fmt: skip
+        document = module.run(options, check_mode=False)["result"]
+        check_document(document)
+        text = json.dumps(document)
+        assert "sesame-17" not in text
+        assert "hidden-1" not in text
+        assert document["simulated"]
+        assert document["simulates"] == {"engine": "vllm", "profile": "h100x4"}
+        assert document["engine"]["url"] == server.url
+        assert document["baselines"][0]["id"] == "lambda/qwen3-coder-next/vllm/h100x4"
+        raw = document["repeats"][1]["raw"]
+        assert "tokenizer.json" in raw["tokenizer"]
+        assert raw["request_rate"] == "inf"
+        assert [repeat["seed"] for repeat in document["repeats"]] == [0, 1]
+        assert (tmp_path / "progress").read_text(encoding="utf-8").startswith("warm-up: 4 requests, not counted\n")
+        assert list((tmp_path / "work").iterdir()) == []
+
+    def test_another_model_has_no_published_figures(self, serve: Callable, client: str, tmp_path: Path) -> None:
+        options = parameters(tmp_path, url=serve().url, client_path=client, engine=SIMULATOR, model="other/model")
+        assert module.run(options, check_mode=False)["result"]["baselines"] == []
+
+    def test_byte_level_prompts_are_not_for_sglang(self, tmp_path: Path) -> None:
+        with pytest.raises(FleetError, match="use aiperf or vllm"):
+            module.run(parameters(tmp_path, client="sglang", tokenizer="byte-level"), check_mode=True)
+
+    def test_work_dir_that_cannot_be_made(self, client: str, tmp_path: Path) -> None:
+        (tmp_path / "work").write_text("", encoding="utf-8")
+        with pytest.raises(FleetError, match="work_dir"):
+            module.run(parameters(tmp_path, client_path=client), check_mode=False)
+
+
+class TestGates:
+    DOCUMENT: ClassVar = {"metrics": {"output_throughput": {"mean": 1650.0}}, "quality": {"failed": 0}}
+
+    def judged(self, condition: str) -> tuple[bool, Any]:
+        gates = action.check_gates([{"condition": condition, "message": "m"}])
+        judged = action.judge(gates, self.DOCUMENT)[0]
+        return judged["passed"], judged["value"]
+
+    @pytest.mark.parametrize(
+        ("condition", "passed"),
+        [
+            ("metrics.output_throughput.mean >= `1700`", False),
+            ("metrics.output_throughput.mean >= `1600`", True),
+            ("quality.failed == `0`", True),
+            # A number or a missing key is no condition that was met.
+            ("metrics.output_throughput.mean", False),
+            ("metrics.nothing >= `1`", False),
+            ("abs('x') > `1`", False),
+        ],
+    )
+    def test_only_true_is_met(self, condition: str, passed: bool) -> None:
+        assert self.judged(condition)[0] is passed
+
+    def test_a_condition_that_is_none_is_told_before_the_run(self) -> None:
+        with pytest.raises(FleetError, match="not JMESPath"):
+            action.check_gates([{"condition": "metrics.[", "message": "m"}])
+
+    @pytest.mark.parametrize("gate", ["x", {"condition": "a"}, {"message": "m"}])
+    def test_a_gate_needs_both_parts(self, gate: object) -> None:
+        with pytest.raises(FleetError, match="condition and a message"):
+            action.check_gates([gate])
+
+
+class TestWrite:
+    def test_whole_and_readable(self, tmp_path: Path) -> None:
+        path = action.write({"run_id": "r", "a": 1}, tmp_path)
+        assert path == tmp_path / "r.json"
+        assert json.loads(path.read_text(encoding="utf-8")) == {"run_id": "r", "a": 1}
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
+
+    def test_never_over_another_one(self, tmp_path: Path) -> None:
+        action.write({"run_id": "r"}, tmp_path)
+        with pytest.raises(FleetError, match="never written over"):
+            action.write({"run_id": "r", "a": 1}, tmp_path)
+        assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == {"run_id": "r"}
+
+    def test_what_json_has_not_leaves_no_file(self, tmp_path: Path) -> None:
+        with pytest.raises(FleetError, match="could not be written"):
+            action.write({"run_id": "r", "a": float("nan")}, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("", encoding="utf-8")
+        with pytest.raises(FleetError, match="results_dir"):
+            action.prepare(tmp_path / "file" / "results")
+
+
+class TestPlay:
+    """The task as Ansible runs it."""
+
+    def play(self, tmp_path: Path, options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        tasks = [{"name": "Benchmark", "inference.fleet.benchmark": options}]
+        play = [{"hosts": "here", "gather_facts": False, "tasks": tasks}]
+        (tmp_path / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
+        inventory = f"here ansible_connection=local ansible_python_interpreter={sys.executable}"
+        (tmp_path / "hosts").write_text(inventory, encoding="utf-8")
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts", "play.yml"],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_a_failed_gate_fails_the_task_after_the_document_is_kept(
+        self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
+    ) -> None:
+        options = parameters(tmp_path, url=serve().url, client_path=client, results_dir="kept")
+        options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+        options["gates"] = [
+            {"condition": "metrics.output_throughput.mean > `1`", "message": "no output"},
+            {"condition": "metrics.output_throughput.mean > `11`", "message": "too slow"},
+        ]
+        ran = self.play(tmp_path, options)
+        assert ran.returncode == 2, ran.stdout + ran.stderr
+        (path,) = (tmp_path / "kept").glob("*.json")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        check_document(document)
+        assert document["host"] == "here"
+        assert [gate["passed"] for gate in document["gates"]] == [True, False]
+        assert "[here] warm-up: 4 requests, not counted" in ran.stdout
+        assert "Gate FAILED: too slow" in ran.stdout
+        assert "1 of 2 gates not met: too slow" in ran.stdout + ran.stderr
