@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name, which does the work on the control host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Write the report of a folder of benchmark results
+version_added: "0.1.0"
+description:
+  - Reads every result document in a folder on the control host and writes one HTML page that needs nothing else - no
+    network, no script and no font.
+  - Returns the latest run of each host, engine, model, profile and workload beside the published figures, as text.
+  - The page holds no time but those of the documents. The same documents give the same page, and no change.
+  - A file that cannot be read as a result document is named in a warning and left out. It is never changed or deleted.
+  - Where there is no document to report, the module fails and says what to run. In check mode it says so without
+    failing, because the benchmark that would have come before it wrote nothing either.
+options:
+  results_dir:
+    description:
+      - Folder on the control host with the result documents, one C(*.json) file a run.
+      - A relative path is relative to the current directory of C(ansible-playbook).
+    type: path
+    required: true
+  path:
+    description:
+      - Where to write the page on the control host. Missing folders are made.
+      - Default is C(report.html) in O(results_dir).
+    type: path
+  show:
+    description: Whether to print the table, and where the page is, as plain lines as well.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: The difference is that of the printed tables, not of the page's HTML.
+  idempotent:
+    support: full
+    details: Another version of matplotlib on the control host may draw the same plots in other bytes.
+extends_documentation_fragment:
+  - inference.fleet.attributes
+requirements:
+  - matplotlib (on the control host)
+notes:
+  - Runs on the control host and connects to no host, whatever host the task is for. In a play with several hosts,
+    use C(run_once).
+seealso:
+  - module: inference.fleet.benchmark
+author: inference.fleet contributors (@inference-fleet)
+"""
+
+EXAMPLES = r"""
+- name: Write the report and print its table
+  inference.fleet.report:
+    results_dir: results
+    path: reports/index.html
+    show: true
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+path:
+  description: Absolute path of the page on the control host.
+  returned: always
+  type: str
+  sample: /home/me/fleet/reports/index.html
+results_dir:
+  description: Absolute path of the folder that was read.
+  returned: always
+  type: str
+  sample: /home/me/fleet/results
+table:
+  description: The latest run of each series beside the published row and the ratio, as text at most 80 columns wide.
+  returned: when there is a document
+  type: str
+runs:
+  description: How many result documents the report holds.
+  returned: always
+  type: int
+  sample: 12
+series:
+  description: How many different combinations of host, engine, model, profile and workload.
+  returned: always
+  type: int
+  sample: 3
+simulated:
+  description: How many of the runs are simulated.
+  returned: always
+  type: int
+  sample: 0
+damaged:
+  description: The files that were left out.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: Name of the file in RV(results_dir).
+      type: str
+      sample: 20261123T153000Z-gpu1-0a1b2c.json
+    reason:
+      description: Why it is no result document.
+      type: str
+      sample: the file is empty
+msg:
+  description: Why there is no report.
+  returned: when there is no document
+  type: str
+"""

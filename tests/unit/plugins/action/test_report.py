@@ -1,0 +1,213 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.inference import fleet
+from ansible_collections.inference.fleet.plugins.action import report as action
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
+
+COLLECTION = Path(next(iter(fleet.__path__)))
+PLAYBOOK = COLLECTION / "playbooks" / "report.yml"
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    factory.write(folder, factory.document())
+    return folder
+
+
+def test_first_run_writes_and_the_second_changes_nothing(results, tmp_path):
+    path = tmp_path / "new" / "folders" / "index.html"
+
+    first = action.report(results, path)
+    before = path.stat()
+    second = action.report(results, path)
+
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (first["runs"], first["series"], first["simulated"]) == (1, 1, 0)
+    assert first["table"] == second["table"]
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert [item.name for item in path.parent.iterdir()] == ["index.html"]
+
+
+def test_the_page_has_the_mode_of_any_new_file(results, tmp_path):
+    old = os.umask(0o027)
+    try:
+        action.report(results, tmp_path / "index.html")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "index.html").stat().st_mode & 0o777 == 0o640
+
+
+def test_check_mode_foretells_and_writes_nothing(results, tmp_path):
+    path = tmp_path / "reports" / "index.html"
+    assert action.report(results, path, check_mode=True)["changed"] is True
+    assert not path.parent.exists()
+    action.report(results, path)
+    assert action.report(results, path, check_mode=True)["changed"] is False
+
+
+def test_the_difference_is_that_of_the_printed_tables(results, tmp_path):
+    path = tmp_path / "index.html"
+    first = action.report(results, path, diff_mode=True)
+    assert first["diff"]["before"] == ""
+    assert first["diff"]["after"] == first["table"]
+
+    factory.write(results, factory.document(host="gpu2"))
+    second = action.report(results, path, diff_mode=True)
+    assert second["diff"]["before"] == first["table"]
+    assert second["diff"]["after"] == second["table"] != first["table"]
+
+    assert "diff" not in action.report(results, path, diff_mode=True)
+
+    path.write_text("<p>mine</p>")
+    third = action.report(results, path, diff_mode=True)
+    assert third["diff"]["before"] == "(not a report of this collection)\n"
+
+    # An older run changes the page, not the table of the latest: the difference still is one.
+    path.write_text(path.read_text().replace("</html>", "</html><!-- -->"))
+    fourth = action.report(results, path, diff_mode=True)
+    assert fourth["changed"]
+    assert fourth["diff"]["before"] != fourth["diff"]["after"]
+
+
+def test_a_damaged_file_is_warned_of_and_kept(results, tmp_path):
+    broken = results / "broken.json"
+    broken.write_text('{"schema_version": 1, "run_id": "x"')
+    result = action.report(results, tmp_path / "index.html")
+    assert result["runs"] == 1
+    assert result["damaged"] == [{"file": "broken.json", "reason": result["damaged"][0]["reason"]}]
+    assert len(result["warnings"]) == 1
+    assert str(broken) in result["warnings"][0]
+    assert broken.exists()
+
+
+def test_many_damaged_files_are_all_named_but_not_all_warned_of(results, tmp_path):
+    for index in range(30):
+        (results / f"{index}.json").write_text("")
+    result = action.report(results, tmp_path / "index.html")
+    assert len(result["damaged"]) == 30
+    assert len(result["warnings"]) == 21
+    assert "10 more files" in result["warnings"][-1]
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda folder: None, "does not exist"),
+        (lambda folder: folder.mkdir(), "is empty"),
+        (lambda folder: (folder.mkdir(), (folder / "notes.txt").touch()), "holds no .json file"),
+        (lambda folder: (folder.mkdir(), (folder / "a.json").touch()), "none of the 1 files"),
+    ],
+)
+def test_nothing_to_report_fails_and_says_what_to_run(tmp_path, make, found):
+    folder = tmp_path / "results"
+    make(folder)
+    with pytest.raises(FleetError, match=r"Run the playbook benchmark\.yml") as raised:
+        action.report(folder, tmp_path / "index.html")
+    assert found in str(raised.value)
+    assert str(folder) in str(raised.value)
+    assert not (tmp_path / "index.html").exists()
+    # The benchmark that would have run before wrote nothing in check mode.
+    result = action.report(folder, tmp_path / "index.html", check_mode=True)
+    assert (result["changed"], result["msg"]) == (False, str(raised.value))
+
+
+def test_a_file_for_a_folder_is_said(tmp_path):
+    (tmp_path / "results").touch()
+    with pytest.raises(FleetError, match="is not a folder"):
+        action.report(tmp_path / "results", tmp_path / "index.html")
+
+
+def test_a_page_that_cannot_be_written_is_said(results, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FleetError, match=r"cannot be written to .*index\.html"):
+        action.report(results, tmp_path / "file" / "index.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FleetError, match="cannot be read"):
+        action.report(results, tmp_path / "folder")
+
+
+def play(tmp_path, *arguments, inventory="gpu1 ansible_host=192.0.2.1\ngpu2 ansible_host=192.0.2.2\n"):
+    (tmp_path / "hosts").write_text(inventory)
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
+        "ANSIBLE_HOME": str(tmp_path / "ansible"),
+        "ANSIBLE_NOCOLOR": "1",
+        "PWD": str(tmp_path),
+    }
+    return subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "-i", "hosts", PLAYBOOK, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_playbook_reports_once_and_connects_to_nobody(tmp_path):
+    # Nobody answers at the addresses of these hosts.
+    simulated = factory.document(
+        host="local", simulated=True, num_prompts=64, started=datetime(2026, 11, 24, tzinfo=timezone.utc)
+    )
+    factory.write(tmp_path / "results", factory.document(), simulated)
+
+    first = play(tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert first.stdout.count("changed=1") == 1
+    assert first.stdout.count("SIMULATED local: vLLM on 4\N{MULTIPLICATION SIGN} H100") == 1
+    assert f"The report is at {tmp_path}/reports/index.html" in first.stdout
+    assert "</html>" in (tmp_path / "reports" / "index.html").read_text()
+
+    again = play(tmp_path, "-l", "gpu2")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "changed=1" not in again.stdout
+    assert "gpu1" not in again.stdout.partition("RECAP")[2]
+
+    quiet = play(tmp_path, "-e", '{"report_show": false}', inventory="")
+    assert quiet.returncode == 0, quiet.stdout + quiet.stderr
+    assert "changed=1" not in quiet.stdout
+    assert "SIMULATED" not in quiet.stdout
+
+
+def test_the_playbook_without_results(tmp_path):
+    failed = play(tmp_path)
+    assert failed.returncode == 2
+    assert "Run the playbook benchmark.yml first" in failed.stdout + failed.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr
+
+    checked = play(tmp_path, "--check")
+    assert checked.returncode == 0
+    assert "Run the playbook benchmark.yml first" in checked.stdout
+
+
+def test_the_module_defaults_to_the_results_folder(tmp_path):
+    factory.write(tmp_path / "results", factory.document())
+    playbook = tmp_path / "play.yml"
+    task = {"inference.fleet.report": {"results_dir": "results"}, "register": "found"}
+    shown = {"ansible.builtin.debug": {"msg": "path={{ found.path }} damaged={{ found.damaged }}"}}
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task, shown]}]))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), playbook],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"path={tmp_path}/results/report.html damaged=[]" in done.stdout

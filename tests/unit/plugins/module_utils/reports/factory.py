@@ -1,0 +1,231 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Result documents to test reports with: made-up figures in the shape of docs/result.schema.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+FIGURES = {
+    "output_throughput": 2143.7,
+    "total_token_throughput": 19290.2,
+    "request_throughput": 2.0935,
+    "mean_ttft_ms": 951.42,
+    "median_ttft_ms": 612.9,
+    "p99_ttft_ms": 4310.8,
+    "mean_tpot_ms": 14.21,
+    "median_tpot_ms": 14.2,
+    "p99_tpot_ms": 15.4,
+    "mean_itl_ms": 14.19,
+    "median_itl_ms": 11.03,
+    "p99_itl_ms": 119.3,
+    "mean_e2el_ms": 15488.1,
+    "median_e2el_ms": 15204.0,
+    "p99_e2el_ms": 19950.6,
+}
+LAMBDA_VLLM_H100X4 = {
+    "output_throughput": 2180,
+    "total_token_throughput": 19617,
+    "mean_ttft_ms": 933,
+    "p99_ttft_ms": 4268,
+    "mean_tpot_ms": 14,
+    "p99_tpot_ms": 15,
+    "mean_itl_ms": 14,
+    "p99_itl_ms": 117,
+}
+# As a default of a function: read only.
+PUBLISHED_METRICS = MappingProxyType(LAMBDA_VLLM_H100X4)
+GPUS = {
+    "h100x4": [("NVIDIA H100 80GB HBM3", 81559)] * 4,
+    "b200x2": [("NVIDIA B200", 183359)] * 2,
+    "a100x4": [("NVIDIA A100-SXM4-80GB", 81920)] * 4,
+}
+
+
+def _unit(key: str) -> str:
+    if key == "request_throughput":
+        return "req/s"
+    return "ms" if key.endswith("_ms") else "tok/s"
+
+
+def summary(key: str, values: list[float]) -> dict[str, Any]:
+    """Return the summary of one metric over the repeats."""
+    mean = sum(values) / len(values)
+    stdev = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else None
+    return {
+        "mean": mean,
+        "stdev": stdev,
+        "min": min(values),
+        "max": max(values),
+        "cv": None if stdev is None else stdev / mean,
+        "values": values,
+        "unit": _unit(key),
+    }
+
+
+def document(
+    host: str = "gpu1",
+    engine: str = "vllm",
+    profile: str = "h100x4",
+    model: str = "Qwen/Qwen3-Coder-Next",
+    started: datetime = datetime(2026, 11, 23, 15, 30, tzinfo=timezone.utc),
+    simulated: bool = False,
+    num_prompts: int = 512,
+    published: Mapping[str, float] | None = PUBLISHED_METRICS,
+    cold_baseline: bool = False,
+    factors: tuple[float, ...] = (1.0,),
+    **changes: Any,
+) -> dict[str, Any]:
+    """Return one result document; *factors* scale the throughputs of its repeats, *changes* replace keys."""
+    workload = {
+        "input_length": 8192,
+        "output_length": 1024,
+        "num_prompts": num_prompts,
+        "max_concurrency": 32,
+        "request_rate": None,
+        "seed": 0,
+    }
+    repeats = []
+    for index, factor in enumerate(factors):
+        start = started + timedelta(minutes=5 * index)
+        metrics = {
+            key: round(value / factor if key.endswith("_ms") else value * factor, 4) for key, value in FIGURES.items()
+        }
+        repeats.append(
+            {
+                "index": index + 1,
+                "seed": index,
+                "started_at": _time(start),
+                "finished_at": _time(start + timedelta(seconds=247)),
+                "completed": num_prompts,
+                "failed": 0,
+                "total_input_tokens": 8192 * num_prompts,
+                "total_output_tokens": 1024 * num_prompts,
+                "duration_s": 246.7,
+                "metrics": metrics,
+                "raw": {"anything": ["the client", "wrote"]},
+            }
+        )
+    metrics = {key: summary(key, [repeat["metrics"][key] for repeat in repeats]) for key in FIGURES}
+    argv = [
+        *("--host", "0.0.0.0", "--port", "8000", "--model", model, "--served-model-name", "qwen3-coder-next"),
+        *("--enable-auto-tool-choice", "--tool-call-parser", "qwen3_coder", "--tensor-parallel-size", "4"),
+        "--trust-remote-code",
+    ]
+    baselines = []
+    if published:
+        baselines.append(
+            {
+                "id": f"lambda/qwen3-coder-next/{engine}/{profile}",
+                "source": "a page",
+                "engine": engine,
+                "profile": profile,
+                "cold": cold_baseline,
+                "workload": {"input_length": 8192, "output_length": 1024, "num_prompts": 512, "max_concurrency": 32},
+                "same_workload": num_prompts == 512,
+                "notes": [],
+                "metrics": {
+                    key: {"baseline": value, "value": metrics[key]["mean"], "ratio": metrics[key]["mean"] / value}
+                    for key, value in published.items()
+                },
+            }
+        )
+    found = {
+        "schema_version": 1,
+        "run_id": f"{started:%Y%m%dT%H%M%SZ}-{host}-{abs(_hash(host, engine, profile)):06x}",
+        "host": host,
+        "started_at": repeats[0]["started_at"],
+        "finished_at": repeats[-1]["finished_at"],
+        "simulated": simulated,
+        "simulates": {"engine": engine, "profile": profile} if simulated else None,
+        "hardware": {
+            "profile": "cpu" if simulated else profile,
+            "gpus": []
+            if simulated
+            else [
+                {"index": index, "name": name, "memory_mib": memory}
+                for index, (name, memory) in enumerate(GPUS.get(profile, []))
+            ],
+            "driver_version": None if simulated else "570.124.06",
+            "cpu_model": "Intel(R) Xeon(R) Platinum 8480+",
+            "cpu_count": 104,
+            "memory_mib": 921600,
+        },
+        "engine": {
+            "name": "simulator" if simulated else engine,
+            "version": "0.1.0" if simulated else "0.32.0",
+            "profile": profile,
+            "tensor_parallel_size": 4,
+            "url": "http://127.0.0.1:8000",
+            "image": {
+                "reference": f"{engine}/{engine}:latest",
+                "digest": "sha256:" + "ab12" * 16,
+                "id": "sha256:" + "cd34" * 16,
+            },
+            "argv": argv,
+            "environment": {"HF_HOME": "/root/.cache/huggingface"},
+            "container": {
+                "id": "f00d" * 16,
+                "started_at": "2026-11-23T14:00:00Z",
+                "created_at": "2026-11-23T14:00:00Z",
+                "restart_count": 0,
+            },
+        },
+        "model": {"id": model, "revision": None, "served_model_name": "qwen3-coder-next"},
+        "workload": workload,
+        "warm": True,
+        "client": {
+            "name": "aiperf",
+            "version": "0.13.0",
+            "argv": [
+                "aiperf",
+                "profile",
+                "--model",
+                "qwen3-coder-next",
+                "--url",
+                "http://127.0.0.1:8000",
+                "--endpoint-type",
+                "chat",
+                "--streaming",
+                "--concurrency",
+                "32",
+            ],
+        },
+        "repeats": repeats,
+        "metrics": metrics,
+        "quality": {
+            "completed": num_prompts * len(factors),
+            "failed": 0,
+            "total_input_tokens": 8192 * num_prompts * len(factors),
+            "total_output_tokens": 1024 * num_prompts * len(factors),
+            "warnings": [] if len(factors) > 1 else ["one repeat: how much this result varies is not known"],
+        },
+        "gates": [],
+        "baselines": baselines,
+    }
+    found.update(changes)
+    return found
+
+
+def write(folder: Path, *documents: dict[str, Any]) -> None:
+    """Write documents into *folder* as the benchmark does: one file a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for found in documents:
+        (folder / f"{found['run_id']}.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _hash(*texts: str) -> int:
+    number = 0
+    for char in "/".join(texts):
+        number = (number * 31 + ord(char)) % 0xFFFFFF
+    return number

@@ -1,0 +1,245 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import html as escapes
+import random
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.reports import html, load, plots, series, tables
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
+
+PUBLISHED = [
+    {
+        "id": "lambda/qwen3-coder-next/vllm/h100x4",
+        "source": "a page",
+        "note": "a note",
+        "engine": "vllm",
+        "profile": "h100x4",
+        "model": "Qwen/Qwen3-Coder-Next",
+        "workload": {"input_length": 8192, "output_length": 1024, "num_prompts": 512, "max_concurrency": 32},
+        "cold": False,
+        "metrics": factory.LAMBDA_VLLM_H100X4,
+    }
+]
+START = datetime(2026, 11, 1, tzinfo=timezone.utc)
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}$\\frac$\x1b]0;\u202e\ud800"
+
+
+def page(*documents, damaged=()):
+    groups = series.group(documents)
+    return html.page(groups, PUBLISHED, damaged, tables.text(groups, len(documents)))
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, attributes, ids and text."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "path", "use"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.ids, self.text, self.open = [], [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.extend((tag, key, value) for key, value in attrs)
+        self.ids.extend(value for key, value in attrs if key == "id")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    documents = [factory.document(started=START + timedelta(days=day), factors=(1.0, 1.02)) for day in range(3)]
+    documents.append(factory.document(host="local", simulated=True, num_prompts=64))
+    documents.append(factory.document(host="tiny", profile="cpu", published=None))
+    return page(*documents, damaged=[load.Damaged("half.json", "the file is empty")])
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique(fleet):
+    found = Page(fleet)
+    assert found.open == []
+    assert len(found.ids) == len(set(found.ids))
+    links = {value[1:] for _tag, key, value in found.attributes if key in ("href", "xlink:href") and value[:1] == "#"}
+    assert links <= set(found.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", fleet)) <= set(found.ids)
+
+
+def test_the_page_needs_nothing_else(fleet):
+    found = Page(fleet)
+    assert not {"script", "iframe", "object", "embed", "img", "audio", "video", "base", "form"} & set(found.tags)
+    for tag, key, value in found.attributes:
+        if key in ("src", "href", "xlink:href", "srcset", "action", "data", "poster", "background"):
+            assert value.startswith("#") or value == "data:,", (tag, key, value)
+        assert not key.startswith("on"), (tag, key)
+    assert "@import" not in fleet
+    assert "@font-face" not in fleet
+    assert not re.search(r"url\((?!#)", fleet)
+
+
+def test_the_page_shows_each_part(fleet):
+    text = " ".join("".join(Page(fleet).text).split())
+    for wanted in (
+        "5 runs on 3 hosts, 2026-11-01 to 2026-11-23",
+        "SIMULATED 1 of 5 runs in this report is simulated",
+        "64 prompts instead of 512",
+        "half.json",
+        "sha256:" + "ab12" * 16,
+        "--tensor-parallel-size 4",
+        "HF_HOME=/root/.cache/huggingface",
+        "aiperf profile",
+        "4\N{MULTIPLICATION SIGN} NVIDIA H100 80GB HBM3, 81,559 MiB",
+        "Repeats",
+        "not recorded",
+    ):
+        assert wanted in text
+
+
+def test_each_row_and_run_of_a_simulation_is_marked():
+    text = page(factory.document(host="rehearsal", simulated=True))
+    for kind in ("tr", "summary", "svg"):
+        parts = [part for part in re.findall(rf"<{kind}.*?</{kind}>", text, re.DOTALL) if "rehearsal" in part]
+        assert parts, kind
+        assert all("SIMULATED" in part for part in parts), kind
+
+
+def test_nothing_is_marked_simulated_in_a_measured_fleet():
+    assert "SIMULATED" not in page(factory.document()).upper().replace(".SIMULATED", "")
+
+
+def test_the_same_documents_give_the_same_page(fleet):
+    documents = [factory.document(host=f"h{index}", started=START + timedelta(days=index)) for index in range(4)]
+    first = page(*documents)
+    random.random()
+    assert page(*documents) == first
+    # Another process has other hash seeds, another time zone and another locale.
+    script = (
+        f"import sys, time; sys.path[:0] = {sys.path!r}\n"
+        "from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import test_html as t\n"
+        "sys.stdout.buffer.write(t.page(*[t.factory.document(host=f'h{i}', started=t.START + t.timedelta(days=i))"
+        " for i in range(4)]).encode())"
+    )
+    environment = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=environment)
+    assert other.stdout.decode() == first
+
+
+def test_a_users_own_matplotlib_settings_do_not_matter():
+    import matplotlib
+
+    first = page(factory.document())
+    with matplotlib.rc_context({"axes.grid": True, "lines.linewidth": 9, "svg.fonttype": "path", "font.size": 30}):
+        assert page(factory.document()) == first
+
+
+@pytest.mark.parametrize("key", ["host", "run_id"])
+def test_a_hostile_name_stays_text(key):
+    _hostile(factory.document(**{key: EVIL}))
+
+
+def test_hostile_values_everywhere_stay_text():
+    document = factory.document(model=EVIL, host=EVIL)
+    document["engine"].update(name=EVIL, version=EVIL, argv=[EVIL], environment={EVIL: EVIL})
+    document["engine"]["image"] = {"reference": EVIL, "digest": EVIL, "id": EVIL}
+    document["client"].update(name=EVIL, version=EVIL, argv=[EVIL])
+    document["hardware"].update(profile=EVIL, cpu_model=EVIL, driver_version=EVIL, gpus=[{"name": EVIL}])
+    document["quality"]["warnings"] = [EVIL]
+    document["metrics"][EVIL] = dict(document["metrics"]["mean_ttft_ms"], unit=EVIL)
+    document["gates"] = [{"passed": False, "message": EVIL}]
+    later = dict(document, run_id="later", started_at="2026-11-24T15:30:00Z", finished_at="2026-11-24T15:31:00Z")
+    _hostile(document, later)
+
+
+def _hostile(*documents):
+    text = page(*documents, damaged=[load.Damaged(EVIL, EVIL)])
+    found = Page(text)
+    assert not {"script", "img"} & set(found.tags)
+    assert not [key for _tag, key, _value in found.attributes if key.startswith("on")]
+    assert "alert(1)" in "".join(found.text)
+    assert "49" not in re.findall(r"alert\(2\).{0,40}", "".join(found.text))[0]
+    text.encode("utf-8")
+    assert all(char.isprintable() or char in "\n\t" for char in text)
+
+
+def test_every_plot_is_xml_with_axes_units_and_a_legend(fleet):
+    found = re.findall(r"<svg.*?</svg>", fleet, re.DOTALL)
+    # Six plots for each of two groups, and one trend.
+    assert len(found) == 13
+    for plot in found:
+        root = ElementTree.fromstring(plot)
+        words = " ".join("".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text"))
+        assert re.search(r"tok/s|\bms\b", words)
+        assert re.search("measured|simulated|mean", words, re.IGNORECASE)
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
+        # Every colour follows the page's light or dark theme.
+        assert not re.search(r"#[0-9a-f]{6}", plot)
+
+
+def test_a_figure_of_another_order_does_not_flatten_the_bars():
+    document = factory.document()
+    document["baselines"][0]["metrics"]["p99_ttft_ms"].update(baseline=96435)
+    assert "beyond the scale" in page(document)
+    assert "beyond the scale" not in page(factory.document())
+
+
+@pytest.mark.parametrize("metric", [{}, {"output_throughput": None}])
+def test_a_document_without_metrics_is_shown(metric):
+    text = page(factory.document(metrics=metric, baselines=[], repeats=[]))
+    assert "gpu1" in text
+
+
+def test_runs_at_the_same_moment_have_a_trend():
+    assert "Over time" in page(factory.document(), factory.document(run_id="another"))
+
+
+def test_the_printed_table_can_be_read_back_from_the_page():
+    document = factory.document(model="a<b>&amp;")
+    text = tables.text(series.group([document]), 1)
+    assert html.text_of(page(document)) == text
+    assert html.text_of("<p>something else") is None
+    assert escapes.escape("a<b>&amp;") in page(document)
+
+
+def test_without_matplotlib_one_sentence_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    with pytest.raises(FleetError, match="-m pip install matplotlib"):
+        plots.require_matplotlib()
+
+
+def test_a_home_that_cannot_be_written_to_leaves_the_cache_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+    plots.use_cache(tmp_path)
+    assert plots.os.environ["MPLCONFIGDIR"] == str(tmp_path)
+
+    monkeypatch.delenv("MPLCONFIGDIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plots.use_cache(tmp_path / "spare")
+    assert "MPLCONFIGDIR" not in plots.os.environ
