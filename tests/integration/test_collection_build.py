@@ -1,0 +1,133 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The archive that users install: what is in it, and that it works with nothing else around."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a collection is made of; whatever else stands at the top of the checkout stays there.
+SHIPPED = {
+    "CHANGELOG.md",
+    "FILES.json",
+    "LICENSE",
+    "MANIFEST.json",
+    "README.md",
+    "changelogs",
+    "docs",
+    "inventories",
+    "meta",
+    "playbooks",
+    "plugins",
+    "requirements.txt",
+    "roles",
+}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # A copy of what git tracks or would track, so that nobody's own files get in the way.
+    copy = tmp_path_factory.mktemp("copy")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    out = tmp_path_factory.mktemp("archive")
+    run(["ansible-galaxy", "collection", "build", str(copy), "--output-path", str(out)], out, out)
+    return next(out.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def installed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("collections")
+    run(["ansible-galaxy", "collection", "install", "--offline", "-p", str(place), str(archive)], place, place)
+    return place
+
+
+def run(command: list[str], folder: Path, collections: Path) -> str:
+    """Run a command in a folder with no ansible.cfg and no other collection."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_archive_has_the_collection_and_nothing_else(archive: Path) -> None:
+    with tarfile.open(archive) as content:
+        names = {name.split("/")[0] for name in content.getnames()}
+    assert names == SHIPPED
+
+
+@pytest.mark.parametrize("playbook", ["deploy", "verify", "benchmark", "report", "teardown", "site"])
+def test_playbooks_run_from_an_empty_folder(installed: Path, tmp_path: Path, playbook: str) -> None:
+    command = ["ansible-playbook", f"inference.fleet.{playbook}", "-i", "h100-1,", "-l", "h100-1", "--list-tasks"]
+    assert "inference.fleet" in run(command, tmp_path, installed)
+
+
+def test_every_module_has_its_documentation(installed: Path, tmp_path: Path) -> None:
+    listed = json.loads(run(["ansible-doc", "-t", "module", "-l", "-j", "inference.fleet"], tmp_path, installed))
+    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    assert {name.rpartition(".")[2] for name in listed} == modules
+    shown = json.loads(run(["ansible-doc", "-t", "module", "-j", *listed], tmp_path, installed))
+    for name, module in shown.items():
+        assert module["doc"]["short_description"], name
+        assert module["examples"], name
+        assert module["return"], name
+
+
+def test_every_role_has_its_documentation(installed: Path, tmp_path: Path) -> None:
+    listed = json.loads(run(["ansible-doc", "-t", "role", "-l", "-j", "inference.fleet"], tmp_path, installed))
+    assert {name.rpartition(".")[2] for name in listed} == {path.name for path in (ROOT / "roles").iterdir()}
+
+
+def test_the_action_group_names_every_module() -> None:
+    group = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["all"]
+    assert set(group) == {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in (ROOT / "roles").iterdir()))
+def test_a_role_s_defaults_are_its_argument_specs(role: str) -> None:
+    defaults = yaml.safe_load((ROOT / "roles" / role / "defaults/main.yml").read_text())
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    assert set(options) == set(defaults)
+    for name, option in options.items():
+        assert name.startswith(f"{role}_")
+        assert option["default"] == defaults[name], name
+
+
+def test_the_two_ansible_cfg_say_the_same() -> None:
+    at_the_root = (ROOT / "ansible.cfg").read_text()
+    in_playbooks = (ROOT / "playbooks/ansible.cfg").read_text()
+    assert in_playbooks.replace("../", "") == at_the_root
+
+
+def test_a_playbook_runs_from_its_folder_and_from_the_root() -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    for folder, name in ((ROOT, "playbooks/deploy.yml"), (ROOT / "playbooks", "deploy.yml")):
+        done = subprocess.run(
+            ["ansible-playbook", name, "-l", "local", "--list-hosts"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "this-machine" in done.stdout
