@@ -79,7 +79,7 @@ class DockerEngine:
             stderr=log,
             start_new_session=True,
         )
-        for dummy in range(300):  # noqa: B007  (ansible-test refuses the name _)
+        for _attempt in range(300):
             if self._process.poll() is not None:
                 break
             try:
