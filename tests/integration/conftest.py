@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Module:
     name: str
     defaults: dict[str, Any]
     folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *, check: bool = False, verbosity: int = 0, **options: Any) -> Run:
         """Run it and return what it gave, whether it failed or not."""
@@ -78,7 +79,7 @@ class Module:
         command += ["-" + "v" * verbosity] if verbosity else []
         return subprocess.Popen(
             command,
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import pytest
 from conftest import Module
 from docker_engine import DockerEngine
 
+from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED
 from ansible_collections.inference.fleet.plugins.module_utils.containers import secrets
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 
 NAME = "test-engine"
 
@@ -191,46 +195,69 @@ def test_a_taken_port_is_told_in_plain_words(docker_engine: DockerEngine, engine
     assert set(containers(docker_engine)) == {NAME}
 
 
+@pytest.fixture
+def gpu_image(docker_engine: DockerEngine, tmp_path: Path) -> str:
+    """An image that takes vLLM's arguments and serves as the simulator does."""
+    figures = json.dumps({key: PUBLISHED[0][key] for key in ("id", "cold", "workload", "metrics")})
+    start = (
+        "import sys; port = sys.argv[sys.argv.index('--port') + 1]; sys.path.insert(0, '/opt/inference.fleet'); "
+        "sys.argv = ['x', '--host', '0.0.0.0', '--port', port, '--model', 'm', "
+        f"'--served-model-name', 'qwen3-coder-next', '--figures', {figures!r}]; "
+        "from simulator.server import main; main()"
+    )
+    with (tmp_path / "rootfs.tar").open("wb") as archive:
+        rootfs.write_rootfs(archive)
+    entrypoint = json.dumps([rootfs.entrypoint()[0], "-c", start])
+    docker_engine.client.api.import_image_from_file(
+        str(tmp_path / "rootfs.tar"), repository="fake-vllm", tag="1", changes=[f"ENTRYPOINT {entrypoint}"]
+    )
+    return "fake-vllm:1"
+
+
 @pytest.mark.parametrize(
-    ("options", "stored"),
+    ("found", "options", "size", "stored"),
     [
-        ({}, {"Count": -1, "DeviceIDs": None}),
-        ({"gpus": ["1", "0"], "tensor_parallel_size": 2}, {"Count": 0, "DeviceIDs": ["0", "1"]}),
+        ("h100x4", {}, "4", {"Count": -1, "DeviceIDs": None}),
+        ("b200x2", {}, "2", {"Count": -1, "DeviceIDs": None}),
+        ("h100x8", {"gpus": ["5", "4", "7", "6"]}, "4", {"Count": 0, "DeviceIDs": ["4", "5", "6", "7"]}),
     ],
 )
-def test_gpu_requests_are_real_and_stable(
-    docker_engine: DockerEngine, engine: Module, options: dict[str, Any], stored: dict[str, Any]
+def test_an_engine_on_gpus_is_made_for_them_and_left_alone(
+    docker_engine: DockerEngine,
+    engine: Module,
+    gpu_image: str,
+    tmp_path: Path,
+    found: str,
+    options: dict[str, Any],
+    size: str,
+    stored: dict[str, Any],
 ) -> None:
-    # The simulator's image under a real engine's flags: it does not know them and ends at once, but
-    # what the daemon made of the request can be read before, from a container that is only created.
-    engine()
-    image = docker_engine.client.containers.get(NAME).attrs["Config"]["Image"]
-    engine(state="absent")
-    real = {"engine": "vllm", "image": image, "profile": "h100x4", **options}
-    from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import compare
-    from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
-    from ansible_collections.inference.fleet.plugins.module_utils.deployment import Request, deployment
+    # The driver is a stub; the daemon, the request and the container are real.
+    (tmp_path / "gpus").write_text(found)
+    stubs = Path(__file__).resolve().parents[1] / "fleet/stubs"
+    engine.environment |= {"STUB_GPUS": str(tmp_path / "gpus"), "PATH": f"{stubs}:{os.environ['PATH']}"}
+    wanted = {"engine": "vllm", "image": gpu_image, **options}
 
-    request = Request(
-        real["engine"],
-        "Qwen/Qwen3-Coder-Next",
-        "qwen3-coder-next",
-        str(engine.folder),
-        container_name=NAME,
-        image=image,
-        profile="h100x4",
-        gpus=options.get("gpus"),
-        tensor_parallel_size=options.get("tensor_parallel_size"),
-    )
-    container = deployment(request, []).container
-    daemon = Daemon(docker_engine.url)
-    daemon.create(container, NAME, None)
+    made = engine(**wanted)
 
-    found = docker_engine.client.api.inspect_container(NAME)["HostConfig"]["DeviceRequests"][0]
-    assert {key: found[key] or stored[key] for key in stored} == stored
-    observed = daemon.container(NAME)
-    assert observed is not None
-    assert compare(container, observed, None, {}) == []
+    assert made.result["changed"], made.output
+    argv = made.result["engine"]["argv"]
+    assert argv[argv.index("--tensor-parallel-size") + 1] == size
+    request = docker_engine.client.containers.get(NAME).attrs["HostConfig"]["DeviceRequests"][0]
+    assert {key: request[key] or stored[key] for key in stored} == stored
+    before = identity(docker_engine)
+    assert not engine(**wanted).result["changed"]
+    assert identity(docker_engine) == before
+
+
+def test_a_driver_in_trouble_is_told(engine: Module, tmp_path: Path) -> None:
+    (tmp_path / "gpus").write_text("h100x4\nFailed to initialize NVML: Driver/library version mismatch")
+    stubs = Path(__file__).resolve().parents[1] / "fleet/stubs"
+    engine.environment |= {"STUB_GPUS": str(tmp_path / "gpus"), "PATH": f"{stubs}:{os.environ['PATH']}"}
+
+    failed = engine(engine="vllm").result
+
+    assert "nvidia-smi does not tell the host's GPUs: Failed to initialize NVML" in failed["msg"]
 
 
 def test_secrets_are_nowhere_to_be_seen(docker_engine: DockerEngine, engine: Module) -> None:
