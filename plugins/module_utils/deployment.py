@@ -131,10 +131,23 @@ def container_name(served_model_name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
 
 
+def exposure_warning(request: Request) -> str | None:
+    """Return what a key does not guard on a port that the network reaches, in a sentence; ``None`` on loopback."""
+    paths = engine(request.engine).UNGUARDED_PATHS
+    if _on_loopback(request) or not paths:
+        return None
+    return (
+        f"{request.engine} answers {', '.join(paths)} to everybody who reaches {request.bind_address}:{request.port}, "
+        "with or without a key. Let a firewall or a proxy pass only /v1, or keep bind_address at 127.0.0.1."
+    )
+
+
+def _on_loopback(request: Request) -> bool:
+    return request.bind_address.startswith("127.") or request.bind_address == "::1"
+
+
 def _refuse_open_port(request: Request) -> None:
-    if request.bind_address.startswith("127.") or request.bind_address == "::1":
-        return
-    if request.api_key or request.exposed_without_key:
+    if _on_loopback(request) or request.api_key or request.exposed_without_key:
         return
     raise FleetError(
         f"bind_address {request.bind_address} opens port {request.port} to the network without an API key. "

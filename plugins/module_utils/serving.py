@@ -39,8 +39,10 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         if not check_mode:
             images = [image for image in images if daemon.remove_image(image)]
     container = look.current if check_mode else daemon.container(wanted.container.name)
+    warning = deployments.exposure_warning(_request(params)) if wanted.state in (plan.PRESENT, plan.RESTARTED) else None
     return {
         "changed": look.changed or bool(images),
+        "warnings": [warning] if warning else [],
         "steps": [*look.steps, *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},

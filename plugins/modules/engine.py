@@ -75,6 +75,8 @@ options:
     description:
       - The address of the host on which the port is published.
       - Any other than loopback needs O(api_key) or O(exposed_without_key).
+      - No key guards everything. vLLM runs inference for anybody on C(/invocations), so the module warns on any other
+        address than loopback; let a firewall or a proxy pass only C(/v1).
     type: str
     default: 127.0.0.1
   exposed_without_key:
@@ -320,7 +322,10 @@ def main() -> None:
     if daemon.IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
     try:
-        module.exit_json(**serving.run(module.params, module.check_mode))
+        result = serving.run(module.params, module.check_mode)
+        for warning in result.pop("warnings"):
+            module.warn(warning)
+        module.exit_json(**result)
     except FleetError as error:
         module.fail_json(msg=str(error), **error.details)
 

@@ -15,6 +15,7 @@ NAME = "sglang"
 DEFAULT_IMAGE = "lmsysorg/sglang:latest"
 VERSION_PATH = "/server_info"
 SIMULATED = False
+UNGUARDED_PATHS = ("/metrics",)
 MANAGED_FLAGS = {
     "--host": "bind_address",
     "--port": "port",

@@ -21,6 +21,7 @@ NAME = "simulator"
 DEFAULT_IMAGE = None
 VERSION_PATH = "/version"
 SIMULATED = True
+UNGUARDED_PATHS = ("/tokenize", "/metrics")
 MANAGED_FLAGS = {
     "--host": "bind_address",
     "--port": "port",

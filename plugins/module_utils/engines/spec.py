@@ -11,6 +11,8 @@ An engine file is a module with these names, all of them pure:
     The image reference used when the user names none, or ``None`` when the image is built on the host.
 ``SIMULATED``
     Whether what is measured on it is no measurement of a real engine.
+``UNGUARDED_PATHS``
+    The paths of note that the engine answers without its API key.
 ``MANAGED_FLAGS``
     A mapping from each flag that the collection sets itself to the option that sets it. Extra
     arguments may not repeat them.

@@ -15,6 +15,8 @@ NAME = "vllm"
 DEFAULT_IMAGE = "vllm/vllm-openai:latest"
 VERSION_PATH = "/version"
 SIMULATED = False
+# Seen on 0.32.0: POST /invocations runs inference for anybody, key or not.
+UNGUARDED_PATHS = ("/invocations", "/tokenize", "/metrics")
 MANAGED_FLAGS = {
     "--host": "bind_address",
     "--port": "port",

@@ -13,6 +13,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.deployment import 
     Request,
     container_name,
     deployment,
+    exposure_warning,
     url,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -76,6 +77,13 @@ def test_an_open_port_needs_a_key_or_a_word(address: str) -> None:
         deployment(replace(REQUEST, bind_address=address), [H100] * 4)
     deployment(replace(REQUEST, bind_address=address, exposed_without_key=True), [H100] * 4)
     deployment(replace(REQUEST, bind_address=address, api_key="k"), [H100] * 4)
+
+
+def test_what_a_key_does_not_guard_is_told() -> None:
+    exposed = replace(REQUEST, bind_address="0.0.0.0", api_key="k")
+
+    assert "/invocations" in (exposure_warning(exposed) or "")
+    assert exposure_warning(REQUEST) is None
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "simulator"])

@@ -41,7 +41,16 @@ def test_module_and_role_have_the_same_options() -> None:
 @pytest.mark.parametrize("name", sorted(ENGINES))
 def test_engine_file_is_complete(name: str) -> None:
     module = ENGINES[name]
-    for attribute in ("NAME", "DEFAULT_IMAGE", "SIMULATED", "MANAGED_FLAGS", "launch", "phase", "image_build"):
+    for attribute in (
+        "NAME",
+        "DEFAULT_IMAGE",
+        "SIMULATED",
+        "MANAGED_FLAGS",
+        "UNGUARDED_PATHS",
+        "launch",
+        "phase",
+        "image_build",
+    ):
         assert hasattr(module, attribute)
     assert module.VERSION_PATH.startswith("/")
     assert module.parse_version({"version": "1.2"}) == "1.2"
