@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -151,8 +152,8 @@ def _version(container: Observed) -> str | None:
 
 def _api_key(container: Observed) -> str | None:
     """Read the key of a running engine from its own configuration file."""
-    match = re.search(r'^api-key: "(.*)"$', secrets.read(container.secrets_source).get("engine.yaml", ""), re.MULTILINE)
-    return match.group(1).encode().decode("unicode_escape") if match else None
+    match = re.search(r'^api-key: (".*")$', secrets.read(container.secrets_source).get("engine.yaml", ""), re.MULTILINE)
+    return json.loads(match.group(1)) if match else None
 
 
 def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed | None) -> list[str]:

@@ -78,7 +78,7 @@ _XLINK = "http://www.w3.org/1999/xlink"
 def require_matplotlib() -> None:
     """Import matplotlib, or raise FleetError saying how to install it."""
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure  # noqa: F401  (only whether it is there)
     except ImportError as error:
         raise FleetError(
             f"The report needs the Python package matplotlib on the control host ({error}). "
