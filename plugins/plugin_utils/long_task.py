@@ -90,7 +90,7 @@ class LongTaskAction(ActionBase):
         seen = 0
         connected = True
         while time.monotonic() < deadline:
-            script = _POLL.format(
+            script = _POLL.strip().format(
                 progress=shlex.quote(progress_file),
                 job=shlex.quote(job_file),
                 seen=seen,
@@ -107,8 +107,9 @@ class LongTaskAction(ActionBase):
                 time.sleep(5)
                 self._reset_connection()
                 continue
-            text, mark, state = answer["stdout"].rpartition(_MARK)
-            if not mark:
+            # A terminal, which SSH asks for, ends lines its own way.
+            text, _mark, state = answer["stdout"].replace("\r\n", "\n").rpartition(_MARK)
+            if state.strip() not in ("running", "ended", "gone"):
                 # A shell that was cut off half-way: nothing was counted as seen, so ask again.
                 time.sleep(1)
                 continue

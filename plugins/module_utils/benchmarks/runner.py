@@ -178,7 +178,9 @@ class ContainerRunner:
             key_file = directory / ".api_key"
             key_file.touch(mode=0o600)
             key_file.write_text(self._api_key, encoding="utf-8")
-            command = ["sh", "-c", f'OPENAI_API_KEY="$(cat {key_file})" exec "$@"', "sh", *argv]
+            # The shell's own words only: an image need not have any other program.
+            read = f'IFS= read -r OPENAI_API_KEY <{key_file} || :; export OPENAI_API_KEY; exec "$@"'
+            command = ["sh", "-c", read, "sh", *argv]
         container = None
         try:
             container = self._call(
