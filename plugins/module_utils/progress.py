@@ -8,6 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def size(count: int) -> str:
+    """Return a number of bytes as a person reads it.
+
+    >>> size(160 * 2**30), size(3 * 2**20)
+    ('160.0 GiB', '3 MiB')
+    """
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 / 10 else f"{count / 2**20:.0f} MiB"
+
+
 class Progress:
     """Append lines to a file that the controller follows; without a path, say nothing.
 

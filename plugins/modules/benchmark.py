@@ -213,11 +213,12 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, hub, result, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, result, runner, session
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
+from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 
 BYTE_LEVEL = "byte-level"
 
@@ -310,7 +311,7 @@ def run(params: dict, check_mode: bool) -> dict:
         client_image=params["client_image"],
         engine=params["engine"],
         hardware=params["hardware"],
-        revision=hub.revision(params["model"], params["cache_dir"]),
+        revision=_revision(params["model"], params["cache_dir"]),
         baselines=[row] if row and row["model"] == params["model"] else [],
         secrets=[params["api_key"]],
     )
@@ -327,6 +328,11 @@ def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Ru
     return runner.ContainerRunner(
         params["client_image"], executable, params["api_key"], mounts=sorted(directories), cache_dir=params["cache_dir"]
     )
+
+
+def _revision(model: str, cache_dir: str | None) -> str | None:
+    """Return the commit of a model of the hub as the host has it."""
+    return hub.commit(cache_dir, hub.Weights(model)) if cache_dir and hub.is_hub_name(model) else None
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED, published
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, hub, result, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, result, session
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
@@ -263,15 +263,3 @@ class TestTable:
     def test_gates(self) -> None:
         made = {**document(), "gates": [{"condition": "x", "message": "too slow", "value": False, "passed": False}]}
         assert summary_table(made).endswith("Gate FAILED: too slow")
-
-
-class TestRevision:
-    def test_of_a_cached_model(self, tmp_path) -> None:
-        refs = tmp_path / "hub" / "models--Qwen--Qwen3-Coder-Next" / "refs"
-        refs.mkdir(parents=True)
-        (refs / "main").write_text("0123abc\n", encoding="utf-8")
-        assert hub.revision("Qwen/Qwen3-Coder-Next", str(tmp_path)) == "0123abc"
-
-    @pytest.mark.parametrize("model", ["/models/x", "Qwen/other"])
-    def test_of_others_is_not_known(self, model: str, tmp_path) -> None:
-        assert hub.revision(model, str(tmp_path)) is None

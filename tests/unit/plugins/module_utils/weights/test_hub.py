@@ -1,0 +1,269 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The download of weights: the real huggingface_hub against a server that speaks the hub's language."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.weights import download, hub
+
+ROOT = Path(__file__).resolve().parents[5]
+sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
+
+from hub import Hub, Model, repository  # noqa: E402  (the rig's folder is on the path only now)
+
+TOKEN = "planted-token-4711"
+MIB = 2**20
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The virtual environment that the collection itself makes, kept between runs."""
+    before, hub.TOOL_DIR = hub.TOOL_DIR, ROOT / ".build/venvs/huggingface_hub"
+    try:
+        hub._tool(lambda text: None)
+    except hub.ToolError as error:
+        pytest.skip(f"needs a Python package index: {error}")
+    yield
+    hub.TOOL_DIR = before
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Hub]]:
+    """Start a hub with one model, org/tiny."""
+    running: list[Hub] = []
+
+    def start(**options: Any) -> Hub:
+        files = options.pop("files", None) or repository(2 * MIB)
+        running.append(Hub({"org/tiny": Model(files, **options)}).__enter__())
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.__exit__()
+
+
+def fetch(server: Hub, cache: Path, model: str = "org/tiny", revision: str | None = None, **more: Any) -> list[str]:
+    said: list[str] = []
+    options: dict[str, Any] = {"token": None, "timeout": 60, "stop": threading.Event(), **more}
+    environment = {"HF_ENDPOINT": server.url}
+    hub.fetch(hub.Weights(model, revision), str(cache), environment=environment, say=said.append, **options)
+    return said
+
+
+def test_the_examples_hold() -> None:
+    assert doctest.testmod(download).failed == 0
+
+
+def test_weights_come_whole_and_without_what_serving_does_not_read(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    server = serve()
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is None
+
+    said = fetch(server, tmp_path)
+
+    commit = server.models["org/tiny"].commit
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) == commit
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny", commit)) == commit
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny", "other")) is None
+    snapshot = tmp_path / "hub/models--org--tiny/snapshots" / commit
+    files = server.models["org/tiny"].files
+    assert {str(path.relative_to(snapshot)) for path in snapshot.rglob("*")} == {
+        name for name in files if name.endswith((".safetensors", ".json"))
+    }
+    assert all((snapshot / path.name).read_bytes() == files[path.name] for path in snapshot.iterdir())
+    assert said[-1] == "weights: 2 MiB of 2 MiB"
+
+
+def test_a_download_that_was_cut_off_goes_on(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    files = repository(8 * MIB)
+    first = serve(files=files, withheld="model-00002-of-00002.safetensors")
+    with pytest.raises(FleetError, match="took longer than weights_timeout, 4 s") as raised:
+        fetch(first, tmp_path, timeout=4)
+    assert "next run goes on from there" in str(raised.value)
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is None
+    assert list(tmp_path.rglob("*.incomplete")) == []
+
+    second = serve(files=files)
+    fetch(second, tmp_path)
+
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is not None
+    assert second.served == 4 * MIB
+
+
+def test_a_connection_that_breaks_is_taken_up(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    fetch(serve(cut_after=MIB), tmp_path)
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "revision", "token", "told"),
+    [
+        ("org/tiny", None, None, "gated or private, and no hf_token is set"),
+        ("org/tiny", None, "wrong", "gated or private, and hf_token may not read it"),
+        ("org/none", None, None, "the hub has no such model"),
+        ("org/tiny", "v9", TOKEN, "the hub has no such revision"),
+    ],
+)
+def test_a_refusal_is_told(
+    serve: Callable[..., Hub], tmp_path: Path, model: str, revision: str | None, token: str | None, told: str
+) -> None:
+    server = serve(token=TOKEN)
+    with pytest.raises(FleetError, match=told) as raised:
+        fetch(server, tmp_path, model, revision, token=token)
+    assert f"could not download {model}" in str(raised.value)
+    assert TOKEN not in str(raised.value)
+
+
+def test_a_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
+    server = Hub({}).__enter__()
+    server.__exit__()
+    with pytest.raises(FleetError, match=f"from {server.url}: the hub could not be reached"):
+        fetch(server, tmp_path)
+
+
+def test_offline_asks_nobody(tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match="environment sets HF_HUB_OFFLINE"):
+        hub.fetch(
+            hub.Weights("org/tiny"),
+            str(tmp_path),
+            token=None,
+            environment={"HF_HUB_OFFLINE": "1"},
+            timeout=1,
+            say=print,
+            stop=threading.Event(),
+        )
+
+
+def test_the_token_is_in_no_argument_and_no_variable_and_a_stop_ends_it(
+    serve: Callable[..., Hub], tmp_path: Path
+) -> None:
+    server = serve(token=TOKEN, stall_after=0)
+    stop = threading.Event()
+    worker = threading.Thread(target=fetch, args=(server, tmp_path), kwargs={"token": TOKEN, "stop": stop})
+    worker.start()
+    try:
+        _until(lambda: any("GET" in asked and "safetensors" in asked for asked in server.requests))
+        (child,) = _downloads(tmp_path)
+        for place in ("cmdline", "environ"):
+            assert TOKEN.encode() not in Path(f"/proc/{child}/{place}").read_bytes()
+    finally:
+        stop.set()
+        worker.join(5)
+    assert not worker.is_alive()
+    assert _downloads(tmp_path) == []
+
+
+def test_it_ends_with_the_process_that_wants_it(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    server = serve(stall_after=0)
+    code = (
+        "import threading, pathlib;"
+        "from ansible_collections.inference.fleet.plugins.module_utils.weights import hub;"
+        f"hub.TOOL_DIR = pathlib.Path({str(hub.TOOL_DIR)!r});"
+        f"hub.fetch(hub.Weights('org/tiny'), {str(tmp_path)!r}, token=None, timeout=60, say=print,"
+        f"environment={{'HF_ENDPOINT': {server.url!r}}}, stop=threading.Event())"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
+    _until(lambda: bool(_downloads(tmp_path)))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _until(lambda: _downloads(tmp_path) == [])
+
+
+def _downloads(cache: Path) -> list[int]:
+    """Return the processes that download into a cache."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"HF_HOME={cache}\0".encode() in path.read_bytes() and (path.parent / "cmdline").read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# What is cached
+
+
+def snapshot(cache: Path, files: dict[str, str]) -> None:
+    folder = cache / "hub/models--org--tiny"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("c0ffee")
+    (folder / "snapshots/c0ffee").mkdir(parents=True)
+    for name, content in files.items():
+        (folder / "snapshots/c0ffee" / name).write_text(content)
+
+
+INDEX = json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})
+
+
+@pytest.mark.parametrize(
+    ("files", "complete"),
+    [
+        ({}, False),
+        ({"config.json": ""}, False),
+        ({"one.safetensors": ""}, False),
+        ({"config.json": "", "one.safetensors": ""}, True),
+        ({"config.json": "", "model.bin": ""}, True),
+        ({"config.json": "", "model.safetensors.index.json": INDEX, "one.safetensors": ""}, False),
+        (
+            {"config.json": "", "model.safetensors.index.json": INDEX, "one.safetensors": "", "two.safetensors": ""},
+            True,
+        ),
+        ({"config.json": "", "model.safetensors.index.json": "{", "one.safetensors": ""}, False),
+        ({"config.json": "", "model.safetensors.index.json": "[]", "one.safetensors": ""}, False),
+    ],
+)
+def test_only_a_complete_snapshot_counts(tmp_path: Path, files: dict[str, str], complete: bool) -> None:
+    snapshot(tmp_path, files)
+    assert (hub.cached(str(tmp_path), hub.Weights("org/tiny")) is not None) is complete
+
+
+def test_a_link_without_its_file_does_not_count(tmp_path: Path) -> None:
+    snapshot(tmp_path, {"config.json": ""})
+    (tmp_path / "hub/models--org--tiny/snapshots/c0ffee/one.safetensors").symlink_to("../../blobs/none")
+    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is None
+
+
+def test_the_commit_of_a_revision_is_known_before_its_files_are_there(tmp_path: Path) -> None:
+    snapshot(tmp_path, {})
+    assert hub.commit(str(tmp_path), hub.Weights("org/tiny")) == "c0ffee"
+    assert hub.commit(str(tmp_path), hub.Weights("org/tiny", "a" * 40)) == "a" * 40
+    assert hub.commit(str(tmp_path), hub.Weights("org/other")) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "on_hub"),
+    [
+        ("Qwen/Qwen3-Coder-Next", True),
+        ("gpt2", True),
+        ("/models/mine", False),
+        ("./mine", False),
+        ("~/mine", False),
+        ("a/b/c", False),
+        ("", False),
+    ],
+)
+def test_a_hub_name_is_no_path(model: str, on_hub: bool) -> None:
+    assert hub.is_hub_name(model) is on_hub
