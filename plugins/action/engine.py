@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Timeouts
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"
@@ -39,8 +40,7 @@ class ActionModule(LongTaskAction):
 
     @staticmethod
     def _timeout(look: dict[str, Any]) -> int:
-        """Return the module's own time-outs together, in seconds; going back waits once more."""
+        """Return the time that the module may take, in seconds: another run's, for which it waits, and its own."""
         options = look.get("invocation", {}).get("module_args", {})
-        return int(options.get("pull_timeout", 3600)) + 2 * (
-            int(options.get("ready_timeout", 1800)) + int(options.get("stop_timeout", 30))
-        )
+        given = {kind: options.get(f"{kind}_timeout") for kind in ("pull", "weights", "start", "ready", "stop")}
+        return 2 * Timeouts(**{kind: int(value) for kind, value in given.items() if value is not None}).longest

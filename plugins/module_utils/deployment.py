@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines import ENG
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import SECRETS_DIR, EngineSpec, Launch
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
+from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
 
 LOOPBACK = "127.0.0.1"
 
@@ -43,6 +45,8 @@ class Request:
     model: str
     served_model_name: str
     cache_dir: str
+    compile_cache_dir: str | None = None
+    revision: str | None = None
     container_name: str | None = None
     image: str | None = None
     port: int = 8000
@@ -57,6 +61,9 @@ class Request:
     mounts: Sequence[Mapping[str, Any]] = ()
     ipc_mode: str = "host"
     shm_bytes: int | None = None
+    memory_bytes: int = 0
+    nano_cpus: int = 0
+    cpuset_cpus: str = ""
     restart_policy: str = "unless-stopped"
     api_key: str | None = field(default=None, repr=False)
     hf_token: str | None = field(default=None, repr=False)
@@ -72,6 +79,7 @@ class Deployment:
     profile: str
     tensor_parallel_size: int
     container: ContainerSpec
+    weights: Weights | None = None
 
 
 def url(bind_address: str, port: int) -> str:
@@ -97,6 +105,8 @@ def deployment(request: Request, found: Sequence[Mapping[str, Any]]) -> Deployme
             port=request.port,
             tensor_parallel_size=size,
             cache_dir=request.cache_dir,
+            compile_cache_dir=request.compile_cache_dir,
+            revision=request.revision,
             tool_call_parser=request.tool_call_parser or model.tool_call_parser,
             extra_args=tuple(request.extra_args),
             environment=request.environment,
@@ -118,28 +128,20 @@ def deployment(request: Request, found: Sequence[Mapping[str, Any]]) -> Deployme
         ipc_mode=request.ipc_mode,
         restart_policy=RestartPolicy(request.restart_policy),
         labels=_labels(request, profile, size),
+        memory_bytes=request.memory_bytes,
+        nano_cpus=request.nano_cpus,
+        cpuset_cpus=request.cpuset_cpus,
         secrets={item.name: item.content for item in launch.secrets},
         live_secrets=frozenset(item.name for item in launch.secrets if not item.restart),
         secrets_target=SECRETS_DIR,
         **({"shm_bytes": request.shm_bytes} if request.shm_bytes else {}),
     )
-    return Deployment(request, module, profile, size, container)
+    return Deployment(request, module, profile, size, container, launch.weights)
 
 
 def container_name(served_model_name: str) -> str:
     """Return a container's name for a served model name, which may have characters that a name may not."""
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
-
-
-def exposure_warning(request: Request) -> str | None:
-    """Return what a key does not guard on a port that the network reaches, in a sentence; ``None`` on loopback."""
-    paths = engine(request.engine).UNGUARDED_PATHS
-    if _on_loopback(request) or not paths:
-        return None
-    return (
-        f"{request.engine} answers {', '.join(paths)} to everybody who reaches {request.bind_address}:{request.port}, "
-        "with or without a key. Let a firewall or a proxy pass only /v1, or keep bind_address at 127.0.0.1."
-    )
 
 
 def _on_loopback(request: Request) -> bool:
@@ -222,25 +224,38 @@ def _labels(request: Request, profile: str, size: int) -> dict[str, str]:
     return {LABEL: request.engine, **{f"{LABEL_PREFIX}{key}": str(value) for key, value in facts.items()}}
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a container serves, and what."""
+
+    url: str
+    served_model_name: str
+
+
+def endpoint(container: Observed) -> Endpoint:
+    """Return the endpoint of a container, from its labels."""
+    return Endpoint(_label(container, "url"), _label(container, "served-model-name"))
+
+
+def _label(container: Observed, name: str) -> str:
+    return container.spec.labels.get(f"{LABEL_PREFIX}{name}", "")
+
+
 def describe(container: Observed, digest: str | None, version: str | None) -> dict[str, Any]:
     """Return an engine as modules return it, from its container alone."""
-    labels = container.spec.labels
-
-    def label(name: str) -> str:
-        return labels.get(f"{LABEL_PREFIX}{name}", "")
-
-    module = ENGINES.get(labels.get(LABEL, ""))
-    simulates = json.loads(label("simulates") or "null")
+    label = functools.partial(_label, container)
+    name = container.spec.labels.get(LABEL)
+    module = ENGINES.get(name or "")
     return {
         "name": container.name,
-        "engine": labels.get(LABEL),
+        "engine": name,
         "state": container.status,
         "model": label("model"),
         "served_model_name": label("served-model-name"),
         "profile": label("profile"),
         "tensor_parallel_size": int(label("tensor-parallel-size") or 0),
         "simulated": bool(module and module.SIMULATED),
-        "simulates": simulates,
+        "simulates": json.loads(label("simulates") or "null"),
         "url": label("url"),
         "version": version,
         "container": {

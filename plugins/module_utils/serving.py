@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,25 +14,35 @@ from ansible_collections.inference.fleet.plugins.module_utils import deployment 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import lifecycle, plan, secrets
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
-from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.deployment import Deployment, Request, deployment
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError, readiness
-from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
+    Client,
+    EndpointError,
+    readiness,
+    warm_up,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 
+# What a warm-up asks for: long enough to compile what a prompt and its answer need, short enough to end soon.
+WARM_UP_WORDS = 1000
+WARM_UP_TOKENS = 32
 DEFAULT_SIMULATES = {"engine": "vllm", "profile": "h100x4"}
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Do what the module engine was asked for; return its result."""
-    daemon = Daemon(params["docker_host"])
+    progress = Progress(params["progress_file"])
+    daemon = Daemon(params["docker_host"], progress.say)
     wanted, probe = _wanted(params)
-    life = lifecycle.Lifecycle(daemon, wanted, probe, Progress(params["progress_file"]))
+    life = lifecycle.Lifecycle(daemon, wanted, probe, progress)
     look = life.look() if check_mode else life.apply()
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:
@@ -40,10 +50,9 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         if not check_mode:
             images = [image for image in images if daemon.remove_image(image)]
     container = look.current if check_mode else daemon.container(wanted.container.name)
-    warning = deployments.exposure_warning(_request(params)) if wanted.state in (plan.PRESENT, plan.RESTARTED) else None
     return {
         "changed": look.changed or bool(images),
-        "warnings": [warning] if warning else [],
+        "warnings": life.warnings,
         "steps": [*look.steps, *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},
@@ -59,12 +68,13 @@ def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
 
 def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Probe]:
     name = params["container_name"] or deployments.container_name(params["served_model_name"])
-    timeouts = lifecycle.Timeouts(params["pull_timeout"], params["ready_timeout"], params["stop_timeout"])
+    limits = {kind: params[f"{kind}_timeout"] for kind in ("pull", "weights", "start", "ready", "stop")}
+    timeouts = lifecycle.Timeouts(**limits)
     if params["state"] in (plan.ABSENT, plan.STOPPED):
         # Neither needs to know what the container would be; nor may a missing GPU stand in their way.
         container = ContainerSpec(name=name, image=params["image"] or "", command=())
         wanted = lifecycle.Wanted(params["state"], container, timeouts=timeouts)
-        return wanted, lifecycle.Probe(ready=lambda thorough: None, phase=lambda line: None)
+        return wanted, lifecycle.Probe(ready=lambda container, thorough: None, phase=lambda line: None)
     request = _request(params)
     result = deployment(request, _gpus(request))
     wanted = lifecycle.Wanted(
@@ -72,10 +82,11 @@ def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Prob
         container=result.container,
         pull=params["pull"],
         build=_build(result),
+        weights=_weights(result, timeouts.weights) if params["prefetch"] else None,
         recreate=params["recreate"],
         timeouts=timeouts,
     )
-    return wanted, lifecycle.Probe(ready=_readiness(result), phase=result.engine.phase)
+    return wanted, lifecycle.Probe(_readiness(timeouts.ready), result.engine.phase, _warm_up(params))
 
 
 def _request(params: Mapping[str, Any]) -> Request:
@@ -85,6 +96,8 @@ def _request(params: Mapping[str, Any]) -> Request:
         model=params["model"],
         served_model_name=params["served_model_name"],
         cache_dir=expand_home(params["cache_dir"]),
+        compile_cache_dir=expand_home(params["compile_cache_dir"]) if params["compile_cache_dir"] else None,
+        revision=params["revision"] or None,
         container_name=params["container_name"],
         image=params["image"],
         port=params["port"],
@@ -99,6 +112,9 @@ def _request(params: Mapping[str, Any]) -> Request:
         mounts=params["mounts"],
         ipc_mode=params["ipc_mode"],
         shm_bytes=parse_size(params["shm_size"]) if params["shm_size"] else None,
+        memory_bytes=parse_size(params["memory"]) if params["memory"] else 0,
+        nano_cpus=round((params["cpus"] or 0) * 10**9),
+        cpuset_cpus=params["cpuset_cpus"] or "",
         restart_policy=params["restart_policy"],
         api_key=params["api_key"] or None,
         hf_token=params["hf_token"] or None,
@@ -126,34 +142,82 @@ def _build(result: Deployment) -> lifecycle.Build | None:
     return lifecycle.Build(build.entrypoint, build.write, result.request.engine)
 
 
-def _readiness(result: Deployment) -> Callable[[bool], str | None]:
-    request = result.request
-    url = deployments.url(request.bind_address, request.port)
+def _weights(result: Deployment, timeout: float) -> lifecycle.Weights | None:
+    weights, request = result.weights, result.request
+    if weights is None:
+        return None
 
-    def ready(thorough: bool) -> str | None:
-        answer = readiness(url, request.served_model_name, request.api_key, completion=thorough)
+    def fetch(say: Callable[[str], None], stop: threading.Event) -> str | None:
+        try:
+            hub.fetch(
+                weights,
+                request.cache_dir,
+                token=request.hf_token,
+                environment=request.environment,
+                timeout=timeout,
+                say=say,
+                stop=stop,
+            )
+        except hub.ToolError as error:
+            # The engine can do it too, only later: no reason to refuse a deployment.
+            return f"{error} The engine downloads the weights at its start, while nothing serves."
+        return None
+
+    return lifecycle.Weights(here=lambda: hub.cached(request.cache_dir, weights) is not None, fetch=fetch)
+
+
+def _readiness(limit: float) -> Callable[[Observed, bool], str | None]:
+    """Return the question whether a container's endpoint serves: asked where and as the container itself says."""
+
+    def ready(container: Observed, thorough: bool) -> str | None:
+        endpoint = deployments.endpoint(container)
+        answer = readiness(
+            endpoint.url, endpoint.served_model_name, _api_key(container), thorough, completion_timeout=limit
+        )
         return None if answer.ready else answer.reason
 
     return ready
 
 
+def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | None:
+    concurrency = params["warm_up_concurrency"]
+    if not concurrency:
+        return None
+
+    def run(container: Observed, limit: float) -> None:
+        endpoint = deployments.endpoint(container)
+        try:
+            warm_up(
+                endpoint.url,
+                endpoint.served_model_name,
+                _api_key(container),
+                concurrency=concurrency,
+                requests=2 * concurrency,
+                input_words=WARM_UP_WORDS,
+                output_tokens=WARM_UP_TOKENS,
+                timeout=limit,
+            )
+        except EndpointError as error:
+            raise FleetError(f"the warm-up with {concurrency} requests at once failed: {error}") from error
+
+    return run
+
+
 def _version(container: Observed) -> str | None:
     """Ask a running engine for its version; one that does not answer has none to tell."""
-    module = ENGINES.get(container.spec.labels.get(deployments.LABEL, ""))
-    url = container.spec.labels.get(f"{deployments.LABEL_PREFIX}url")
-    if not (module and url and container.running):
+    module = ENGINES.get(container.spec.labels.get(LABEL, ""))
+    endpoint = deployments.endpoint(container)
+    if not (module and endpoint.url and container.running):
         return None
-    key = _api_key(container)
     try:
-        return module.parse_version(Client(url, api_key=key, timeout=5).get_json(module.VERSION_PATH))
+        return module.parse_version(Client(endpoint.url, _api_key(container), timeout=5).get_json(module.VERSION_PATH))
     except EndpointError:
         return None
 
 
 def _api_key(container: Observed) -> str | None:
-    """Read the key of a running engine from its own configuration file."""
-    match = re.search(r'^api-key: (".*")$', secrets.read(container.secrets_source).get("engine.yaml", ""), re.MULTILINE)
-    return json.loads(match.group(1)) if match else None
+    """Read the key of an engine from its own files."""
+    return common.read_api_key(secrets.read(container.secrets_source))
 
 
 def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed | None) -> list[str]:

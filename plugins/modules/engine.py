@@ -36,9 +36,10 @@ options:
       - V(present) - the container is as wanted, runs, and its endpoint serves.
       - V(restarted) - the same, and the engine was started anew.
       - V(stopped) - the container is kept and does not run.
+      - V(prefetched) - the image and the weights are on the host. No container is made or touched.
       - V(absent) - no container of this name, with its secret files.
     type: str
-    choices: [present, stopped, restarted, absent]
+    choices: [present, stopped, restarted, prefetched, absent]
     default: present
   engine:
     description: The inference engine.
@@ -53,6 +54,9 @@ options:
     description: The name under which the endpoint serves the model.
     type: str
     default: qwen3-coder-next
+  revision:
+    description: The model's revision on the hub, a branch, a tag or a commit. The hub's default where it is not given.
+    type: str
   container_name:
     description: The container's name. O(served_model_name) where it is not given.
     type: str
@@ -67,6 +71,16 @@ options:
     type: str
     choices: [missing, always, never]
     default: missing
+  prefetch:
+    description:
+      - Whether a model of the hub is downloaded into O(cache_dir) before the old engine stops, at the same time as the
+        image is pulled. An upgrade's outage is then the time that the engine takes to load.
+      - C(huggingface_hub) does it, in a virtual environment of its own on the host,
+        C(/var/lib/inference.fleet/venvs/huggingface_hub). Where that cannot be installed, the module warns and leaves
+        the download to the engine.
+      - Nothing is asked of the hub where the weights are complete in O(cache_dir).
+    type: bool
+    default: true
   port:
     description: The port of the endpoint.
     type: int
@@ -75,8 +89,6 @@ options:
     description:
       - The address of the host on which the port is published.
       - Any other than loopback needs O(api_key) or O(exposed_without_key).
-      - No key guards everything. vLLM runs inference for anybody on C(/invocations), so the module warns on any other
-        address than loopback; let a firewall or a proxy pass only C(/v1).
     type: str
     default: 127.0.0.1
   exposed_without_key:
@@ -108,6 +120,12 @@ options:
       - A leading C(~) is the home of the user that logs in, also under sudo.
     type: str
     default: ~/.cache/huggingface
+  compile_cache_dir:
+    description:
+      - The host's directory for what an engine compiles at its start (vLLM's, SGLang's, FlashInfer's and Triton's
+        caches), so that the next start does not do it again. Nothing is kept where it is empty.
+    type: str
+    default: ~/.cache/inference.fleet
   extra_args:
     description: More arguments for the engine. One that repeats what an option sets is refused.
     type: list
@@ -143,16 +161,34 @@ options:
     description:
       - The size of C(/dev/shm) in bytes, or with a unit, such as V(16GiB). The daemon's default where it is not given.
     type: str
+  memory:
+    description:
+      - The memory that the container may use, in bytes or with a unit, such as V(900GiB), and no swap beside it.
+        All of the host's where it is not given. A change needs no restart.
+    type: str
+  cpus:
+    description: The number of CPUs that the container may use. All where it is not given. A change needs no restart.
+    type: float
+  cpuset_cpus:
+    description:
+      - The CPUs that the container may use, such as V(0-31). All where it is not given. A change needs no restart.
+    type: str
   restart_policy:
     description: What the daemon does when the engine ends. A change needs no restart.
     type: str
     choices: ["no", on-failure, always, unless-stopped]
     default: unless-stopped
   api_key:
-    description: The key that clients send as a Bearer token. It reaches the engine in a file of mode 0600.
+    description:
+      - The key that clients send as a Bearer token. It reaches the engine in a file of mode 0600.
+      - On vLLM it guards every path but C(/health), clients may send it as C(x-api-key) too, and a new key takes effect
+        without a restart. On SGLang it guards every path but C(/health), C(/ready) and C(/metrics), and a new key
+        restarts the engine.
     type: str
   hf_token:
-    description: The Hugging Face token for gated models. It reaches the engine in a file of mode 0600.
+    description:
+      - The Hugging Face token for gated models. It reaches the engine in a file of mode 0600.
+      - A new one needs no restart.
     type: str
   simulates:
     description: The published row whose figures O(engine=simulator) follows. vLLM on V(h100x4) where it is not given.
@@ -178,10 +214,24 @@ options:
         made on the host. An image that another container uses stays.
     type: bool
     default: false
+  warm_up_concurrency:
+    description:
+      - With a number, an endpoint is ready only when it has answered twice as many requests, this many at once. An
+        engine's first requests compile kernels and take up to minutes. Nobody waits for them then.
+    type: int
+    default: 0
   pull_timeout:
     description: The time that the pull of the image may take, in seconds.
     type: int
     default: 3600
+  weights_timeout:
+    description: The time that the download of the weights may take, in seconds. What is complete is kept.
+    type: int
+    default: 7200
+  start_timeout:
+    description: The time that the daemon may take to start the container, in seconds.
+    type: int
+    default: 120
   ready_timeout:
     description: The time that the endpoint may take to serve after the container's start, in seconds.
     type: int
@@ -268,9 +318,11 @@ def argument_spec() -> dict:
         "engine": {"type": "str", "choices": ["vllm", "sglang", "simulator"], "default": "vllm"},
         "model": {"type": "str", "default": "Qwen/Qwen3-Coder-Next"},
         "served_model_name": {"type": "str", "default": "qwen3-coder-next"},
+        "revision": {"type": "str"},
         "container_name": {"type": "str"},
         "image": {"type": "str"},
         "pull": {"type": "str", "choices": list(lifecycle.PULL_POLICIES), "default": lifecycle.MISSING},
+        "prefetch": {"type": "bool", "default": True},
         "port": {"type": "int", "default": 8000},
         "bind_address": {"type": "str", "default": "127.0.0.1"},
         "exposed_without_key": {"type": "bool", "default": False},
@@ -279,6 +331,7 @@ def argument_spec() -> dict:
         "gpus": {"type": "list", "elements": "str"},
         "tool_call_parser": {"type": "str"},
         "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
+        "compile_cache_dir": {"type": "str", "default": "~/.cache/inference.fleet"},
         "extra_args": {"type": "list", "elements": "str", "default": []},
         "environment": {"type": "dict", "default": {}},
         "mounts": {
@@ -293,6 +346,9 @@ def argument_spec() -> dict:
         },
         "ipc_mode": {"type": "str", "default": "host"},
         "shm_size": {"type": "str"},
+        "memory": {"type": "str"},
+        "cpus": {"type": "float"},
+        "cpuset_cpus": {"type": "str"},
         "restart_policy": {
             "type": "str",
             "choices": ["no", "on-failure", "always", "unless-stopped"],
@@ -309,7 +365,10 @@ def argument_spec() -> dict:
         },
         "recreate": {"type": "bool", "default": False},
         "remove_images": {"type": "bool", "default": False},
+        "warm_up_concurrency": {"type": "int", "default": 0},
         "pull_timeout": {"type": "int", "default": 3600},
+        "weights_timeout": {"type": "int", "default": 7200},
+        "start_timeout": {"type": "int", "default": 120},
         "ready_timeout": {"type": "int", "default": 1800},
         "stop_timeout": {"type": "int", "default": 30},
         "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
@@ -328,6 +387,8 @@ def main() -> None:
         module.exit_json(**result)
     except FleetError as error:
         module.fail_json(msg=str(error), **error.details)
+    except PermissionError as error:
+        module.fail_json(msg=f"the module works as root, and may not touch {error.filename}. Use become: true.")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,23 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build" / "collections"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import fault_log  # noqa: E402  (its folder is on the path only now)
 from docker_engine import DockerEngine  # noqa: E402  (its folder is on the path only now)
+from module_process import ModuleProcess  # noqa: E402  (likewise)
+from registry import NotToBeHadError, Registry  # noqa: E402  (likewise)
+from ssh_host import SshHost  # noqa: E402  (likewise)
+
+from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402  (likewise)
+from ansible_collections.inference.fleet.plugins.module_utils.containers import state  # noqa: E402  (likewise)
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs  # noqa: E402  (likewise)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """List the faults, whatever else is said of the run."""
+    if fault_log.NOTED:
+        terminalreporter.section("faults that were injected, and what held")
+    for fault, what in fault_log.NOTED:
+        terminalreporter.write_line(f"{fault}: {what}")
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +53,116 @@ def docker_engine() -> Iterator[DockerEngine]:
         yield engine
 
 
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    """A registry of the tests' own."""
+    try:
+        running = Registry()
+    except NotToBeHadError as error:
+        pytest.skip(str(error))
+    with running:
+        yield running
+
+
+NAME = "test-engine"
+
+
+@dataclass
+class Images:
+    """Two images that serve as the simulator does, in a registry: ``sim:1`` and ``sim:2``, by digest too."""
+
+    repository: str
+    digests: dict[str, str]
+
+    def tag(self, number: str) -> str:
+        return f"{self.repository}:{number}"
+
+    def digest(self, number: str) -> str:
+        return f"{self.repository}@{self.digests[number]}"
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulator's root file system."""
+    path = tmp_path_factory.mktemp("rootfs") / "rootfs.tar"
+    with path.open("wb") as stream:
+        rootfs.write_rootfs(stream)
+    return path
+
+
+def make_image(engine: DockerEngine, archive: Path, name: str, *changes: str) -> str:
+    """Make an image of the simulator on an engine; *changes* are lines of a Dockerfile."""
+    lines = [f"ENTRYPOINT {json.dumps(rootfs.entrypoint())}", *changes]
+    engine.client.api.import_image_from_file(str(archive), repository=name, tag="1", changes=lines)
+    return f"{name}:1"
+
+
+@pytest.fixture
+def fake_vllm(docker_engine: DockerEngine, archive: Path) -> Callable[..., str]:
+    """Make an image that takes vLLM's arguments and serves as the simulator does."""
+    figures = json.dumps({key: PUBLISHED[0][key] for key in ("id", "cold", "workload", "metrics")})
+    start = (
+        "import os, sys; port = sys.argv[sys.argv.index('--port') + 1]; sys.path.insert(0, '/opt/inference.fleet'); "
+        "key = '/run/inference.fleet/api_key'; "
+        "sys.argv = ['x', '--host', '0.0.0.0', '--port', port, '--model', 'm', "
+        f"'--served-model-name', 'qwen3-coder-next', '--figures', {figures!r}] "
+        "+ (['--api-key-file', key] if os.path.exists(key) else []); "
+        "from simulator.server import main; main()"
+    )
+
+    def make(name: str, *changes: str) -> str:
+        entrypoint = f"ENTRYPOINT {json.dumps([rootfs.entrypoint()[0], '-c', start])}"
+        return make_image(docker_engine, archive, f"fake-vllm-{name}", entrypoint, *changes)
+
+    return make
+
+
+@pytest.fixture
+def images(docker_engine: DockerEngine, registry: Registry, archive: Path) -> Images:
+    """The two images, as if they had just been published; neither is on the engine."""
+    digests = {}
+    for number in ("1", "2"):
+        local = make_image(docker_engine, archive, f"local-{number}", f"LABEL number={number}")
+        digests[number] = registry.push(docker_engine, local, f"sim:{number}")
+    return Images(f"{registry.host}/sim", digests)
+
+
+@pytest.fixture
+def process(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iterator[ModuleProcess]:
+    """The engine module as a process, and nothing on the engine or the host before and after."""
+    defaults = {
+        "docker_host": docker_engine.url,
+        "engine": "simulator",
+        "container_name": NAME,
+        "port": free_port,
+        "cache_dir": str(tmp_path / "cache"),
+        "compile_cache_dir": str(tmp_path / "compiled"),
+        "ready_timeout": 60,
+        "stop_timeout": 5,
+    }
+    shutil.rmtree(state.directory(NAME))
+    yield ModuleProcess(defaults, tmp_path)
+    for container in docker_engine.client.containers.list(all=True):
+        container.remove(force=True)
+    for image in docker_engine.client.images.list():
+        docker_engine.client.images.remove(image.id, force=True)
+    shutil.rmtree(state.directory(NAME))
+    state.lock_path(NAME).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def ssh_host() -> Iterator[SshHost]:
+    """This machine as a host behind an sshd."""
+    if os.geteuid() != 0:
+        pytest.skip("an sshd of the tests' own needs root")
+    try:
+        host = SshHost()
+    except NotToBeHadError as error:
+        pytest.skip(str(error))
+    with host:
+        yield host
+
+
 @dataclass
 class Run:
     """What a run of a module gave: its result, and everything that Ansible printed."""
@@ -46,17 +173,28 @@ class Run:
 
 @dataclass
 class Module:
-    """Runs a module in a playbook on this machine, its action included."""
+    """Runs a module in a playbook, its action included; *variables* are the inventory's, of the one host."""
 
     name: str
     defaults: dict[str, Any]
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, Any] = field(
+        default_factory=lambda: {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    )
 
     def __call__(self, *, check: bool = False, verbosity: int = 0, **options: Any) -> Run:
         """Run it and return what it gave, whether it failed or not."""
-        with self.start(check=check, verbosity=verbosity, **options) as process:
-            output, _unused = process.communicate(timeout=300)
+        return self.finish(self.start(check=check, verbosity=verbosity, **options))
+
+    def finish(self, process: subprocess.Popen[str]) -> Run:
+        """Wait for a running Ansible, and return what it gave."""
+        with process:
+            try:
+                output, _unused = process.communicate(timeout=300)
+            except BaseException:
+                self.kill(process)
+                raise
         answer = self.folder / "result.json"
         assert answer.exists(), output
         result = json.loads(answer.read_text())
@@ -64,7 +202,7 @@ class Module:
         return Run(result, output)
 
     def start(self, *, check: bool = False, verbosity: int = 0, **options: Any) -> subprocess.Popen[str]:
-        """Start it, and return the running Ansible."""
+        """Start it in a process group of its own, and return the running Ansible."""
         save = {"content": "{{ outcome | to_json }}", "dest": str(self.folder / "result.json"), "mode": "0600"}
         tasks = [
             {self.name: {**self.defaults, **options}, "register": "outcome", "ignore_errors": True},
@@ -73,8 +211,9 @@ class Module:
         play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
         playbook = self.folder / "playbook.json"
         playbook.write_text(json.dumps([play]))
-        command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "--diff", str(playbook)]
-        command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+        inventory = self.folder / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": {"localhost": self.variables}}}))
+        command = ["ansible-playbook", "-i", str(inventory), "--diff", str(playbook)]
         command += ["--check"] if check else []
         command += ["-" + "v" * verbosity] if verbosity else []
         return subprocess.Popen(
@@ -84,7 +223,14 @@ class Module:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
+
+    @staticmethod
+    def kill(process: subprocess.Popen[str]) -> None:
+        """Kill Ansible and its workers outright."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.fixture

@@ -19,15 +19,20 @@ from pathlib import Path
 
 import docker
 
-BRIDGE = "fleettest0"
-NETWORK = "172.31.240.1/24"
 HOOK = "nvidia-container-runtime-hook"
 
 
 class DockerEngine:
-    """A running daemon. Use it as a context manager; ``restart`` and ``kill`` are for fault tests."""
+    """A running daemon. Use it as a context manager; ``start``, ``kill`` and ``restart`` are for fault tests.
 
-    def __init__(self) -> None:
+    *number* tells engines apart that run at the same time. *data_size*, such as ``300m``, gives it
+    a disk of that size.
+    """
+
+    def __init__(self, number: int = 0, data_size: str | None = None) -> None:
+        self._bridge = f"fleettest{number}"
+        self._network = f"172.31.{240 + number}.1/24"
+        self._data_size = data_size
         self.directory = Path(tempfile.mkdtemp(prefix="fleet-docker-"))
         self.url = f"unix://{self.directory}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,21 +44,41 @@ class DockerEngine:
             "#!/bin/sh\n# Stub: lets the daemon accept GPU requests where there is no GPU.\nexit 0\n"
         )
         (hooks / HOOK).chmod(0o755)
-        subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
-        subprocess.run(["ip", "address", "add", NETWORK, "dev", BRIDGE], check=True)
-        subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
+        subprocess.run(["ip", "link", "delete", self._bridge], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
+        subprocess.run(["ip", "address", "add", self._network, "dev", self._bridge], check=True)
+        subprocess.run(["ip", "link", "set", self._bridge, "up"], check=True)
+        if self._data_size:
+            (self.directory / "data").mkdir()
+            disk = ["-t", "tmpfs", "-o", f"size={self._data_size}", "tmpfs", f"{self.directory}/data"]
+            subprocess.run(["mount", *disk], check=True)
         self.start()
         return self
 
     def __exit__(self, *details: object) -> None:
         try:
+            if self._process is None:
+                # A daemon that was killed left its containers running.
+                self.start()
             for container in self.client.containers.list(all=True):
                 container.remove(force=True, v=True)
         finally:
             self.kill(signal.SIGTERM)
-            subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
+            subprocess.run(["ip", "link", "delete", self._bridge], check=False, capture_output=True)
+            self._unmount()
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def bridge_address(self) -> str:
+        """The host's address as containers reach it."""
+        return self._network.partition("/")[0]
+
+    def _unmount(self) -> None:
+        """Take off the disk, and what each daemon that was killed left mounted."""
+        targets = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for target in reversed(targets):
+            if target.startswith(f"{self.directory}/"):
+                subprocess.run(["umount", "--lazy", target], check=False, capture_output=True)
 
     @property
     def client(self) -> docker.DockerClient:
@@ -71,7 +96,7 @@ class DockerEngine:
                 *("--data-root", f"{self.directory}/data"),
                 *("--exec-root", f"{self.directory}/exec"),
                 *("--pidfile", f"{self.directory}/docker.pid"),
-                *("--bridge", BRIDGE),
+                *("--bridge", self._bridge),
             ],
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -90,7 +115,7 @@ class DockerEngine:
         raise RuntimeError("dockerd did not start:\n" + (self.directory / "dockerd.log").read_text()[-3000:])
 
     def kill(self, with_signal: signal.Signals = signal.SIGKILL) -> None:
-        """End the daemon; containers end with it, unless it is configured otherwise."""
+        """End the daemon; containers end with it where it has the time to end them."""
         if self._process is None:
             return
         self._process.send_signal(with_signal)
@@ -99,4 +124,11 @@ class DockerEngine:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(30)
+        # containerd dies with its parent. Where nobody reaps it, the next daemon would wait for it to answer.
+        (self.directory / "exec/containerd/containerd.pid").unlink(missing_ok=True)
         self._process = None
+
+    def restart(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        """End the daemon and start it again."""
+        self.kill(with_signal)
+        self.start()

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import HIDDEN, Observed, masked
+from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
+    HIDDEN,
+    LABEL_PREFIX,
+    LABEL_SECRETS,
+    Observed,
+    masked,
+    without_void_limits,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 
 # How a change is made: a new container, an update of the running one, or a file that the engine reads when it needs it.
@@ -51,6 +58,9 @@ _FIELDS = (
     _Field("ulimits", _list),
     _Field("network", str),
     _Field("restart_policy", str, UPDATE),
+    _Field("memory_bytes", int, UPDATE),
+    _Field("nano_cpus", int, UPDATE),
+    _Field("cpuset_cpus", str, UPDATE),
 )
 
 
@@ -70,6 +80,11 @@ def compare(
         before, after = getattr(observed.spec, field.name), getattr(wanted, field.name)
         if before != after:
             changes.append(Change(field.name, field.show(before), field.show(after), field.how))
+    if observed.networks != networks(wanted):
+        changes.append(Change("networks", list(observed.networks), list(networks(wanted)), UPDATE))
+    before, after = _different(our_labels(observed.spec), our_labels(wanted))
+    if before != after:
+        changes.append(Change("labels", before, after, UPDATE))
     for name in sorted({*wanted.secrets, *secrets}):
         before, after = secrets.get(name), wanted.secrets.get(name)
         if before != after:
@@ -77,7 +92,7 @@ def compare(
             live = name in wanted.live_secrets and bool(secrets) and after is not None
             changes.append(
                 Change(
-                    f"secret file {name}",
+                    f"file {name}",
                     None if before is None else HIDDEN,
                     None if after is None else f"{HIDDEN}, new",
                     REWRITE if live else RECREATE,
@@ -86,10 +101,31 @@ def compare(
     return changes
 
 
+def networks(spec: ContainerSpec) -> tuple[str, ...]:
+    """Return the networks that a container is attached to by its mode."""
+    return () if spec.network.startswith("container:") else (spec.network,)
+
+
+def our_labels(spec: ContainerSpec) -> dict[str, str]:
+    """Return the labels that describe the engine. Others are nobody's business here."""
+    return {
+        name: value for name, value in spec.labels.items() if name.startswith(LABEL_PREFIX) and name != LABEL_SECRETS
+    }
+
+
+def _different(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what differs between two mappings, on either side."""
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return (
+        {name: before[name] for name in names if name in before},
+        {name: after[name] for name in names if name in after},
+    )
+
+
 def _beside_image(wanted: ContainerSpec, observed: Observed) -> ContainerSpec:
     """Take off the wanted side what the image fills in, as :func:`.observe.observe` took it off the other."""
     return replace(
-        wanted,
+        without_void_limits(wanted, observed.host),
         entrypoint=None if wanted.entrypoint == observed.image_entrypoint else wanted.entrypoint,
         environment={
             name: value

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import fcntl
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets
+from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.failures import explain, last_lines
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_SECRETS, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 MISSING, ALWAYS, NEVER = "missing", "always", "never"
@@ -29,8 +32,13 @@ PULL_POLICIES = (MISSING, ALWAYS, NEVER)
 
 # A label on images that are made on the host.
 IMAGE_LABEL = "inference.fleet.image"
+_SERVING = (plan.PRESENT, plan.RESTARTED)
 # Often enough to see readiness within a second; each look is one inspect and one probe.
-_LOOK_EVERY = 0.5
+_LOOK_EVERY = 0.25
+# The exit codes of a process that was asked to end, or made to.
+_STOPPED = (0, 137, 143)
+# How long, in seconds, a daemon that shuts down may answer after it stopped a container.
+_DAEMON_ENDS_WITHIN = 10
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,31 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What the engine would else download while nothing serves.
+
+    ``here`` tells whether the host has it. ``fetch`` downloads it, gives up when the event is set,
+    and returns a warning where it leaves the download to the engine.
+    """
+
+    here: Callable[[], bool]
+    fetch: Callable[[Callable[[str], None], threading.Event], str | None]
+
+
+@dataclass(frozen=True)
 class Timeouts:
     """Limits in seconds."""
 
     pull: int = 3600
+    weights: int = 7200
+    start: int = 120
     ready: int = 1800
     stop: int = 30
+
+    @property
+    def longest(self) -> int:
+        """The time that a run may take: to fetch, to start the new engine, and to go back to the old one."""
+        return max(self.pull, self.weights) + 2 * (self.stop + self.start + self.ready)
 
 
 @dataclass(frozen=True)
@@ -59,20 +86,23 @@ class Wanted:
     container: ContainerSpec
     pull: str = MISSING
     build: Build | None = None
+    weights: Weights | None = None
     recreate: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """How to tell whether the endpoint serves.
+    """How to tell whether the endpoint of a container serves.
 
-    ``ready`` returns ``None`` when it does, else what is missing. ``phase`` reads a line of the
-    engine's log. ``thorough`` asks for a completion too, which a look at a busy engine does not.
+    ``ready`` returns ``None`` when it does, else what is missing; with ``True`` it asks for a
+    completion too, which a look at a busy engine does not. ``phase`` reads a line of the engine's
+    log. ``warm_up`` has the engine do its first work, within seconds, before anybody waits for it.
     """
 
-    ready: Callable[[bool], str | None]
+    ready: Callable[[Observed, bool], str | None]
     phase: Callable[[str], str | None]
+    warm_up: Callable[[Observed, float], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +120,16 @@ class Look:
         return plan.changed(self.steps)
 
 
+@dataclass(frozen=True)
+class _Before:
+    """The container to go back to, if there was one, and whether it ran."""
+
+    id: str | None = None
+    ran: bool = False
+
+
 class Lifecycle:
-    """One engine container on one host."""
+    """One engine container on one host. ``warnings`` collects what the user should hear."""
 
     def __init__(self, daemon: Daemon, wanted: Wanted, probe: Probe, progress: Progress) -> None:
         self._daemon = daemon
@@ -101,27 +139,41 @@ class Lifecycle:
         self._name = wanted.container.name
         self._next = f"{self._name}-next"
         self._previous = f"{self._name}-previous"
+        self.warnings: list[str] = []
 
     # Looking
 
     def look(self) -> Look:
         """Find out what is there and what to do. Changes nothing."""
-        current = self._own(self._name)
-        has_next, has_previous = bool(self._own(self._next)), bool(self._own(self._previous))
-        serves = self._wanted.state in (plan.PRESENT, plan.RESTARTED)
-        changes = tuple(self._changes(current)) if current and serves else ()
+        current, kept = self._own(self._name), self._own(self._previous)
         running = bool(current and current.running)
-        ready = running and self._probe.ready(False) is None
+        ready = bool(current and running and self._probe.ready(current, False) is None)
         situation = plan.Situation(
             exists=current is not None,
             running=running,
             ready=ready,
-            changes=changes,
-            has_next=has_next,
-            has_previous=has_previous,
+            changes=self._changes(current),
+            has_next=self._own(self._next) is not None,
+            has_previous=kept is not None,
+            kept_changes=self._changes(kept),
         )
-        steps = tuple(plan.plan(self._wanted.state, situation, self._wanted.recreate))
-        return Look(current, changes, steps, ready)
+        # Whether what is there, or is to be put back, has the image's name already.
+        seen = current or kept
+        named = self._wanted.state not in _SERVING or seen is None or seen.spec.image == self._wanted.container.image
+        steps = self._plan(situation, named)
+        if plan.PUT_BACK in steps:
+            return Look(kept, situation.kept_changes, steps, ready=False)
+        return Look(current, situation.changes, steps, ready)
+
+    def _plan(self, situation: plan.Situation, named: bool) -> tuple[str, ...]:
+        wanted = self._wanted
+        steps = plan.plan(wanted.state, situation, wanted.recreate)
+        if plan.needs_image(wanted.state, steps):
+            steps = plan.plan(wanted.state, replace(situation, missing=self._missing()), wanted.recreate)
+        elif not named and self._may_pull and self._daemon.image(wanted.container.image) is None:
+            # The wanted reference is another name of the content that runs: the host only has to learn it.
+            steps = plan.plan(wanted.state, replace(situation, missing=(plan.PULL_IMAGE,)), wanted.recreate)
+        return tuple(steps)
 
     def _own(self, name: str) -> Observed | None:
         found = self._daemon.container(name)
@@ -133,22 +185,60 @@ class Lifecycle:
             )
         return found
 
-    def _changes(self, current: Observed) -> list[Change]:
+    @property
+    def _may_pull(self) -> bool:
+        return self._wanted.pull != NEVER and self._wanted.build is None
+
+    def _changes(self, current: Observed | None) -> tuple[Change, ...]:
+        if current is None or self._wanted.state not in _SERVING:
+            return ()
         wanted = self._wanted.container
         # A reference that is the same is the same image, even where its tag has moved on the host.
         image_id = None
         if wanted.image != current.spec.image:
-            image_id = (self._daemon.image(wanted.image) or {}).get("Id")
+            here = self._daemon.image(wanted.image)
+            image_id = here["Id"] if here else self._id_in_registry(current)
         changes = compare.compare(wanted, current, image_id, secrets.read(current.secrets_source))
-        if self._wanted.pull == ALWAYS and not self._wanted.build and not any(c.field == "image" for c in changes):
+        if self._wanted.pull == ALWAYS and self._may_pull and not any(c.field == "image" for c in changes):
             changes = self._moved(current) + changes
-        return changes
+        return tuple(changes)
+
+    def _id_in_registry(self, current: Observed) -> str | None:
+        """Return the running image's id where the registry knows it by the wanted reference."""
+        if not self._may_pull:
+            return None
+        try:
+            there = self._daemon.registry_digest(self._wanted.container.image)
+        except FleetError:
+            # The pull, which comes next, tells what is wrong with the registry.
+            return None
+        return current.image_id if there in self._daemon.digests(current.image_id) else None
 
     def _moved(self, current: Observed) -> list[Change]:
         """Return the change of a tag that means another content in the registry now."""
         here = self._daemon.digests(current.image_id)
         there = self._daemon.registry_digest(self._wanted.container.image)
         return [] if there in here else [Change("image", ", ".join(here) or current.image_id, there)]
+
+    def _missing(self) -> tuple[str, ...]:
+        """Return the steps that bring what a new container needs to the host."""
+        reference, weights = self._wanted.container.image, self._wanted.weights
+        here = self._daemon.image(reference)
+        steps = []
+        if self._wanted.build:
+            steps += [plan.BUILD_IMAGE] if here is None else []
+        elif here is None and self._wanted.pull == NEVER:
+            raise FleetError(
+                f"image {reference} is not on the host, and pull is {NEVER}. Load it there, or set pull to {MISSING}."
+            )
+        elif here is None or (
+            self._wanted.pull == ALWAYS
+            and self._daemon.registry_digest(reference) not in self._daemon.digests(reference)
+        ):
+            steps.append(plan.PULL_IMAGE)
+        if weights and not weights.here():
+            steps.append(plan.FETCH_WEIGHTS)
+        return tuple(steps)
 
     # Acting
 
@@ -159,38 +249,54 @@ class Lifecycle:
         """
         with self._lock():
             look = self.look()
-            if self._wanted.state == plan.ABSENT:
-                self._remove_everything(look)
-                return look
-            if plan.PUT_BACK in look.steps:
-                self._remove(self._next)
-                self._remove(self._name)
-                self._progress.say("an earlier run was interrupted: putting back the container that it kept")
-                self._daemon.rename(self._previous, self._name)
+            self._sweep()
+            fetched = tuple(step for step in look.steps if step in plan.FETCH)
+            if fetched:
+                self._fetch(fetched, look.current)
+                # What the image is was a guess until now: a new reference may be the content that runs already.
                 look = self.look()
-            if _makes_container(look.steps):
-                look = self._fetch(look)
-            self._do(look)
-            return look
+            steps = tuple(step for step in look.steps if step not in plan.FETCH)
+            self._do(steps, look.changes)
+            return replace(look, steps=fetched + steps)
 
-    def _fetch(self, look: Look) -> Look:
-        """Have the image on the host while the old container still runs; look again if that tells more."""
+    def _sweep(self) -> None:
+        """Remove secret files whose container was never made: a run was cut off between the two."""
+        containers = [self._own(name) for name in (self._name, self._next, self._previous)]
+        secrets.sweep(self._name, {container.secrets_source for container in containers if container})
+
+    def _fetch(self, steps: Sequence[str], current: Observed | None) -> None:
+        """Bring the image and the weights to the host at the same time, while the old engine serves."""
+        stop = threading.Event()
+        problems: list[FleetError] = []
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            weights: Future[str | None] | None = None
+            if plan.FETCH_WEIGHTS in steps and self._wanted.weights:
+                weights = pool.submit(self._wanted.weights.fetch, self._progress.say, stop)
+            try:
+                self._fetch_image(steps, lambda: weights is not None and weights.done() and bool(weights.exception()))
+            except BaseException as error:
+                stop.set()
+                if not isinstance(error, FleetError):
+                    raise
+                problems.append(error)
+            if weights:
+                try:
+                    warning = weights.result()
+                except FleetError as error:
+                    problems.append(error)
+                else:
+                    self.warnings += [warning] if warning else []
+        if problems:
+            untouched = f"\n{self._name} was not touched." if current else ""
+            raise FleetError("\n".join(str(problem) for problem in problems) + untouched)
+
+    def _fetch_image(self, steps: Sequence[str], cancelled: Callable[[], bool]) -> None:
         reference = self._wanted.container.image
-        here = self._daemon.image(reference)
-        if self._wanted.build:
-            if here is None:
-                self._build(self._wanted.build, reference)
-        elif here is None or self._wanted.pull == ALWAYS:
-            if self._wanted.pull == NEVER:
-                raise FleetError(
-                    f"image {reference} is not on the host, and pull is {NEVER}. "
-                    f"Load it there, or set pull to {MISSING}."
-                )
+        if plan.BUILD_IMAGE in steps and self._wanted.build:
+            self._build(self._wanted.build, reference)
+        if plan.PULL_IMAGE in steps:
             self._progress.say(f"pulling {reference}")
-            self._daemon.pull(reference, self._wanted.timeouts.pull, self._progress.say)
-            # What the image is was a guess until now: a new reference may be the content that runs already.
-            return self.look()
-        return look
+            self._daemon.pull(reference, self._wanted.timeouts.pull, self._progress.say, cancelled)
 
     def _build(self, build: Build, reference: str) -> None:
         self._progress.say(f"building image {reference}")
@@ -202,100 +308,144 @@ class Lifecycle:
                 archive.name, reference, [f"ENTRYPOINT [{entrypoint}]", f"LABEL {IMAGE_LABEL}={build.label}"]
             )
 
-    def _do(self, look: Look) -> None:
-        made = False
-        for step in look.steps:
-            if step == plan.REMOVE_NEXT:
+    def _do(self, steps: Sequence[str], changes: Sequence[Change]) -> None:
+        # A container that an interrupted run kept is the way back of the one that it made.
+        kept = self._own(self._previous)
+        before = _Before(kept.id, ran=True) if kept else None
+        for step in steps:
+            if step == plan.REMOVE:
+                self._remove_everything()
+            elif step == plan.REMOVE_NEXT:
                 self._remove(self._next)
             elif step == plan.REMOVE_PREVIOUS:
                 self._remove(self._previous)
+                before = None
+            elif step == plan.PUT_BACK:
+                self._put_back()
+                before = None
             elif step == plan.CREATE:
-                self._create(self._name)
-                made = True
-                self._try(self._start, made)
+                before = _Before()
+                self._try(self._create_and_start, before)
             elif step == plan.REPLACE:
-                self._swap()
-                made = True
-                self._try(self._start, made)
+                old = self._own(self._name)
+                # One that an interrupted run kept, and so stopped, ran before.
+                before = _Before(old.id, old.running or plan.PUT_BACK in steps) if old else _Before()
+                self._try(self._swap, before)
             elif step == plan.UPDATE_CONTAINER:
-                policy = self._wanted.container.restart_policy
-                self._daemon.update_restart_policy(self._name, policy.name, policy.maximum_retries)
+                self._update(changes)
             elif step == plan.REWRITE_SECRETS:
                 self._rewrite_secrets()
             elif step == plan.START:
-                self._daemon.start(self._name)
+                self._try(self._start, before)
             elif step == plan.RESTART:
-                self._daemon.stop(self._name, self._wanted.timeouts.stop)
-                self._daemon.start(self._name)
+                self._stop()
+                self._start()
             elif step == plan.STOP:
-                self._daemon.stop(self._name, self._wanted.timeouts.stop)
+                self._stop()
             elif step == plan.WAIT:
-                self._try(self._wait, made)
-        if made:
+                self._try(self._wait_and_warm_up, before)
+        if plan.REPLACE in steps:
             self._remove(self._previous)
+
+    def _put_back(self) -> None:
+        self._progress.say("an earlier run was interrupted: putting back the container that it kept")
+        self._remove(self._next)
+        self._remove(self._name)
+        self._daemon.rename(self._previous, self._name)
+
+    def _create_and_start(self) -> None:
+        self._create(self._name)
+        self._start()
 
     def _create(self, name: str) -> None:
         wanted = self._wanted.container
-        for mount in wanted.mounts:
-            # The daemon refuses a bind mount whose source is not there.
-            if not Path(mount.source).exists():
-                Path(mount.source).mkdir(parents=True)
+        # The daemon refuses a bind mount whose source is not there.
+        made = [path for path in (Path(mount.source) for mount in wanted.mounts) if make_directory(path)]
         source = secrets.write_new(self._name, wanted.secrets)
         labels = {**wanted.labels, **({LABEL_SECRETS: source} if source else {})}
         try:
             self._daemon.create(replace(wanted, labels=labels), name, source)
+            user, group = self._daemon.user(name, wanted.image)
+            if user:
+                secrets.give([*made, *([Path(source)] if source else [])], user, group)
         except FleetError:
             secrets.remove(source)
             raise
 
     def _swap(self) -> None:
-        """Put the new container in the old one's place; the old one is kept, stopped."""
+        """Put the new container in the old one's place; the old one is kept, stopped: they do not share GPUs."""
         self._remove(self._next)
         self._create(self._next)
         self._progress.say("stopping the old container; it is kept until the new one is ready")
-        try:
-            self._daemon.stop(self._name, self._wanted.timeouts.stop)
-            self._daemon.rename(self._name, self._previous)
-            self._daemon.rename(self._next, self._name)
-        except FleetError:
-            if self._own(self._name) is None:
-                self._daemon.rename(self._previous, self._name)
-            self._daemon.start(self._name)
-            self._remove(self._next)
-            raise
+        self._stop()
+        self._daemon.rename(self._name, self._previous)
+        self._daemon.rename(self._next, self._name)
+        self._start()
+
+    def _stop(self) -> None:
+        self._daemon.stop(self._name, self._wanted.timeouts.stop)
 
     def _start(self) -> None:
         self._progress.say("starting the container")
         try:
-            self._daemon.start(self._name)
+            self._daemon.start(self._name, self._wanted.timeouts.start)
         except FleetError as error:
             cause = explain(str(error))
             raise FleetError(f"{error} That is: {cause}." if cause else str(error)) from error
+
+    def _update(self, changes: Sequence[Change]) -> None:
+        fields = {change.field for change in changes if change.how == compare.UPDATE}
+        current, wanted = self._own(self._name), self._wanted.container
+        if current is None:
+            raise FleetError(f"container {self._name} was removed while it was to be updated. Run again.")
+        if fields - {"networks", "labels"}:
+            self._daemon.update(self._name, wanted, fields)
+        if "networks" in fields:
+            attached, networks = set(current.networks), set(compare.networks(wanted))
+            for network in sorted(attached - networks):
+                self._daemon.disconnect(self._name, network)
+            for network in sorted(networks - attached):
+                self._daemon.connect(self._name, network)
+        if "labels" in fields:
+            state.relabel(current, compare.our_labels(wanted))
 
     def _rewrite_secrets(self) -> None:
         current, wanted = self._own(self._name), self._wanted.container
         if current and current.secrets_source:
             secrets.rewrite(current.secrets_source, {key: wanted.secrets[key] for key in wanted.live_secrets})
 
-    def _wait(self) -> None:
-        """Return when the endpoint serves; raise when it cannot, or not in time."""
+    def _wait_and_warm_up(self) -> None:
+        started = time.monotonic()
+        container = self._wait()
+        if self._probe.warm_up:
+            self._progress.say("warming up")
+            self._probe.warm_up(container, max(1.0, self._wanted.timeouts.ready - (time.monotonic() - started)))
+        self._progress.say(f"ready after {time.monotonic() - started:.0f} s")
+
+    def _wait(self) -> Observed:
+        """Return the container when its endpoint serves; raise when it cannot, or not in time."""
         limit = self._wanted.timeouts.ready
         started = time.monotonic()
         log_since: float = time.time() - 1
         # The log is read by whole seconds, so a line comes more than once.
         said: set[str] = set()
         restarts: int | None = None
+        outages = self._daemon.outages
         while True:
             container = self._own(self._name)
             if container is None:
                 raise FleetError(f"container {self._name} was removed while its endpoint was awaited.")
+            if self._daemon.outages != outages or self._ends_with_daemon(container):
+                # That says nothing of the engine.
+                outages, restarts = self._daemon.outages, None
+                self._start()
+                continue
             restarts = container.restart_count if restarts is None else restarts
             if not container.running or container.restart_count > restarts:
                 raise FleetError(self._why_ended(container))
-            missing = self._probe.ready(True)
+            missing = self._probe.ready(container, True)
             if missing is None:
-                self._progress.say(f"ready after {time.monotonic() - started:.0f} s")
-                return
+                return container
             if time.monotonic() - started > limit:
                 raise FleetError(
                     f"the endpoint of {self._name} was not ready within ready_timeout, {limit} s: {missing}. "
@@ -310,6 +460,22 @@ class Lifecycle:
             log_since = now - 1
             time.sleep(_LOOK_EVERY)
 
+    def _ends_with_daemon(self, container: Observed) -> bool:
+        """Tell whether a container ended because the daemon ends; return when the daemon is back.
+
+        A daemon that shuts down stops its containers first, and answers until it has. One that is
+        to run is not left alone by a daemon that goes on.
+        """
+        if container.status != "exited" or container.exit_code not in _STOPPED or container.oom_killed:
+            return False
+        outages, deadline = self._daemon.outages, time.monotonic() + _DAEMON_ENDS_WITHIN
+        while time.monotonic() < deadline and self._daemon.outages == outages:
+            found = self._own(self._name)
+            if found is None or found.status != "exited":
+                break
+            time.sleep(_LOOK_EVERY)
+        return self._daemon.outages != outages
+
     def _why_ended(self, container: Observed) -> str:
         log = self._daemon.logs(self._name, tail=400)
         cause = explain(log, container.exit_code, container.oom_killed)
@@ -322,41 +488,48 @@ class Lifecycle:
         lines = last_lines(self._daemon.logs(self._name, tail=100))
         return "Its last lines:\n" + "\n".join(lines) if lines else "It wrote no log."
 
-    def _try(self, work: Callable[[], None], made: bool) -> None:
-        """Do something that can fail after a new container was made; then go back to what was there."""
+    # Going back
+
+    def _try(self, work: Callable[[], None], before: _Before | None) -> None:
+        """Do something that can fail; where a new container was made, go back then to what was there before it."""
         try:
             work()
         except FleetError as error:
-            if not made:
+            if before is None:
                 raise
             try:
-                outcome = self._go_back()
+                outcome = self._go_back(before)
             except FleetError as second:
                 outcome = f"Going back failed too: {second} Run again: the next run takes up what was left."
             raise FleetError(f"{error}\n{outcome}", **error.details) from error
 
-    def _go_back(self) -> str:
-        """Remove the failed container, keep its log, start the one before it; say so in a sentence."""
-        log_path = self._keep_log()
-        self._remove(self._name)
-        where = f"The failed container's whole log is in {log_path}."
-        if self._daemon.container(self._previous) is None:
-            return f"{where} There was no container before it, so none is left."
-        self._daemon.rename(self._previous, self._name)
-        self._daemon.start(self._name)
-        self._progress.say("the new container failed; the old one is started again")
+    def _go_back(self, before: _Before) -> str:
+        """Remove the failed container, keep its log, have the one before it as it was; say so in a sentence."""
+        where = ""
+        for name in (self._next, self._name):
+            container = self._own(name)
+            if container and container.id != before.id:
+                if container.was_started:
+                    where = f"The failed container's whole log is in {self._keep_log(name)}. "
+                self._remove(name)
+        if before.id is None:
+            return f"{where}There was no container before it, so none is left."
+        if self._own(self._name) is None:
+            self._daemon.rename(self._previous, self._name)
+        if not before.ran:
+            return f"{where}The container before it is as it was, not running."
+        self._progress.say("the new container failed; the old one is put back")
+        self._daemon.start(self._name, self._wanted.timeouts.start)
         try:
             self._wait()
         except FleetError as error:
-            return f"{where} The container before it was put back and started, but does not serve: {error}"
-        return f"{where} The container before it was put back and serves again."
+            return f"{where}The container before it was put back and started, but does not serve: {error}"
+        return f"{where}The container before it was put back and serves again."
 
-    def _keep_log(self) -> str:
+    def _keep_log(self, name: str) -> str:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        path = secrets.directory(self._name) / f"failed-{stamp}.log"
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(self._daemon.logs(self._name))
+        path = state.directory(self._name) / f"failed-{stamp}.log"
+        state.write(path, self._daemon.logs(name))
         return str(path)
 
     def _remove(self, name: str) -> None:
@@ -365,18 +538,19 @@ class Lifecycle:
             self._daemon.remove(name)
             secrets.remove(container.secrets_source)
 
-    def _remove_everything(self, look: Look) -> None:
-        if look.current and look.current.running:
-            self._daemon.stop(self._name, self._wanted.timeouts.stop)
+    def _remove_everything(self) -> None:
+        current = self._own(self._name)
+        if current and current.running:
+            self._stop()
         for name in (self._next, self._name, self._previous):
             self._remove(name)
+        state.forget(self._name)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Let one run at a time work on this container; another waits, as long as a start may take."""
-        secrets.STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        deadline = time.monotonic() + self._wanted.timeouts.ready + self._wanted.timeouts.pull
-        with (secrets.STATE_DIR / f"{self._name}.lock").open("w") as stream:
+        """Let one run at a time work on this container; another waits, as long as a run may take."""
+        deadline = time.monotonic() + self._wanted.timeouts.longest
+        with state.lock_path(self._name).open("w") as stream:
             while True:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -384,14 +558,9 @@ class Lifecycle:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise FleetError(
-                            f"another run has been working on {self._name} for longer than pull_timeout and "
-                            "ready_timeout together. Wait for it, or end it, and run again."
+                            f"another run has been working on {self._name} for longer than its time-outs allow. "
+                            "Wait for it, or end it, and run again."
                         ) from None
                     self._progress.say(f"waiting for another run that works on {self._name}")
                     time.sleep(1)
             yield
-
-
-def _makes_container(steps: tuple[str, ...]) -> bool:
-    """Tell whether steps make a container."""
-    return plan.CREATE in steps or plan.REPLACE in steps

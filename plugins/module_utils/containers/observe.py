@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
@@ -34,6 +34,24 @@ _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", r
 
 
 @dataclass(frozen=True)
+class HostSize:
+    """What the whole host has. A limit that reaches it is none."""
+
+    memory_bytes: int
+    cpus: int
+
+    @property
+    def nano_cpus(self) -> int:
+        """The CPUs in the unit of a limit."""
+        return self.cpus * 10**9
+
+    @property
+    def cpuset_cpus(self) -> str:
+        """Every CPU, as a set."""
+        return f"0-{self.cpus - 1}" if self.cpus > 1 else "0"
+
+
+@dataclass(frozen=True)
 class Observed:
     """A container as found."""
 
@@ -48,6 +66,8 @@ class Observed:
     error: str
     started_at: str
     created_at: str
+    networks: tuple[str, ...] = (DEFAULT_NETWORK,)
+    host: HostSize | None = None
     image_environment: frozenset[str] = frozenset()
     image_entrypoint: tuple[str, ...] | None = None
 
@@ -55,6 +75,11 @@ class Observed:
     def running(self) -> bool:
         """Whether its process runs now."""
         return self.status == "running"
+
+    @property
+    def was_started(self) -> bool:
+        """Whether its process ever ran."""
+        return bool(self.started_at) and not self.started_at.startswith("0001-")
 
     @property
     def ours(self) -> bool:
@@ -67,10 +92,16 @@ class Observed:
         return self.spec.labels.get(LABEL_SECRETS)
 
 
-def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None) -> Observed:
+def is_limited(inspect: Mapping[str, Any]) -> bool:
+    """Tell whether a container has any limit, which only the host's size gives a meaning."""
+    return any(inspect["HostConfig"].get(key) for key in ("Memory", "NanoCpus", "CpuQuota", "CpusetCpus"))
+
+
+def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None, host: HostSize | None = None) -> Observed:
     """Return a container in normal form, without what its image and the daemon filled in.
 
     *inspect* and *image* are the daemon's answers; *image* is ``None`` when the image is gone.
+    *host* is needed only for a container with limits.
     """
     state = inspect["State"]
     image_config = (image or {}).get("Config") or {}
@@ -79,7 +110,7 @@ def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None) -> Obse
         id=inspect["Id"],
         name=inspect["Name"].lstrip("/"),
         image_id=inspect["Image"],
-        spec=_spec(inspect, image_config),
+        spec=without_void_limits(_spec(inspect, image_config), host),
         status=state["Status"],
         exit_code=state.get("ExitCode") or 0,
         oom_killed=bool(state.get("OOMKilled")),
@@ -87,6 +118,8 @@ def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None) -> Obse
         error=state.get("Error") or "",
         started_at=state.get("StartedAt") or "",
         created_at=inspect.get("Created") or "",
+        host=host,
+        networks=tuple(sorted((inspect.get("NetworkSettings") or {}).get("Networks") or ())),
         image_environment=frozenset(image_config.get("Env") or ()),
         image_entrypoint=tuple(image_entrypoint) if image_entrypoint else None,
     )
@@ -113,6 +146,26 @@ def _spec(inspect: Mapping[str, Any], image: Mapping[str, Any]) -> ContainerSpec
         network=_network(host.get("NetworkMode")),
         restart_policy=_restart_policy(host.get("RestartPolicy") or {}),
         labels=labels,
+        memory_bytes=host.get("Memory") or 0,
+        nano_cpus=_nano_cpus(host),
+        cpuset_cpus=host.get("CpusetCpus") or "",
+    )
+
+
+def _nano_cpus(host: Mapping[str, Any]) -> int:
+    quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or 100_000
+    return host.get("NanoCpus") or (quota * 10**9 // period if quota > 0 else 0)
+
+
+def without_void_limits(spec: ContainerSpec, host: HostSize | None) -> ContainerSpec:
+    """Take off limits that reach the whole host: the daemon can widen a limit, and not take it off."""
+    if host is None:
+        return spec
+    return replace(
+        spec,
+        memory_bytes=0 if spec.memory_bytes >= host.memory_bytes else spec.memory_bytes,
+        nano_cpus=0 if spec.nano_cpus >= host.nano_cpus else spec.nano_cpus,
+        cpuset_cpus="" if spec.cpuset_cpus == host.cpuset_cpus else spec.cpuset_cpus,
     )
 
 

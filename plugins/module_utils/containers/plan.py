@@ -20,17 +20,20 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.compare
     Change,
 )
 
-PRESENT, STOPPED, RESTARTED, ABSENT = "present", "stopped", "restarted", "absent"
-STATES = (PRESENT, STOPPED, RESTARTED, ABSENT)
+PRESENT, STOPPED, RESTARTED, ABSENT, PREFETCHED = "present", "stopped", "restarted", "absent", "prefetched"
+STATES = (PRESENT, STOPPED, RESTARTED, PREFETCHED, ABSENT)
 
 # The steps, in the words that a user sees in check mode and in the result.
 REMOVE_NEXT = "remove the prepared container of an interrupted run"
 PUT_BACK = "put back the container kept by an interrupted run"
 REMOVE_PREVIOUS = "remove the container kept by an interrupted run"
+PULL_IMAGE = "pull the image"
+BUILD_IMAGE = "build the image"
+FETCH_WEIGHTS = "download the weights"
 CREATE = "create the container and start it"
 REPLACE = "replace the container"
 UPDATE_CONTAINER = "update the container without a restart"
-REWRITE_SECRETS = "rewrite secret files"
+REWRITE_SECRETS = "rewrite files that the engine reads again"
 START = "start the container"
 RESTART = "restart the container"
 STOP = "stop the container"
@@ -39,6 +42,8 @@ WAIT = "wait until the endpoint is ready"
 
 # A step that changes nothing on the host.
 _PASSIVE = frozenset({WAIT})
+# The steps that the old engine serves through.
+FETCH = (PULL_IMAGE, BUILD_IMAGE, FETCH_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Situation:
     """What is on the host.
 
     ``changes`` is the difference between the wanted container and the current one; ``ready`` tells
-    whether the current one serves.
+    whether the current one serves; ``missing`` are the steps of ``FETCH`` that it takes;
+    ``kept_changes`` is the difference to the container that an interrupted run kept.
     """
 
     exists: bool = False
@@ -55,25 +61,30 @@ class Situation:
     changes: tuple[Change, ...] = ()
     has_next: bool = False
     has_previous: bool = False
+    missing: tuple[str, ...] = ()
+    kept_changes: tuple[Change, ...] = ()
 
 
 def plan(state: str, situation: Situation, recreate: bool = False) -> list[str]:
     """Return the steps to the wanted state, in order; none where nothing differs."""
     if state == ABSENT:
         return [REMOVE] if situation.exists or situation.has_next or situation.has_previous else []
+    if state == PREFETCHED:
+        return list(situation.missing)
     steps = _settle(situation)
     if PUT_BACK in steps:
-        # What is put back has not been compared yet: the caller looks again after these steps.
-        return steps
+        kept = Situation(exists=True, changes=situation.kept_changes)
+        return [*situation.missing, *steps, *plan(state, kept, recreate)]
     if state == STOPPED:
         if situation.has_previous:
             steps.append(REMOVE_PREVIOUS)
         return steps + ([STOP] if situation.running else [])
     if not situation.exists:
-        return [*steps, CREATE, WAIT]
+        return [*situation.missing, *steps, CREATE, WAIT]
     ways = {change.how for change in situation.changes}
     if recreate or RECREATE in ways:
-        return [*steps, REPLACE, WAIT]
+        return [*situation.missing, *steps, REPLACE, WAIT]
+    steps = [*situation.missing, *steps]
     if UPDATE in ways:
         steps.append(UPDATE_CONTAINER)
     if REWRITE in ways:
@@ -101,6 +112,11 @@ def _settle(situation: Situation) -> list[str]:
     if any(change.how == RECREATE for change in situation.changes):
         steps.append(REMOVE_PREVIOUS if situation.ready else PUT_BACK)
     return steps
+
+
+def needs_image(state: str, steps: Sequence[str]) -> bool:
+    """Tell whether the image and the weights matter: where a container is made, or only they are wanted."""
+    return state == PREFETCHED or CREATE in steps or REPLACE in steps
 
 
 def changed(steps: Sequence[str]) -> bool:

@@ -8,24 +8,17 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-STATE_DIR = Path("/var/lib/inference.fleet/engines")
-
-
-def directory(name: str) -> Path:
-    """Return the host directory with what belongs to one engine."""
-    return STATE_DIR / name
+from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 
 
 def write_new(name: str, files: Mapping[str, str]) -> str | None:
     """Write secret files into a new directory and return it, or ``None`` where there are none."""
     if not files:
         return None
-    parent = directory(name)
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = parent / f"secrets-{secrets.token_hex(6)}"
+    target = state.directory(name) / f"secrets-{secrets.token_hex(6)}"
     target.mkdir(mode=0o700)
     rewrite(str(target), files)
     return str(target)
@@ -34,13 +27,14 @@ def write_new(name: str, files: Mapping[str, str]) -> str | None:
 def rewrite(source: str, files: Mapping[str, str]) -> None:
     """Write files into an existing directory, each at once and with mode 0600."""
     for name, content in files.items():
-        path = Path(source) / name
-        temporary = path.with_name(f".{name}.new")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        state.write(Path(source) / name, content)
+
+
+def give(paths: Iterable[Path], user: int, group: int) -> None:
+    """Let the container's user have directories and the files right in them, and nobody else more than before."""
+    for path in paths:
+        for item in (*path.iterdir(), path):
+            os.chown(item, user, group)
 
 
 def read(source: str | None) -> dict[str, str]:
@@ -50,12 +44,19 @@ def read(source: str | None) -> dict[str, str]:
     return {path.name: path.read_text() for path in Path(source).iterdir() if not path.name.startswith(".")}
 
 
+def sweep(name: str, used: Collection[str | None]) -> None:
+    """Remove the directories that no container uses."""
+    for path in (state.STATE_DIR / name).glob("secrets-*"):
+        if str(path) not in used:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def remove(source: str | None) -> None:
-    """Remove a container's directory, and the engine's own where nothing is left in it."""
+    """Remove a container's directory."""
     if not source:
         return
     path = Path(source)
     # The path comes from a label: touch nothing outside the place where such directories are made.
-    if STATE_DIR not in path.parents or ".." in path.parts:
+    if state.STATE_DIR not in path.parents or ".." in path.parts:
         return
     shutil.rmtree(path, ignore_errors=True)

@@ -85,8 +85,8 @@ class ContainerSpec:
 
     ``image`` is a reference (tag, digest or both). ``entrypoint`` of ``None`` is the image's own.
     ``secrets`` maps file names to contents; their directory on the host belongs to the container
-    and is mounted at ``secrets_target``. ``labels`` describe and identify, and are never a
-    difference by themselves.
+    and is mounted at ``secrets_target``. Those of ``live_secrets`` are read again while the engine
+    runs. ``labels`` describe and identify.
     """
 
     name: str
@@ -103,6 +103,10 @@ class ContainerSpec:
     network: str = DEFAULT_NETWORK
     restart_policy: RestartPolicy = RestartPolicy()
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Limits of 0 and "" leave the container the whole host.
+    memory_bytes: int = 0
+    nano_cpus: int = 0
+    cpuset_cpus: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     live_secrets: frozenset[str] = frozenset()
     secrets_target: str = ""
@@ -135,6 +139,11 @@ def create_config(spec: ContainerSpec, secrets_source: str | None = None) -> dic
             "MaximumRetryCount": spec.restart_policy.maximum_retries,
         },
         "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in spec.ulimits],
+        # No swap beside limited memory: an engine that swaps is worse than one that ends.
+        "Memory": spec.memory_bytes,
+        "MemorySwap": spec.memory_bytes,
+        "NanoCpus": spec.nano_cpus,
+        "CpusetCpus": spec.cpuset_cpus,
     }
     if spec.gpus:
         host_config["DeviceRequests"] = [

@@ -255,13 +255,17 @@ def _auth(target: Target) -> str:
     status = anonymous.get("/v1/models").status
     if status != 401:
         raise Unmet(f"GET /v1/models answered {status}")
-    try:
-        anonymous.post_json("/v1/chat/completions", chat_body(target.served_model_name, PROMPT, 1))
-    except EndpointError as error:
-        if error.status != 401:
-            raise
-        return "requests without the key were answered 401"
-    raise Unmet("POST /v1/chat/completions answered 200")
+    body = chat_body(target.served_model_name, PROMPT, 1)
+    # vLLM's own key guards /v1, and leaves /invocations, which does the same, to everybody.
+    for path, refusals in (("/v1/chat/completions", (401,)), ("/invocations", (401, 404, 405))):
+        try:
+            anonymous.post_json(path, body)
+        except EndpointError as error:
+            if error.status not in refusals:
+                raise
+        else:
+            raise Unmet(f"POST {path} answered 200: it runs inference for anybody")
+    return "requests without the key were answered 401"
 
 
 CHECKS: dict[str, _Check] = {

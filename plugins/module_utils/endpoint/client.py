@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +28,7 @@ else:
     REQUESTS_IMPORT_ERROR = None
 
 CONNECT_TIMEOUT = 5
+HEALTH_TIMEOUT, MODELS_TIMEOUT = 2, 10
 # How often, in seconds, an endpoint that is awaited is asked.
 POLL = 1.0
 # The Anthropic API wants a version in every request; this is the one that every client sends.
@@ -254,26 +257,68 @@ class Readiness:
 
 
 def readiness(
-    url: str, served_model_name: str, api_key: str | None = None, completion: bool = True, timeout: float = 30
+    url: str,
+    served_model_name: str,
+    api_key: str | None = None,
+    completion: bool = True,
+    completion_timeout: float = 300,
 ) -> Readiness:
     """Tell whether an endpoint serves a model. Raises nothing for one that is not there yet.
 
-    It does when /health answers 200, /v1/models lists the name and, with *completion*, one token
-    comes back. A busy engine is asked without *completion*.
+    It does when /health answers 200, /v1/models lists the name, a request without the key is
+    refused where there is one, and, with *completion*, one token comes back. A busy engine is
+    asked without *completion*. The first one may take minutes: kernels are compiled for it.
     """
-    client = Client(url, api_key, timeout)
     try:
-        client.health()
+        # One that loads may take the connection and not answer: asked briefly, readiness is seen soon.
+        Client(url, api_key, HEALTH_TIMEOUT).health()
+        client = Client(url, api_key, MODELS_TIMEOUT)
         names = [str(item.get("id")) for item in client.models()]
         if served_model_name not in names:
             return Readiness(False, f"/v1/models lists {', '.join(names) or 'nothing'}, not {served_model_name}")
+        if api_key and Client(url, timeout=MODELS_TIMEOUT).get("/v1/models").status not in (401, 403):
+            return Readiness(False, "GET /v1/models was answered without the API key that is set")
         if completion:
-            answer = client.chat(served_model_name, "Say yes.", 1)
+            answer = Client(url, api_key, completion_timeout).chat(served_model_name, "Say yes.", 1)
             if not answer.get("choices"):
                 return Readiness(False, client.redacted(f"a completion came back without choices: {start(answer)}"))
     except EndpointError as error:
         return Readiness(False, str(error))
     return Readiness(True)
+
+
+def warm_up(
+    url: str,
+    served_model_name: str,
+    api_key: str | None,
+    *,
+    concurrency: int,
+    requests: int,
+    input_words: int,
+    output_tokens: int,
+    timeout: float,
+) -> None:
+    """Have an endpoint answer *requests* prompts, *concurrency* at once, within *timeout* seconds.
+
+    Each prompt is its own, so that no cache answers for the engine. Raises :class:`EndpointError`
+    with the first reason when any request fails.
+    """
+    deadline = time.monotonic() + timeout
+    words = random.Random(0)
+
+    def ask(prompt: str) -> str | None:
+        try:
+            client = Client(url, api_key, max(0.1, deadline - time.monotonic()))
+            client.chat(served_model_name, prompt, output_tokens)
+        except EndpointError as error:
+            return str(error)
+        return None
+
+    prompts = [" ".join(str(words.randrange(1000)) for _word in range(input_words)) for _prompt in range(requests)]
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        failures = [reason for reason in pool.map(ask, prompts) if reason]
+    if failures:
+        raise EndpointError(f"{len(failures)} of {requests} requests failed, the first so: {failures[0]}", url=url)
 
 
 def start(value: Any, limit: int = 200) -> str:

@@ -16,20 +16,43 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     SecretFile,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.simulator.guard import FILE as API_KEY_FILE
+from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights, is_hub_name
 
-HF_HOME = "/root/.cache/huggingface"
+HOME = "/root"
+HF_HOME = f"{HOME}/.cache/huggingface"
+CONFIG_FILE = "engine.yaml"
 
 _SHARDS = re.compile(r"Loading safetensors checkpoint shards:\s+(\d+)% Completed \| (\d+)/(\d+)")
 
 
-def launch(spec: EngineSpec, argv: Sequence[str]) -> Launch:
-    """Return how to start an engine that takes its weights from the hub."""
+def launch(
+    spec: EngineSpec,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    secrets: Sequence[SecretFile],
+    caches: Mapping[str, str],
+) -> Launch:
+    """Return how to start an engine that takes its weights from the hub.
+
+    *caches* maps a directory under the container's home, in which the engine keeps what it
+    compiled, to the name of its directory on the host.
+    """
+    mounts = {HF_HOME: spec.cache_dir}
+    if spec.compile_cache_dir:
+        mounts |= {f"{HOME}/{path}": f"{spec.compile_cache_dir}/{name}" for path, name in caches.items()}
     return Launch(
         argv=tuple(argv),
-        environment={**hub_environment(spec), **spec.environment},
-        mounts=hub_mounts(spec),
-        secrets=api_key_config(spec) + hub_secrets(spec),
+        environment={**hub_environment(spec), **spec.environment, **environment},
+        mounts=mounts,
+        secrets=(*secrets, *hub_secrets(spec)),
+        weights=Weights(spec.model, spec.revision) if is_hub_name(spec.model) else None,
     )
+
+
+def revision_args(spec: EngineSpec) -> list[str]:
+    """Return the arguments that pin the model's revision, where it is pinned."""
+    return ["--revision", spec.revision] if spec.revision else []
 
 
 def parse_version(body: Mapping[str, object]) -> str | None:
@@ -50,11 +73,6 @@ def hub_environment(spec: EngineSpec) -> dict[str, str]:
     return environment
 
 
-def hub_mounts(spec: EngineSpec) -> dict[str, str]:
-    """Return the mounts that give an engine the host's weights: container path to host path."""
-    return {HF_HOME: spec.cache_dir}
-
-
 def hub_secrets(spec: EngineSpec) -> tuple[SecretFile, ...]:
     """Return the token's file. It is read at each download, so a new token needs no restart."""
     if not spec.hf_token:
@@ -67,12 +85,25 @@ def api_key_config(spec: EngineSpec) -> tuple[SecretFile, ...]:
     if not spec.api_key:
         return ()
     # A JSON string is a YAML string, whatever characters the key has.
-    return (SecretFile(name="engine.yaml", content=f"api-key: {json.dumps(spec.api_key)}\n"),)
+    return (SecretFile(name=CONFIG_FILE, content=f"api-key: {json.dumps(spec.api_key)}\n"),)
 
 
 def config_args(spec: EngineSpec) -> list[str]:
     """Return the arguments that name the configuration file, where there is one."""
-    return ["--config", f"{SECRETS_DIR}/engine.yaml"] if spec.api_key else []
+    return ["--config", f"{SECRETS_DIR}/{CONFIG_FILE}"] if spec.api_key else []
+
+
+def api_key_file(spec: EngineSpec) -> tuple[SecretFile, ...]:
+    """Return the file with the API key alone, for what reads it again when it changes."""
+    return (SecretFile(name=API_KEY_FILE, content=spec.api_key, restart=False),) if spec.api_key else ()
+
+
+def read_api_key(files: Mapping[str, str]) -> str | None:
+    """Return the API key of an engine from its secret files, by name."""
+    if API_KEY_FILE in files:
+        return files[API_KEY_FILE]
+    match = re.search(r'^api-key: (".*")$', files.get(CONFIG_FILE, ""), re.MULTILINE)
+    return json.loads(match.group(1)) if match else None
 
 
 def refuse_managed(extra_args: Sequence[str], managed: Mapping[str, str]) -> None:

@@ -15,7 +15,6 @@ NAME = "sglang"
 DEFAULT_IMAGE = "lmsysorg/sglang:latest"
 VERSION_PATH = "/server_info"
 SIMULATED = False
-UNGUARDED_PATHS = ("/metrics",)
 MANAGED_FLAGS = {
     "--host": "bind_address",
     "--port": "port",
@@ -26,10 +25,17 @@ MANAGED_FLAGS = {
     "--tp-size": "tensor_parallel_size",
     "--tp": "tensor_parallel_size",
     "--tensor-parallel-size": "tensor_parallel_size",
+    "--revision": "revision",
     "--api-key": "api_key",
     "--config": "api_key",
 }
 _MEM_FRACTION = "--mem-fraction-static"
+_CACHES = {
+    ".cache/sglang": "sglang",
+    ".cache/deep_gemm": "deep_gemm",
+    ".cache/flashinfer": "flashinfer",
+    ".triton": "triton",
+}
 
 
 def launch(spec: EngineSpec) -> Launch:
@@ -43,9 +49,11 @@ def launch(spec: EngineSpec) -> Launch:
     # The page's value; a user who knows better says so in extra_args.
     if not any(argument.split("=", 1)[0] == _MEM_FRACTION for argument in spec.extra_args):
         argv += [_MEM_FRACTION, "0.85"]
+    argv += common.revision_args(spec)
+    # SGLang's own key guards every path but /health, /ready and /metrics.
     argv += common.config_args(spec)
     argv += spec.extra_args
-    return common.launch(spec, argv)
+    return common.launch(spec, argv, {}, common.api_key_config(spec), _CACHES)
 
 
 phase = common.phase_reader(

@@ -13,7 +13,12 @@ import json
 
 from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
-from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, ImageBuild, Launch
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
+    SECRETS_DIR,
+    EngineSpec,
+    ImageBuild,
+    Launch,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 
@@ -21,14 +26,13 @@ NAME = "simulator"
 DEFAULT_IMAGE = None
 VERSION_PATH = "/version"
 SIMULATED = True
-UNGUARDED_PATHS = ("/tokenize", "/metrics")
 MANAGED_FLAGS = {
     "--host": "bind_address",
     "--port": "port",
     "--model": "model",
     "--served-model-name": "served_model_name",
     "--figures": "simulates",
-    "--config": "api_key",
+    "--api-key-file": "api_key",
 }
 REPOSITORY = "inference-fleet/simulator"
 
@@ -48,12 +52,12 @@ def launch(spec: EngineSpec) -> Launch:
     argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
     figures = {key: row[key] for key in ("id", "cold", "workload", "metrics")}
     argv += ["--figures", json.dumps(figures, sort_keys=True)]
-    argv += common.config_args(spec)
+    argv += ["--api-key-file", f"{SECRETS_DIR}/{common.API_KEY_FILE}"] if spec.api_key else []
     argv += spec.extra_args
     return Launch(
         argv=tuple(argv),
         environment=dict(spec.environment),
-        secrets=common.api_key_config(spec),
+        secrets=common.api_key_file(spec),
         needs_gpus=False,
     )
 

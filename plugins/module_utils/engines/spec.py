@@ -11,8 +11,6 @@ An engine file is a module with these names, all of them pure:
     The image reference used when the user names none, or ``None`` when the image is built on the host.
 ``SIMULATED``
     Whether what is measured on it is no measurement of a real engine.
-``UNGUARDED_PATHS``
-    The paths of note that the engine answers without its API key.
 ``MANAGED_FLAGS``
     A mapping from each flag that the collection sets itself to the option that sets it. Extra
     arguments may not repeat them.
@@ -32,6 +30,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
+
 # Where secret files stand inside the container.
 SECRETS_DIR = "/run/inference.fleet"
 
@@ -40,7 +40,8 @@ SECRETS_DIR = "/run/inference.fleet"
 class EngineSpec:
     """One endpoint, as the user wants it, with everything that can be derived filled in.
 
-    ``cache_dir`` is the host's directory for weights. ``simulates`` names the published row
+    ``cache_dir`` is the host's directory for weights, ``compile_cache_dir`` the one for what the
+    engine compiles at its start, or ``None`` where that is not to be kept. ``simulates`` names the published row
     that the simulator follows: ``{"engine": "vllm", "profile": "h100x4"}``.
     """
 
@@ -49,6 +50,8 @@ class EngineSpec:
     port: int
     tensor_parallel_size: int
     cache_dir: str
+    compile_cache_dir: str | None = None
+    revision: str | None = None
     tool_call_parser: str | None = None
     extra_args: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class SecretFile:
-    """A file that carries a secret into the container.
+    """A file that carries a secret, or what guards it, into the container.
 
     ``restart`` says whether the engine reads it only at its start.
     """
@@ -74,7 +77,7 @@ class Launch:
     """How to start an engine: arguments, environment, files. It knows nothing of containers.
 
     ``argv`` follows the entry point of the image. ``mounts`` maps a path in the container to
-    the directory on the host.
+    the directory on the host. ``weights`` are those that the engine takes from the hub.
     """
 
     argv: tuple[str, ...]
@@ -82,6 +85,7 @@ class Launch:
     mounts: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[SecretFile, ...] = ()
     needs_gpus: bool = True
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,22 @@ Source of the flags: Lambda's page of the model and vLLM 0.32.0.
 
 from __future__ import annotations
 
+import pkgutil
+
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
-from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
+    SECRETS_DIR,
+    EngineSpec,
+    Launch,
+    SecretFile,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import guard
 
 NAME = "vllm"
 DEFAULT_IMAGE = "vllm/vllm-openai:latest"
 VERSION_PATH = "/version"
 SIMULATED = False
-# Seen on 0.32.0: POST /invocations runs inference for anybody, key or not.
-UNGUARDED_PATHS = ("/invocations", "/tokenize", "/metrics")
 MANAGED_FLAGS = {
     "--host": "bind_address",
     "--port": "port",
@@ -26,9 +33,12 @@ MANAGED_FLAGS = {
     "--tool-call-parser": "tool_call_parser",
     "--tensor-parallel-size": "tensor_parallel_size",
     "-tp": "tensor_parallel_size",
+    "--revision": "revision",
     "--api-key": "api_key",
-    "--config": "api_key",
 }
+# The name under which vLLM imports the guard: nobody else's.
+_GUARD_MODULE = "inference_fleet_guard"
+_CACHES = {".cache/vllm": "vllm", ".cache/flashinfer": "flashinfer", ".triton": "triton"}
 
 
 def launch(spec: EngineSpec) -> Launch:
@@ -39,9 +49,31 @@ def launch(spec: EngineSpec) -> Launch:
     if spec.tool_call_parser:
         argv += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
     argv += ["--tensor-parallel-size", str(spec.tensor_parallel_size), "--trust-remote-code"]
-    argv += common.config_args(spec)
+    argv += common.revision_args(spec)
+    if spec.api_key:
+        argv += ["--middleware", f"{_GUARD_MODULE}.{guard.Guard.__name__}"]
     argv += spec.extra_args
-    return common.launch(spec, argv)
+    return common.launch(spec, argv, _guard_environment(spec), _guard_files(spec), _CACHES)
+
+
+def _guard_environment(spec: EngineSpec) -> dict[str, str]:
+    """Return the variable with which vLLM finds the guard."""
+    if not spec.api_key:
+        return {}
+    return {"PYTHONPATH": ":".join(filter(None, (SECRETS_DIR, spec.environment.get("PYTHONPATH"))))}
+
+
+def _guard_files(spec: EngineSpec) -> tuple[SecretFile, ...]:
+    """Return the guard and its key.
+
+    vLLM's own key leaves /invocations and more open to everybody, and is read at its start only.
+    """
+    if not spec.api_key:
+        return ()
+    source = pkgutil.get_data(guard.__package__ or "", "guard.py")
+    if source is None:
+        raise FleetError("the guard of vLLM's API key could not be read from the collection.")
+    return (*common.api_key_file(spec), SecretFile(name=f"{_GUARD_MODULE}.py", content=source.decode()))
 
 
 phase = common.phase_reader(

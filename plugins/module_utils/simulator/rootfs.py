@@ -23,12 +23,8 @@ from typing import BinaryIO
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
-from . import answers, latency, schemas, server
-
 HOME = "/opt/inference.fleet"
 _PACKAGE = __name__.rpartition(".")[0]
-# What goes into the image. Importing them is also what makes Ansible send their files to a host.
-_SOURCES = tuple(f"{module.__name__.rpartition('.')[2]}.py" for module in (answers, latency, schemas, server))
 # A first process has no default for signals: without this, a stop during the imports would wait ten seconds.
 _MAIN = b"""\
 import signal
@@ -73,8 +69,11 @@ def sources() -> dict[str, bytes]:
 
     They are read from wherever this package was loaded, a zip included.
     """
+    # Named in an import, Ansible sends their files to a host. Here, other engines do not pay for it.
+    from . import answers, guard, latency, schemas, server
+
     found = {"__main__.py": _MAIN}
-    for name in _SOURCES:
+    for name in (f"{module.__name__.rpartition('.')[2]}.py" for module in (answers, guard, latency, schemas, server)):
         content = pkgutil.get_data(_PACKAGE, name)
         if content is None:
             raise FleetError(f"the simulator's file {name} could not be read.")

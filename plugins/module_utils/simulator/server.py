@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hmac
 import itertools
 import json
 import signal
@@ -21,11 +20,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from . import answers
 from .answers import Answer, Refused
+from .guard import REFUSAL, Key
 from .latency import BATCH, Engine, rates
 
 VERSION = "0.1.0"
@@ -43,7 +42,7 @@ class Options:
     model: str
     served_model_name: str
     max_model_len: int
-    api_key: str | None
+    key: Key | None
 
 
 class Request:
@@ -252,11 +251,9 @@ class Server:
         self, connection: Connection, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> None:
         """Answer one request."""
-        key = self._options.api_key
-        if key and path.startswith("/v1/"):
-            given = headers.get("authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
-                raise Refused(401, "Unauthorized: wanted the header Authorization: Bearer with the API key")
+        key = self._options.key
+        if key and key.guards(method, path) and not key.fits(headers):
+            raise Refused(401, REFUSAL)
         route = self._routes.get((method, path))
         if route is None:
             raise Refused(404, f"there is no {method} {path}")
@@ -459,17 +456,6 @@ def _error(status: int, message: str, path: str = "") -> dict[str, Any]:
     return {"type": "error", **error} if path.startswith("/v1/messages") else error
 
 
-def read_config(path: str) -> dict[str, str]:
-    """Read ``key: value`` lines, the part of YAML that the collection writes; a value may be a JSON string."""
-    settings = {}
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            value = value.strip()
-            settings[name.strip()] = json.loads(value) if value.startswith('"') else value
-    return settings
-
-
 def _figures(text: str) -> dict[str, Any]:
     row = json.loads(text)
     if not isinstance(row, dict) or not {"id", "metrics", "workload"} <= row.keys():
@@ -487,19 +473,17 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--figures", required=True, type=_figures, help="the published row to follow, as JSON")
     parser.add_argument("--max-model-len", type=int, default=262144)
     parser.add_argument("--load-seconds", type=float, default=0, help="rehearse a slow start: 503 for so long")
-    parser.add_argument("--config", help="a file with api-key, which then guards /v1/*")
+    parser.add_argument("--api-key-file", help="a file with the key that guards every path but /health")
     parser.add_argument("--version", action="version", version=VERSION)
     return parser.parse_args(arguments)
 
 
 async def serve(arguments: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = read_config(arguments.config) if arguments.config else {}
+    key = Key(arguments.api_key_file) if arguments.api_key_file else None
     row = arguments.figures
     pace = Pace(Engine(rates(row)))
-    server = Server(
-        Options(arguments.model, arguments.served_model_name, arguments.max_model_len, settings.get("api-key")), pace
-    )
+    server = Server(Options(arguments.model, arguments.served_model_name, arguments.max_model_len, key), pace)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The server ends at once, whatever its connections do: a cancelled one is no error.

@@ -13,10 +13,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.deployment import 
     Request,
     container_name,
     deployment,
-    exposure_warning,
     url,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.engines.common import read_api_key
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
 REQUEST = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
@@ -79,13 +80,6 @@ def test_an_open_port_needs_a_key_or_a_word(address: str) -> None:
     deployment(replace(REQUEST, bind_address=address, api_key="k"), [H100] * 4)
 
 
-def test_what_a_key_does_not_guard_is_told() -> None:
-    exposed = replace(REQUEST, bind_address="0.0.0.0", api_key="k")
-
-    assert "/invocations" in (exposure_warning(exposed) or "")
-    assert exposure_warning(REQUEST) is None
-
-
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "simulator"])
 def test_secrets_stand_in_files_only(engine: str) -> None:
     request = replace(
@@ -101,8 +95,67 @@ def test_secrets_stand_in_files_only(engine: str) -> None:
     everything_inspectable = repr((container.command, container.environment, container.labels, container.mounts))
     assert "planted" not in everything_inspectable
     assert "planted" not in repr(container)
-    assert container.secrets["engine.yaml"] == 'api-key: "planted-\\"key\\""\n'
+
+
+def test_vllm_s_key_stands_in_a_file_that_its_guard_reads_again() -> None:
+    request = replace(REQUEST, api_key="planted", environment={"PYTHONPATH": "/mine"})
+
+    container = deployment(request, [H100] * 4).container
+
+    assert container.secrets["api_key"] == "planted"
+    assert container.live_secrets == {"api_key"}
+    assert argument(container.command, "--middleware") == "inference_fleet_guard.Guard"
+    assert container.environment["PYTHONPATH"] == "/run/inference.fleet:/mine"
+    assert compile(container.secrets["inference_fleet_guard.py"], "guard", "exec")
+
+
+def test_sglang_s_key_stands_in_its_configuration() -> None:
+    container = deployment(replace(REQUEST, engine="sglang", api_key='planted-"key"'), [H100] * 4).container
+
+    assert container.secrets == {"engine.yaml": 'api-key: "planted-\\"key\\""\n'}
+    assert container.live_secrets == frozenset()
     assert argument(container.command, "--config") == "/run/inference.fleet/engine.yaml"
+    assert read_api_key(container.secrets) == 'planted-"key"'
+
+
+def test_without_a_key_nothing_guards() -> None:
+    container = deployment(REQUEST, [H100] * 4).container
+
+    assert container.secrets == {}
+    assert "--middleware" not in container.command
+    assert "PYTHONPATH" not in container.environment
+
+
+@pytest.mark.parametrize(
+    ("engine", "kept"),
+    [
+        ("vllm", {"/root/.cache/vllm", "/root/.cache/flashinfer", "/root/.triton"}),
+        ("sglang", {"/root/.cache/sglang", "/root/.cache/deep_gemm", "/root/.cache/flashinfer", "/root/.triton"}),
+        ("simulator", set()),
+    ],
+)
+def test_what_an_engine_compiles_is_kept(engine: str, kept: set[str]) -> None:
+    request = replace(REQUEST, engine=engine, simulates={"engine": "vllm", "profile": "h100x4"})
+    plain = {mount.target for mount in deployment(request, [H100] * 4).container.mounts}
+
+    mounts = deployment(replace(request, compile_cache_dir="/cache"), [H100] * 4).container.mounts
+
+    assert {mount.target for mount in mounts} - plain == kept
+    assert all(mount.source.startswith("/cache/") for mount in mounts if mount.target in kept)
+
+
+def test_a_revision_is_pinned_for_the_engine_and_for_its_weights() -> None:
+    result = deployment(replace(REQUEST, revision="v1"), [H100] * 4)
+
+    assert argument(result.container.command, "--revision") == "v1"
+    assert result.weights == Weights(REQUEST.model, "v1")
+
+
+@pytest.mark.parametrize(("engine", "model"), [("vllm", "/models/mine"), ("simulator", REQUEST.model)])
+def test_what_is_not_on_the_hub_is_not_downloaded(engine: str, model: str) -> None:
+    request = replace(REQUEST, engine=engine, model=model, simulates={"engine": "vllm", "profile": "h100x4"})
+
+    assert deployment(request, [H100] * 4).weights is None
 
 
 def test_hf_token_is_read_from_its_file_without_a_restart() -> None:

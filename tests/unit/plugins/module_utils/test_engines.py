@@ -46,7 +46,6 @@ def test_engine_file_is_complete(name: str) -> None:
         "DEFAULT_IMAGE",
         "SIMULATED",
         "MANAGED_FLAGS",
-        "UNGUARDED_PATHS",
         "launch",
         "phase",
         "image_build",

@@ -17,7 +17,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.compare
     UPDATE,
     compare,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, observe
+from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, HostSize, observe
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     ALL_GPUS,
     ContainerSpec,
@@ -75,6 +75,7 @@ INSPECT: dict[str, Any] = {
         "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
         "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 2048}, {"Name": "memlock", "Soft": -1, "Hard": -1}],
     },
+    "NetworkSettings": {"Networks": {"bridge": {}}},
     "Mounts": [
         {"Type": "bind", "Source": "/srv/data", "Destination": "/data", "RW": False},
         {"Type": "bind", "Source": "/cache", "Destination": "/root/.cache/huggingface", "RW": True},
@@ -148,15 +149,45 @@ def test_a_wanted_value_that_the_image_sets_too_is_no_difference() -> None:
         (replace(WANTED, gpus=None), {"gpus": RECREATE}),
         (replace(WANTED, ipc_mode="private"), {"ipc_mode": RECREATE}),
         (replace(WANTED, shm_bytes=2**30), {"shm_bytes": RECREATE}),
-        (replace(WANTED, network="host"), {"network": RECREATE}),
+        (replace(WANTED, network="host"), {"network": RECREATE, "networks": UPDATE}),
         (replace(WANTED, ulimits=()), {"ulimits": RECREATE}),
         (replace(WANTED, mounts=WANTED.mounts[:1]), {"mounts": RECREATE}),
         (replace(WANTED, entrypoint=("sh",)), {"entrypoint": RECREATE}),
         (replace(WANTED, restart_policy=RestartPolicy("always")), {"restart_policy": UPDATE}),
+        (replace(WANTED, memory_bytes=2**30), {"memory_bytes": UPDATE}),
+        (replace(WANTED, nano_cpus=10**9), {"nano_cpus": UPDATE}),
+        (replace(WANTED, cpuset_cpus="0-3"), {"cpuset_cpus": UPDATE}),
+        (replace(WANTED, labels={LABEL: "sglang"}), {"labels": UPDATE}),
     ],
 )
 def test_each_field_is_seen(wanted: ContainerSpec, expected: dict[str, str]) -> None:
     assert fields(wanted, INSPECT) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("HostConfig.Memory", 2**30, {"memory_bytes": UPDATE}),
+        ("HostConfig.NanoCpus", 10**9, {"nano_cpus": UPDATE}),
+        ("HostConfig.CpuQuota", 50_000, {"nano_cpus": UPDATE}),
+        ("HostConfig.CpusetCpus", "0", {"cpuset_cpus": UPDATE}),
+        ("NetworkSettings.Networks", {}, {"networks": UPDATE}),
+        ("NetworkSettings.Networks", {"bridge": {}, "other": {}}, {"networks": UPDATE}),
+        # The daemon widens a limit and does not take it off: the whole host is no limit.
+        ("HostConfig.Memory", 16 * 2**30, {}),
+        ("HostConfig.NanoCpus", 8 * 10**9, {}),
+        ("HostConfig.CpusetCpus", "0-7", {}),
+    ],
+)
+def test_what_was_changed_by_hand_is_seen(path: str, value: object, expected: dict[str, str]) -> None:
+    observed = observe(changed_inspect(path, value), IMAGE, HostSize(memory_bytes=16 * 2**30, cpus=8))
+    assert {change.field: change.how for change in compare(WANTED, observed, None, {})} == expected
+
+
+def test_a_wanted_limit_beyond_the_host_is_none() -> None:
+    inspect = changed_inspect("HostConfig.Memory", 32 * 2**30)
+    observed = observe(inspect, IMAGE, HostSize(memory_bytes=16 * 2**30, cpus=8))
+    assert compare(replace(WANTED, memory_bytes=32 * 2**30), observed, None, {}) == []
 
 
 def test_an_image_under_another_name_is_the_same_content() -> None:
@@ -173,8 +204,8 @@ def test_secret_files_are_compared_and_never_shown() -> None:
     changes = compare(wanted, observed, None, {"engine.yaml": "old", "hf_token": "old"})
 
     assert [(change.field, change.how) for change in changes] == [
-        ("secret file engine.yaml", RECREATE),
-        ("secret file hf_token", REWRITE),
+        ("file engine.yaml", RECREATE),
+        ("file hf_token", REWRITE),
     ]
     assert all(value not in repr(changes) for value in ("'new'", "'old'"))
     assert compare(wanted, observed, None, dict(wanted.secrets)) == []
@@ -182,7 +213,7 @@ def test_secret_files_are_compared_and_never_shown() -> None:
 
 def test_a_first_secret_needs_the_directory_s_mount() -> None:
     wanted = replace(WANTED, secrets={"hf_token": "new"}, live_secrets=frozenset({"hf_token"}))
-    assert fields(wanted, INSPECT) == {"secret file hf_token": RECREATE}
+    assert fields(wanted, INSPECT) == {"file hf_token": RECREATE}
 
 
 def test_a_secret_looking_variable_is_hidden_in_the_diff() -> None:

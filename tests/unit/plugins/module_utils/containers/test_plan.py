@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
@@ -16,13 +19,14 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.compare
 )
 from ansible_collections.inference.fleet.plugins.module_utils.containers.plan import Situation
 
+FETCH = (plan.PULL_IMAGE, plan.FETCH_WEIGHTS)
 NOTHING = Situation()
 SERVES = Situation(exists=True, running=True, ready=True)
 LOADS = Situation(exists=True, running=True)
 STOPPED = Situation(exists=True)
 
 
-def differing(how: str, *, running: bool = True, ready: bool = True, **more: bool) -> Situation:
+def differing(how: str, *, running: bool = True, ready: bool = True, **more: Any) -> Situation:
     return Situation(exists=True, running=running, ready=ready, changes=(Change("x", 1, 2, how),), **more)
 
 
@@ -51,8 +55,14 @@ TABLE = [
     # Cut off before the swap: the old one serves, the new one was only prepared.
     ("present", Situation(exists=True, running=True, ready=True, has_next=True), [plan.REMOVE_NEXT], True),
     # Cut off between the two renames: only the kept container is there.
-    ("present", Situation(has_previous=True), [plan.PUT_BACK], True),
-    ("present", Situation(has_next=True, has_previous=True), [plan.REMOVE_NEXT, plan.PUT_BACK], True),
+    ("present", Situation(has_previous=True), [plan.PUT_BACK, plan.START, plan.WAIT], True),
+    (
+        "present",
+        Situation(has_next=True, has_previous=True, kept_changes=(Change("x", 1, 2, RECREATE),)),
+        [plan.REMOVE_NEXT, plan.PUT_BACK, plan.REPLACE, plan.WAIT],
+        True,
+    ),
+    ("stopped", Situation(has_previous=True), [plan.PUT_BACK], True),
     # Cut off while the new container was loading.
     (
         "present",
@@ -75,7 +85,21 @@ TABLE = [
     ),
     # Cut off, and now something else is wanted: what serves is the way back.
     ("present", differing(RECREATE, has_previous=True), [plan.REMOVE_PREVIOUS, plan.REPLACE, plan.WAIT], True),
-    ("present", differing(RECREATE, ready=False, has_previous=True), [plan.PUT_BACK], True),
+    ("present", differing(RECREATE, ready=False, has_previous=True), [plan.PUT_BACK, plan.START, plan.WAIT], True),
+    # What a new container needs comes first: the old one serves meanwhile.
+    ("present", Situation(missing=FETCH), [*FETCH, plan.CREATE, plan.WAIT], True),
+    ("present", differing(RECREATE, missing=FETCH), [*FETCH, plan.REPLACE, plan.WAIT], True),
+    (
+        "present",
+        differing(RECREATE, has_next=True, missing=FETCH),
+        [*FETCH, plan.REMOVE_NEXT, plan.REPLACE, plan.WAIT],
+        True,
+    ),
+    # Another name of the image that runs.
+    ("present", replace(SERVES, missing=(plan.PULL_IMAGE,)), [plan.PULL_IMAGE], True),
+    ("prefetched", Situation(missing=FETCH), [*FETCH], True),
+    ("prefetched", differing(RECREATE, missing=FETCH), [*FETCH], True),
+    ("prefetched", differing(RECREATE), [], False),
 ]
 
 

@@ -74,15 +74,16 @@ def message(**parts):
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_the_simulator_passes(simulator, tmp_path, key):
-    (tmp_path / "engine.yaml").write_text(f'api-key: "{KEY}"\n' if key else "")
-    results = run_checks(target(simulator("--config", str(tmp_path / "engine.yaml")), key))
+    (tmp_path / "api_key").write_text(KEY)
+    guarded = ["--api-key-file", str(tmp_path / "api_key")] if key else []
+    results = run_checks(target(simulator(*guarded), key))
     assert statuses(results) == {**dict.fromkeys(CHECKS, "ok"), "auth": "ok" if key else "skipped"}
     assert all(result.as_dict()["ok"] for result in results if result.name != "auth")
 
 
 def test_a_key_that_is_missing_or_wrong_is_told(simulator, tmp_path):
-    (tmp_path / "engine.yaml").write_text(f'api-key: "{KEY}"\n')
-    url = simulator("--config", str(tmp_path / "engine.yaml"))
+    (tmp_path / "api_key").write_text(KEY)
+    url = simulator("--api-key-file", str(tmp_path / "api_key"))
     for key, told in ((None, "(no API key is set)"), ("another", "(with the API key that is set)")):
         results = {result.name: result for result in run_checks(target(url, key))}
         assert results["health"].status == "ok"

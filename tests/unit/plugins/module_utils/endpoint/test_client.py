@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -19,6 +20,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
     EndpointError,
     event_data,
     readiness,
+    warm_up,
 )
 
 from .conftest import CHAT, HEALTH, MODEL, MODELS, TEXT, Events, Reply, delta, drip, hang, hang_up, patience, usage
@@ -188,9 +190,10 @@ def test_a_key_that_no_header_carries_is_refused_unseen(key):
         ({CHAT: hang}, "POST /v1/chat/completions got no whole answer within 0.5 s"),
     ],
 )
-def test_readiness(serve, routes, reason):
+def test_readiness(serve, monkeypatch, routes, reason):
     limit = min(map(patience, routes.values()), default=30)
-    answer = readiness(serve(routes).url, MODEL, timeout=limit)
+    monkeypatch.setattr(module, "HEALTH_TIMEOUT", limit)
+    answer = readiness(serve(routes).url, MODEL, completion_timeout=limit)
     assert (answer.ready, answer.reason) == (not reason, reason)
 
 
@@ -208,10 +211,43 @@ def test_readiness_generates_one_token_or_none(serve):
 
 
 def test_readiness_of_the_simulator_with_its_key(simulator, tmp_path):
-    (tmp_path / "engine.yaml").write_text(f'api-key: "{KEY}"\n')
-    url = simulator("--config", str(tmp_path / "engine.yaml"))
+    (tmp_path / "api_key").write_text(KEY)
+    url = simulator("--api-key-file", str(tmp_path / "api_key"))
     assert readiness(url, MODEL, KEY).ready
     assert "401" in readiness(url, MODEL).reason
+
+
+def test_an_endpoint_that_needs_no_key_where_one_is_set_is_not_ready(serve):
+    endpoint = serve()
+    assert readiness(endpoint.url, MODEL, KEY).reason == "GET /v1/models was answered without the API key that is set"
+    assert CHAT not in [route for route, *_unused in endpoint.seen]
+
+
+# Warm-up
+
+
+def test_a_warm_up_asks_at_once_with_prompts_of_its_own(serve):
+    gate = threading.Barrier(4, timeout=20)
+    endpoint = serve()
+    answer = endpoint.routes[CHAT]
+
+    def wait_for_the_others(handler, body):
+        gate.wait()
+        answer(handler, body)
+
+    endpoint.routes[CHAT] = wait_for_the_others
+    warm_up(endpoint.url, MODEL, None, concurrency=4, requests=8, input_words=50, output_tokens=3, timeout=30)
+    bodies = [body for route, _unused, body in endpoint.seen if route == CHAT]
+    prompts = {body["messages"][0]["content"] for body in bodies}
+    assert len(bodies) == len(prompts) == 8
+    assert {len(prompt.split()) for prompt in prompts} == {50}
+    assert {body["max_tokens"] for body in bodies} == {3}
+
+
+def test_a_warm_up_that_fails_says_how_often_and_why(serve):
+    url = serve({CHAT: Reply("boom", 500)}).url
+    with pytest.raises(EndpointError, match=r"4 of 4 requests failed, the first so: POST .* answered 500: boom"):
+        warm_up(url, MODEL, None, concurrency=2, requests=4, input_words=5, output_tokens=3, timeout=30)
 
 
 def test_an_endpoint_is_awaited(serve, monkeypatch):

@@ -1,0 +1,474 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guard of vLLM's API key, as vLLM gets it: a file of its own beside the key's, called as ASGI, and in a server."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import http.client
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import guard as source
+
+KEY = "s3cret-4711"
+NAME = "inference_fleet_guard"
+# tests/rigs/vllm_cpu/build makes it.
+VLLM = Path(__file__).resolve().parents[5] / ".build/venvs/vllm-cpu/bin/python"
+
+
+class Mounted:
+    """The directory with the guard and its key as a container has it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.key = directory / "api_key"
+        shutil.copy(source.__file__, directory / f"{NAME}.py")
+
+    def write(self, key: bytes) -> None:
+        """Put a key in place as the collection does: whole, under another name first."""
+        new = self.directory / "new"
+        new.write_bytes(key)
+        new.replace(self.key)
+
+    def app(self) -> App:
+        """Return an application behind the guard."""
+        spec = importlib.util.spec_from_file_location(NAME, self.directory / f"{NAME}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return App(module.Guard)
+
+
+class App:
+    """An application that notes what reaches it, and the guard before it."""
+
+    def __init__(self, guard: Any) -> None:
+        self.reached: list[dict[str, Any]] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            self.reached.append(scope)
+
+        self._guarded = guard(app)
+
+    def ask(self, path: str = "/v1/models", method: str = "GET", headers: Any = (), **more: Any) -> list[Any]:
+        """Send a request; return what the guard itself answers: nothing where it lets the request through."""
+        scope = {"type": "http", "method": method, "path": path, "headers": list(headers), **more}
+        if scope["type"] != "http":
+            del scope["method"]
+        before, sent = len(self.reached), []
+
+        async def receive() -> Any:
+            raise AssertionError("the guard needs no body")
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(self._guarded(scope, receive, send))
+        # Either the application or the guard answers.
+        assert self.reached[before:] == ([] if sent else [scope])
+        return sent
+
+    def lets_in(self, *arguments: Any, **more: Any) -> bool:
+        return not self.ask(*arguments, **more)
+
+
+def bearer(key: str | bytes, scheme: bytes = b"Bearer") -> list[tuple[bytes, bytes]]:
+    return [(b"authorization", scheme + b" " + (key if isinstance(key, bytes) else key.encode()))]
+
+
+def x_api_key(key: str | bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"x-api-key", key if isinstance(key, bytes) else key.encode())]
+
+
+@pytest.fixture
+def mounted(tmp_path) -> Mounted:
+    return Mounted(tmp_path)
+
+
+@pytest.fixture
+def app(mounted) -> App:
+    mounted.write(KEY.encode())
+    return mounted.app()
+
+
+def test_it_stands_alone_and_is_no_newer_than_an_image_s_python():
+    tree = ast.parse(Path(source.__file__).read_text(), feature_version=(3, 9))
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+    assert not any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
+
+
+# Who comes in
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [bearer(KEY), bearer(KEY, b"bearer"), bearer(KEY, b"BEARER"), x_api_key(KEY), bearer("wrong") + x_api_key(KEY),
+     bearer(KEY) + x_api_key("wrong")],
+)  # fmt: skip
+def test_with_the_key(app, headers):
+    assert app.lets_in(headers=headers)
+    assert app.lets_in("/v1/realtime", type="websocket", headers=headers)
+
+
+WRONG = [
+    [],
+    bearer(""),
+    bearer("wrong"),
+    bearer(KEY[:-1]),
+    bearer(f"{KEY}x"),
+    bearer(KEY.upper()),
+    bearer(KEY, b"Basic"),
+    bearer(KEY, b""),
+    bearer(KEY, b"Bearer,"),
+    bearer(b"\xff\xfe"),
+    [(b"authorization", KEY.encode())],
+    [(b"authorization", b"Bearer")],
+    [(b"authorization", b"Bearer" + KEY.encode())],
+    [(b"authorization", b"")],
+    x_api_key(""),
+    x_api_key("wrong"),
+    x_api_key(f"Bearer {KEY}"),
+    [(b"cookie", b"x-api-key=" + KEY.encode())],
+]
+
+
+@pytest.mark.parametrize("headers", WRONG)
+def test_without_the_key(app, headers):
+    head, body = app.ask(headers=headers)
+    assert head["status"] == 401
+    assert dict(head["headers"]) == {b"content-type": b"application/json", b"www-authenticate": b"Bearer"}
+    error = json.loads(body["body"])["error"]
+    assert isinstance(error.pop("message"), str)
+    assert error == {"type": "AuthenticationError", "param": None, "code": 401}
+    assert KEY not in str((head, body))
+
+
+@pytest.mark.parametrize("headers", WRONG)
+@pytest.mark.parametrize("path", ["/v1/realtime", "/nothing"])
+def test_a_websocket_without_the_key_is_closed_before_it_is_accepted(app, path, headers):
+    (message,) = app.ask(path, type="websocket", headers=headers)
+    assert message["type"] == "websocket.close"
+
+
+def test_what_needs_no_key(app):
+    assert app.lets_in("/health")
+    assert app.lets_in("/health", "HEAD")
+    assert app.lets_in("/api/health", root_path="/api")
+    # A browser asks before it sends a key.
+    preflight = [(b"origin", b"http://a"), (b"access-control-request-method", b"POST")]
+    assert app.lets_in("/v1/chat/completions", "OPTIONS", preflight)
+
+
+def test_what_is_no_request_passes(app):
+    assert app.lets_in(type="lifespan")
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        *((path, {}) for path in ("/", "", "/v1/models", "/invocations", "/tokenize", "/metrics", "/ping", "/docs")),
+        *((path, {}) for path in ("/health/", "//health", "/health//", "/./health", "/health/.")),
+        *((path, {}) for path in ("/HEALTH", "/healthz", "/health ", "/health\x00", "/health;x", "/health?x")),
+        *((path, {}) for path in ("/health/../invocations", "/%68ealth", "health", "http://a/health", "\\health")),
+        *((path, {}) for path in ("/invocations#/health", "/invocations/health")),
+        ("/apihealth", {"root_path": "/api"}),
+        ("/api//health", {"root_path": "/api"}),
+        ("/api/health/../invocations", {"root_path": "/api"}),
+        ("/api/health", {"root_path": ""}),
+        ("/health/invocations", {"root_path": "/health"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "options", "get"])
+def test_no_other_path_is_open(app, method, path, more):
+    assert app.ask(path, method, **more)[0]["status"] == 401
+    assert app.lets_in(path, method, bearer(KEY), **more)
+
+
+# The key's file
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n"])
+def test_without_a_key_in_the_file_nothing_starts(mounted, content):
+    if content is not None:
+        mounted.write(content)
+    with pytest.raises((OSError, ValueError)):
+        mounted.app()
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        (b"abc\n", b"abc"),
+        (b"abc\n\n", b"abc\n"),
+        (b" a c ", b" a c "),
+        (b'with "quotes": \\', b'with "quotes": \\'),
+        ("schlüssel-鍵".encode(), "schlüssel-鍵".encode()),
+        (b"\xff\xfe\x00", b"\xff\xfe\x00"),
+    ],
+)
+def test_the_key_is_what_the_file_has_less_one_line_break(mounted, content, key):
+    mounted.write(content)
+    app = mounted.app()
+    assert app.lets_in(headers=x_api_key(key))
+    assert not app.lets_in(headers=x_api_key(key + b"x"))
+    assert not app.lets_in(headers=x_api_key(key[:-1]))
+
+
+def test_a_key_that_is_not_ascii_may_come_as_bearer(mounted):
+    mounted.write("schlüssel-鍵".encode())
+    assert mounted.app().lets_in(headers=bearer("schlüssel-鍵"))
+
+
+def test_a_new_key_takes_effect_at_once_and_ends_the_old_one(mounted, app):
+    for key in ("second-key", "third-key!", "4"):
+        old = mounted.key.read_text()
+        mounted.write(key.encode())
+        assert not app.lets_in(headers=bearer(old))
+        assert app.lets_in(headers=bearer(key))
+
+
+@pytest.mark.parametrize("change", ["size", "time"])
+def test_a_key_that_is_written_in_place_takes_effect_too(mounted, app, change):
+    inode, then = mounted.key.stat().st_ino, mounted.key.stat().st_mtime_ns
+    key = KEY + "x" if change == "size" else KEY[::-1]
+    mounted.key.write_text(key)
+    os.utime(mounted.key, ns=(then, then) if change == "size" else (then, then + 1))
+    assert mounted.key.stat().st_ino == inode
+    assert not app.lets_in(headers=bearer(KEY))
+    assert app.lets_in(headers=bearer(key))
+
+
+def test_a_file_that_did_not_change_is_not_read_again(mounted, app, monkeypatch):
+    def fail(path: Path) -> bytes:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    assert app.lets_in(headers=bearer(KEY))
+
+
+@pytest.mark.parametrize(
+    "break_it", [Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_text("\n")]
+)
+def test_a_file_that_is_broken_leaves_the_last_key_in_force(mounted, app, break_it):
+    break_it(mounted.key)
+    for _unused in range(2):
+        assert app.lets_in(headers=bearer(KEY))
+        for headers in WRONG:
+            assert not app.lets_in(headers=headers)
+    mounted.write(b"mended")
+    assert app.lets_in(headers=bearer("mended"))
+    assert not app.lets_in(headers=bearer(KEY))
+
+
+def test_a_directory_in_the_file_s_place_leaves_the_last_key_in_force(mounted, app):
+    mounted.key.unlink()
+    mounted.key.mkdir()
+    assert app.lets_in(headers=bearer(KEY))
+    assert not app.lets_in()
+
+
+# In a real server
+
+
+SERVER = """
+import sys
+
+import uvicorn
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.middleware.cors import CORSMiddleware
+
+app = FastAPI(root_path=sys.argv[2])
+app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+
+
+@app.get("/health")
+async def health():
+    return "well"
+
+
+@app.post("/invocations")
+async def invocations(request: Request):
+    return {"read": len(await request.body())}
+
+
+@app.websocket("/v1/realtime")
+async def realtime(socket: WebSocket):
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
+
+
+# As vLLM does it with --middleware.
+from inference_fleet_guard import Guard
+
+app.add_middleware(Guard)
+uvicorn.run(app, fd=int(sys.argv[1]), http=sys.argv[3], log_level="warning")
+"""
+
+
+class Server:
+    """A server behind the guard."""
+
+    def __init__(self, mounted: Mounted, port: int) -> None:
+        self.mounted, self.port = mounted, port
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def status(self, target: str, *headers: str, method: str = "POST") -> int:
+        """Send a request's head as it is, which a client library would set right; return the answer's status."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: a", "Content-Length: 0", "Connection: close", *headers]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+            raw.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+            answer = raw.makefile("rb").readline().split()
+        return int(answer[1])
+
+    def upgrade(self, *headers: str) -> int:
+        socket_headers = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        lines = ["GET /v1/realtime HTTP/1.1", "Host: a", *socket_headers, key, *headers, "", ""]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+            raw.sendall("\r\n".join(lines).encode())
+            return int(raw.makefile("rb").readline().split()[1])
+
+
+@contextlib.contextmanager
+def running(directory: Path, root_path: str = "", protocol: str = "auto") -> Iterator[Server]:
+    """Serve from vLLM's own environment."""
+    mounted = Mounted(directory)
+    mounted.write(KEY.encode())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # The socket is there before the server: the first request waits for it, and needs no polling.
+        command = [str(VLLM), "-B", "-c", SERVER, str(listener.fileno()), root_path, protocol]
+        log = directory / "log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                command,
+                stdout=stream,
+                stderr=stream,
+                pass_fds=[listener.fileno()],
+                env={**os.environ, "PYTHONPATH": str(directory)},
+            )
+        server = Server(mounted, listener.getsockname()[1])
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert server.ask("GET", root_path + "/health") == (200, '"well"')
+                break
+            except OSError:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module", params=["h11", "httptools"])
+def server(request, tmp_path_factory) -> Iterator[Server]:
+    if not VLLM.exists():
+        pytest.skip("no vLLM's environment here: tests/rigs/vllm_cpu/build makes it")
+    with running(tmp_path_factory.mktemp("server"), protocol=request.param) as started:
+        yield started
+
+
+def test_a_server_answers_without_the_key(server):
+    status, text = server.ask("POST", "/invocations", b"x" * 1_000_000)
+    assert (status, json.loads(text)["error"]["code"]) == (401, 401)
+    assert server.ask("HEAD", "/invocations") == (401, "")
+    assert server.ask("GET", "/nothing")[0] == 401
+    assert server.ask("GET", "/openapi.json")[0] == 401
+
+
+def test_a_server_answers_with_the_key(server):
+    body = b"x" * 1_000_000
+    for headers in ({"Authorization": f"Bearer {KEY}"}, {"X_Api_Key": KEY}):
+        assert server.ask("POST", "/invocations", body, **headers) == (200, f'{{"read":{len(body)}}}')
+        assert server.ask("GET", "/nothing", **headers)[0] == 404
+
+
+def test_a_browser_may_ask_a_server_first(server):
+    asked = {"Origin": "http://a", "Access_Control_Request_Method": "POST"}
+    assert server.ask("OPTIONS", "/invocations", **asked) == (200, "OK")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/health/", "//health", "/health/../invocations", "/health/%2e%2e/invocations", "/health%2f..%2finvocations",
+     "/health%00", "/./health", "/invocations?/health", "/invocations;/health", "//a/health", "/invocations%23/health"],
+)  # fmt: skip
+def test_no_trick_with_the_path_opens_a_server(server, target):
+    assert server.status(target) in (400, 401)
+
+
+def test_however_the_open_path_is_written_it_leads_nowhere_else(server):
+    # 405: the application was reached, at a path that takes no POST.
+    for target in ("/health", "/%68ealth", "/health?/invocations"):
+        assert server.status(target) == 405
+        assert server.status(target, method="GET") == 200
+    # A proxy's form of a target: the whole URL.
+    assert server.status("http://a/health") in (401, 405)
+    assert server.status("http://a/invocations") in (400, 401)
+
+
+def test_a_server_takes_two_headers_of_a_kind_for_no_key(server):
+    assert server.status("/invocations", "Authorization: Bearer a", "Authorization: Bearer b") == 401
+
+
+def test_a_server_s_websocket(server):
+    assert server.upgrade() == 403
+    assert server.upgrade("Authorization: Bearer wrong") == 403
+    assert server.upgrade(f"Authorization: Bearer {KEY}") == 101
+    assert server.upgrade(f"x-api-key: {KEY}") == 101
+
+
+def test_a_server_takes_a_new_key_while_a_connection_stays(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with contextlib.closing(connection):
+
+        def status(key: str) -> int:
+            connection.request("POST", "/invocations", b"x", {"Authorization": f"Bearer {key}"})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+        try:
+            assert (status(KEY), status("new")) == (200, 401)
+            server.mounted.write(b"new")
+            assert (status(KEY), status("new")) == (401, 200)
+            server.mounted.key.unlink()
+            assert (status(KEY), status("new")) == (401, 200)
+        finally:
+            server.mounted.write(KEY.encode())
+        assert (status(KEY), status("new")) == (200, 401)
+
+
+@pytest.mark.skipif(not VLLM.exists(), reason="no vLLM's environment here: tests/rigs/vllm_cpu/build makes it")
+def test_a_server_below_a_path(tmp_path):
+    with running(tmp_path, "/engines/a") as server:
+        assert server.ask("GET", "/health")[0] == 200
+        assert server.ask("GET", "/engines/a/health")[0] == 200
+        for target in ("/engines/a/invocations", "/invocations", "/engines/ahealth", "/engines/a//health"):
+            assert server.status(target) == 401
+            assert server.status(target, f"x-api-key: {KEY}") != 401
