@@ -10,7 +10,7 @@ VARS ?=
 # Which parts 'make test' runs; all of them where it is empty.
 PARTS ?=
 
-.PHONY: help setup demo teardown test unit lint sanity integration molecule clean
+.PHONY: help setup demo teardown test unit lint sanity integration molecule bench clean
 
 help: ## List these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,9 @@ test: setup ## Run every check (PARTS="lint unit" for some)
 
 unit lint sanity integration molecule: setup ## (unit, lint, sanity, integration, molecule) Run one part of the checks
 	@scripts/test $@
+
+bench: setup ## Print what the engine module costs, beside community.docker (some minutes)
+	@python tests/bench/engine.py
 
 clean: ## Remove what setup and the tests made
 	-@tests/fleet/fleet image --remove
