@@ -24,9 +24,10 @@ sys.path.insert(0, str(ROOT / ".build" / "collections"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import fault_log  # noqa: E402  (its folder is on the path only now)
+from debian_package import NotToBeHadError  # noqa: E402  (likewise)
 from docker_engine import DockerEngine  # noqa: E402  (its folder is on the path only now)
 from module_process import ModuleProcess  # noqa: E402  (likewise)
-from registry import NotToBeHadError, Registry  # noqa: E402  (likewise)
+from registry import Registry  # noqa: E402  (likewise)
 from ssh_host import SshHost  # noqa: E402  (likewise)
 
 from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402  (likewise)

@@ -16,36 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import requests
+from debian_package import unpacked
 from docker_engine import DockerEngine
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "docker-registry"
-
-
-class NotToBeHadError(Exception):
-    """A program is not on this machine, and cannot be fetched."""
-
-
-def unpacked(name: str, *packages: str) -> Path:
-    """Return a folder with the files of Debian's packages: installing them would start services."""
-    folder = ROOT / ".build" / name
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        fetch = ["apt-get", "download", "-qq", *packages]
-        try:
-            if subprocess.run(fetch, cwd=temporary, capture_output=True, check=False).returncode:
-                subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
-                subprocess.run(fetch, cwd=temporary, capture_output=True, check=True, text=True)
-            for archive in Path(temporary).glob("*.deb"):
-                unpack = ["dpkg-deb", "-x", str(archive), f"{temporary}/files"]
-                subprocess.run(unpack, capture_output=True, check=True, text=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            reason = (getattr(error, "stderr", "") or str(error)).strip()
-            raise NotToBeHadError(f"Debian's {' and '.join(packages)} cannot be had: {reason}") from error
-        Path(temporary, "files").rename(folder)
-    return folder
 
 
 def program() -> str:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from registry import NotToBeHadError, unpacked
+from debian_package import NotToBeHadError, unpacked
 
 # sshd insists on this directory, on its own user, and on a password of root's that is not locked.
 _EMPTY = Path("/run/sshd")

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs of Debian's packages, without installing them: that would start services."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class NotToBeHadError(Exception):
+    """A program is not on this machine, and cannot be fetched."""
+
+
+def unpacked(name: str, *packages: str) -> Path:
+    """Return a folder with the files of Debian's packages: installing them would start services."""
+    folder = ROOT / ".build" / name
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        fetch = ["apt-get", "download", "-qq", *packages]
+        try:
+            if subprocess.run(fetch, cwd=temporary, capture_output=True, check=False).returncode:
+                subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
+                subprocess.run(fetch, cwd=temporary, capture_output=True, check=True, text=True)
+            for archive in Path(temporary).glob("*.deb"):
+                unpack = ["dpkg-deb", "-x", str(archive), f"{temporary}/files"]
+                subprocess.run(unpack, capture_output=True, check=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = (getattr(error, "stderr", "") or str(error)).strip()
+            raise NotToBeHadError(f"Debian's {' and '.join(packages)} cannot be had: {reason}") from error
+        Path(temporary, "files").rename(folder)
+    return folder
