@@ -27,6 +27,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Mount,
     Port,
     RestartPolicy,
+    Ulimit,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import SECRETS_DIR, EngineSpec, Launch
@@ -61,6 +62,7 @@ class Request:
     mounts: Sequence[Mapping[str, Any]] = ()
     ipc_mode: str = "host"
     shm_bytes: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
     memory_bytes: int = 0
     nano_cpus: int = 0
     cpuset_cpus: str = ""
@@ -128,6 +130,7 @@ def deployment(request: Request, found: Sequence[Mapping[str, Any]]) -> Deployme
         ipc_mode=request.ipc_mode,
         restart_policy=RestartPolicy(request.restart_policy),
         labels=_labels(request, profile, size),
+        ulimits=tuple(Ulimit(name, value, value) for name, value in sorted(request.ulimits.items())),
         memory_bytes=request.memory_bytes,
         nano_cpus=request.nano_cpus,
         cpuset_cpus=request.cpuset_cpus,

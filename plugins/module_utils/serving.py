@@ -112,6 +112,7 @@ def _request(params: Mapping[str, Any]) -> Request:
         mounts=params["mounts"],
         ipc_mode=params["ipc_mode"],
         shm_bytes=parse_size(params["shm_size"]) if params["shm_size"] else None,
+        ulimits=_ulimits(params["ulimits"]),
         memory_bytes=parse_size(params["memory"]) if params["memory"] else 0,
         nano_cpus=round((params["cpus"] or 0) * 10**9),
         cpuset_cpus=params["cpuset_cpus"] or "",
@@ -120,6 +121,13 @@ def _request(params: Mapping[str, Any]) -> Request:
         hf_token=params["hf_token"] or None,
         simulates=(params["simulates"] or DEFAULT_SIMULATES) if simulated else None,
     )
+
+
+def _ulimits(given: Mapping[str, Any]) -> dict[str, int]:
+    try:
+        return {name: int(value) for name, value in given.items()}
+    except (TypeError, ValueError) as error:
+        raise FleetError(f"ulimits wants a whole number for each limit, and -1 for none: {error}.") from error
 
 
 def _gpus(request: Request) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ description:
     until the new one serves. If that never happens, the old one is started again, and the module fails with the reason.
   - A run that was cut off leaves a state that the next run recognises and finishes.
   - A container of the same name that this module did not make is never touched.
+  - A host may have several engines, each with its own O(container_name), O(port) and O(gpus). One that would share a
+    port or a GPU with another that runs is refused before anything is stopped.
 requirements:
   - Docker SDK for Python 5.0.3 or newer, on the host
   - Docker Engine 20.10 or newer, on the host
@@ -161,6 +163,10 @@ options:
     description:
       - The size of C(/dev/shm) in bytes, or with a unit, such as V(16GiB). The daemon's default where it is not given.
     type: str
+  ulimits:
+    description: Limits of the engine's processes by name, such as V(memlock), soft and hard alike; V(-1) is none.
+    type: dict
+    default: {}
   memory:
     description:
       - The memory that the container may use, in bytes or with a unit, such as V(900GiB), and no swap beside it.
@@ -171,7 +177,8 @@ options:
     type: float
   cpuset_cpus:
     description:
-      - The CPUs that the container may use, such as V(0-31). All where it is not given. A change needs no restart.
+      - The CPUs that the container may use, such as V(0-31). All where it is not given.
+      - A change needs no restart.
     type: str
   restart_policy:
     description: What the daemon does when the engine ends. A change needs no restart.
@@ -346,6 +353,7 @@ def argument_spec() -> dict:
         },
         "ipc_mode": {"type": "str", "default": "host"},
         "shm_size": {"type": "str"},
+        "ulimits": {"type": "dict", "default": {}},
         "memory": {"type": "str"},
         "cpus": {"type": "float"},
         "cpuset_cpus": {"type": "str"},

@@ -290,7 +290,7 @@ def test_going_back_to_another_port_and_key(host: Host, process: ModuleProcess, 
     held("old engine is back on its own port, with its own key and name")
 
 
-def test_port_taken(host: Host, process: ModuleProcess, held: Callable[[str], None]) -> None:
+def test_port_taken_by_another_program(host: Host, process: ModuleProcess, held: Callable[[str], None]) -> None:
     process()
     before = host.id()
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -9,6 +9,7 @@ the second run does nothing.
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,17 +116,33 @@ def test_an_upgrade_by_tag_or_digest(docker_engine: DockerEngine, process: Modul
 
 def test_other_spellings_are_no_difference(docker_engine: DockerEngine, process: ModuleProcess, tmp_path: Path) -> None:
     mounts = [{"source": str(tmp_path / name), "target": f"/{name}"} for name in ("a", "b")]
-    settle(process, [plan.BUILD_IMAGE, *CREATE], environment={"A": "1", "B": "2"}, mounts=mounts, memory="512m", cpus=1)
+    settle(
+        process,
+        [plan.BUILD_IMAGE, *CREATE],
+        environment={"A": "1", "B": "2"},
+        mounts=mounts,
+        memory="512m",
+        cpus=1,
+        ulimits={"core": 0, "nofile": 1000},
+    )
     before = identity(docker_engine)
 
     for other in (
         {"environment": {"B": 2, "A": 1}},
         {"mounts": [{**item, "read_only": True} for item in reversed(mounts)]},
         {"memory": "536870912"},
+        {"ulimits": {"nofile": "1000", "core": 0}},
         {"cpus": "1.0"},
         {"port": str(process.defaults["port"])},
     ):
-        options = {"environment": {"A": "1", "B": "2"}, "mounts": mounts, "memory": "512MiB", "cpus": 1, **other}
+        options = {
+            "environment": {"A": "1", "B": "2"},
+            "mounts": mounts,
+            "memory": "512MiB",
+            "cpus": 1,
+            "ulimits": {"core": 0, "nofile": 1000},
+            **other,
+        }
         result = process(**options)
         assert not result["changed"], (other, result["diff"])
     assert identity(docker_engine) == before
@@ -258,6 +275,29 @@ def test_every_state(docker_engine: DockerEngine, process: ModuleProcess, images
     assert process(recreate=True, **image)["steps"] == REPLACE
     assert identity(docker_engine)[0] != after[0]
     settle(process, [plan.REMOVE], state="absent")
+
+
+def test_several_engines_on_one_host(
+    docker_engine: DockerEngine, process: ModuleProcess, fake_vllm: Callable[..., str], free_port: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        other_port = free.getsockname()[1]
+    served = {"engine": "vllm", "image": fake_vllm("one"), "model": "/models/local", "profile": "h100x8"}
+    settle(process, CREATE, gpus=["0", "1", "2", "3"], tensor_parallel_size=4, **served)
+    first = identity(docker_engine)
+    second = {"container_name": f"{NAME}-2", "tensor_parallel_size": 4, "port": other_port, **served}
+
+    for wrong, told in (
+        ({"gpus": ["3", "4", "5", "6"]}, f"{NAME} runs on GPUs (devices 0, 1, 2, 3) that {NAME}-2 would have too"),
+        ({"gpus": ["4", "5", "6", "7"], "port": free_port}, f"{NAME} has port {free_port} of 127.0.0.1 already"),
+    ):
+        for check in (True, False):
+            assert told in process(check=check, **{**second, **wrong})["msg"]
+    settle(process, CREATE, gpus=["4", "5", "6", "7"], **second)
+
+    assert identity(docker_engine) == first
+    assert process(state="absent", container_name=f"{NAME}-2")["changed"]
+    assert identity(docker_engine) == first
 
 
 # The weights

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
+from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.failures import explain, last_lines
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_SECRETS, Observed
@@ -169,11 +170,21 @@ class Lifecycle:
         wanted = self._wanted
         steps = plan.plan(wanted.state, situation, wanted.recreate)
         if plan.needs_image(wanted.state, steps):
+            if wanted.state in _SERVING:
+                self._refuse_conflicts()
             steps = plan.plan(wanted.state, replace(situation, missing=self._missing()), wanted.recreate)
         elif not named and self._may_pull and self._daemon.image(wanted.container.image) is None:
             # The wanted reference is another name of the content that runs: the host only has to learn it.
             steps = plan.plan(wanted.state, replace(situation, missing=(plan.PULL_IMAGE,)), wanted.recreate)
         return tuple(steps)
+
+    def _refuse_conflicts(self) -> None:
+        """Fail before anything is stopped, where the new engine could not start beside the host's others."""
+        mine = (self._name, self._next, self._previous)
+        others = [container for container in self._daemon.ours() if container.name not in mine]
+        found = conflicts(self._wanted.container, others)
+        if found:
+            raise FleetError("\n".join(found))
 
     def _own(self, name: str) -> Observed | None:
         found = self._daemon.container(name)
