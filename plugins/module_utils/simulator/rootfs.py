@@ -25,6 +25,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 
 HOME = "/opt/inference.fleet"
 _PACKAGE = __name__.rpartition(".")[0]
+# The users that every distribution has.
+_PASSWD = b"""\
+root:x:0:0:root:/root:/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin
+"""
 # A first process has no default for signals: without this, a stop during the imports would wait ten seconds.
 _MAIN = b"""\
 import signal
@@ -106,7 +111,7 @@ def write_rootfs(stream: BinaryIO) -> None:
             writer.host_file(path)
         for name, content in sorted(sources().items()):
             writer.text(f"{HOME}/{name}", content)
-        writer.text("/etc/passwd", b"root:x:0:0:root:/root:/sbin/nologin\n")
+        writer.text("/etc/passwd", _PASSWD)
         writer.directory("/tmp", 0o1777)
 
 
