@@ -202,7 +202,8 @@ def _placement(request: Request, found: Sequence[Mapping[str, Any]]) -> tuple[st
     if size > count:
         raise FleetError(f"tensor_parallel_size is {size}, and the engine would have {count} GPUs ({profile}).")
     if request.gpus:
-        return profile, size, Gpus(device_ids=tuple(sorted(request.gpus)))
+        # A part of a host's GPUs is a profile of its own.
+        return request.profile or f"{family}x{count}", size, Gpus(device_ids=tuple(sorted(request.gpus)))
     if size == count:
         return profile, size, ALL_GPUS
     # The rest of the GPUs stays free for other engines.
@@ -240,6 +241,13 @@ def endpoint(container: Observed) -> Endpoint:
     return Endpoint(_label(container, "url"), _label(container, "served-model-name"))
 
 
+def _gpu_names(gpus: Gpus | None) -> list[str]:
+    """Return the GPUs of a container: their ids, C(all), or none. A number of GPUs has no names: C(2 of any)."""
+    if gpus is None:
+        return []
+    return list(gpus.device_ids) or ["all" if gpus.count == -1 else f"{gpus.count} of any"]
+
+
 def _label(container: Observed, name: str) -> str:
     return container.spec.labels.get(f"{LABEL_PREFIX}{name}", "")
 
@@ -257,6 +265,7 @@ def describe(container: Observed, digest: str | None, version: str | None) -> di
         "served_model_name": label("served-model-name"),
         "profile": label("profile"),
         "tensor_parallel_size": int(label("tensor-parallel-size") or 0),
+        "gpus": _gpu_names(container.spec.gpus),
         "simulated": bool(module and module.SIMULATED),
         "simulates": json.loads(label("simulates") or "null"),
         "url": label("url"),

@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+# Seconds for which a control host may not ask after its work before that counts as interrupted.
+ABANDONED = 300
 
 
 def size(count: int) -> str:
@@ -26,6 +32,23 @@ class Progress:
     def __init__(self, path: str | None = None) -> None:
         self._path = Path(path) if path else None
         self._last: str | None = None
+        self._begun = time.time()
+
+    @property
+    def asked_path(self) -> str | None:
+        """The file that the controller touches whenever it asks for news."""
+        return f"{self._path}.asked" if self._path else None
+
+    def require_asked(self) -> None:
+        """Raise FleetError where the controller has not asked for news for ABANDONED seconds: nobody waits any more."""
+        if self.asked_path is None:
+            return
+        try:
+            asked = Path(self.asked_path).stat().st_mtime
+        except OSError:
+            asked = self._begun
+        if time.time() - max(asked, self._begun) > ABANDONED:
+            raise FleetError(f"the control host has not asked after this work for {ABANDONED} s: it was interrupted")
 
     def say(self, text: str) -> None:
         """Append one line. Whatever line breaks the text has are made spaces."""

@@ -110,6 +110,46 @@ options:
     description: How often the workload is run.
     type: int
     default: 3
+  sweep:
+    description:
+      - More workloads to run after the first, each with a warm-up and repeats of its own. An item takes what it does
+        not set from the options above.
+      - The result has every point, and tells which are on the Pareto front of output throughput per GPU against tokens
+        per second per user.
+      - A point that does not count ends the sweep and fails the task. The result keeps the points before it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      input_length: {description: As O(input_length)., type: int}
+      output_length: {description: As O(output_length)., type: int}
+      num_prompts: {description: As O(num_prompts)., type: int}
+      max_concurrency: {description: As O(max_concurrency)., type: int}
+      request_rate: {description: As O(request_rate)., type: float}
+  slo:
+    description:
+      - Limits in milliseconds that a request must keep to count for goodput, the metric C(request_goodput).
+      - Not for O(client=sglang), which does not measure it.
+    type: dict
+    suboptions:
+      ttft_ms: {description: Time to the first token., type: float}
+      tpot_ms: {description: Time per output token after the first., type: float}
+      e2el_ms: {description: Time to the last token., type: float}
+  price_per_hour:
+    description: US dollars an hour for the engine's GPUs. From it comes the cost per million tokens.
+    type: float
+  wait_idle:
+    description:
+      - Seconds to wait for an engine that somebody else uses. It is asked for its requests at C(/metrics) before the
+        warm-up, and during each repeat; one that is busy for longer fails the task.
+      - Where the engine does not tell, the result says so. SGLang tells with C(--enable-metrics).
+    type: int
+    default: 0
+  max_variation:
+    description:
+      - The coefficient of variation of the repeats' output throughput, in per cent, above which the result is flagged.
+    type: float
+    default: 5
   timeout:
     description: Seconds after which a run of the client, the warm-up or one repeat, is killed and fails.
     type: int
@@ -128,6 +168,9 @@ options:
   hardware:
     description: The host, as RV(inference.fleet.host_info#module:host). It goes into the document.
     type: dict
+  client_host:
+    description: Name of the host that the client runs on, for the document. RV(result) names O(run_host) besides.
+    type: str
   run_host:
     description: The host's name in the document. The inventory name where it is not given.
     type: str
@@ -139,6 +182,16 @@ options:
     description: Directory on the control host for result documents. Relative to the current directory.
     type: path
     default: results
+  baselines:
+    description:
+      - What to compare the result with. V(published) is the published row of the engine, its profile and the model.
+        V(previous) is the newest earlier result of the same host, engine, model and workload in O(results_dir).
+        Anything else is a run id in O(results_dir), or the path of a result document on the control host.
+      - Each metric is better, worse or the same. It is the same where the change is within the 95 % confidence interval
+        that the repeats of both sides give. Without a spread on any side there is no verdict.
+    type: list
+    elements: str
+    default: [published]
   gates:
     description:
       - Conditions that the result document has to meet. All are recorded in it. The task fails when one is not met,
@@ -168,10 +221,23 @@ EXAMPLES = r"""
     client_path: /opt/inference.fleet/aiperf/bin/aiperf
     num_prompts: 128
     repeats: 2
+    baselines: [published, previous]
     gates:
       - condition: metrics.output_throughput.mean >= `1700`
         message: less output than the service needs
   register: run
+
+- name: Sweep the concurrency, and count the requests that keep to the limits
+  inference.fleet.benchmark:
+    client: aiperf
+    client_path: /opt/inference.fleet/aiperf/bin/aiperf
+    max_concurrency: 8
+    num_prompts: 64
+    sweep:
+      - {max_concurrency: 32, num_prompts: 128}
+      - {max_concurrency: 128, num_prompts: 512}
+    slo: {ttft_ms: 2000, tpot_ms: 30}
+    price_per_hour: 16.36
 
 - name: Show the result
   ansible.builtin.debug:
@@ -212,8 +278,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, result, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficiency import engine_gpus
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -221,6 +288,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenize
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 
 BYTE_LEVEL = "byte-level"
+# Where the first repeat of the first point runs.
+FIRST = "point-1/repeat-1"
 
 
 def argument_spec() -> dict:
@@ -241,14 +310,32 @@ def argument_spec() -> dict:
         "seed": {"type": "int", "default": 0},
         "warmup": {"type": "bool", "default": True},
         "repeats": {"type": "int", "default": 3},
+        "sweep": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                **{
+                    name: {"type": "int"}
+                    for name in ("input_length", "output_length", "num_prompts", "max_concurrency")
+                },
+                "request_rate": {"type": "float"},
+            },
+        },
+        "slo": {"type": "dict", "options": {name: {"type": "float"} for name in ("ttft_ms", "tpot_ms", "e2el_ms")}},
+        "price_per_hour": {"type": "float"},
+        "wait_idle": {"type": "int", "default": 0},
+        "max_variation": {"type": "float", "default": 5},
         "timeout": {"type": "int", "default": 3600},
         "extra_args": {"type": "list", "elements": "str", "default": []},
         "api_key": {"type": "str", "no_log": True},
         "engine": {"type": "dict"},
         "hardware": {"type": "dict"},
+        "client_host": {"type": "str"},
         "run_host": {"type": "str"},
         "work_dir": {"type": "path", "default": "/var/tmp/inference.fleet/benchmark"},
         "results_dir": {"type": "path", "default": "results"},
+        "baselines": {"type": "list", "elements": "str", "default": ["published"]},
         "gates": {"type": "list", "elements": "dict", "default": []},
         "progress_file": {"type": "path"},
     }
@@ -277,45 +364,62 @@ def run(params: dict, check_mode: bool) -> dict:
         client=client,
         endpoint=endpoint,
         workload=Workload.of(params),
+        sweep=tuple(Workload.of({**params, **_given(point)}) for point in params["sweep"]),
+        slo=_given(params["slo"] or {}),
+        gpus=tuple(engine_gpus(params["engine"], params["hardware"])),
         repeats=params["repeats"],
         warmup=params["warmup"],
         timeout=params["timeout"],
+        wait_idle=params["wait_idle"],
+        max_variation=params["max_variation"],
         extra_args=tuple(params["extra_args"]),
         api_key=params["api_key"],
     )
     executable = params["client_path"] or client.EXECUTABLE
-    first = plan.argv(plan.workload, work_dir / "repeat-1", executable)
+    first = plan.argv(plan.workload, work_dir / FIRST, executable)
     if check_mode:
         return {"changed": True, "argv": result.redact(first, [params["api_key"]] if params["api_key"] else [])}
 
     client_runner = make_runner(params, executable, endpoint)
     session.make_work_dir(params["work_dir"], work_dir.name)
-    if byte_level:
-        directory = Path(endpoint.tokenizer)
-        directory.mkdir(parents=True)
-        for name, text in tokenizer_files().items():
-            (directory / name).write_text(text, encoding="utf-8")
-    started_at = session.now()
-    repeats = session.run(plan, client_runner, work_dir, Progress(params["progress_file"]).say)
-    subject = result.subject(params["engine"], params["hardware"])
-    row = published(*subject) if subject else None
+    progress = Progress(params["progress_file"])
+    with claimed(work_dir.parent, endpoint.url, run_id, progress):
+        if byte_level:
+            _write_tokenizer(Path(endpoint.tokenizer))
+        started_at = session.now()
+        measured = session.run(plan, client_runner, work_dir, progress)
     document = result.build(
         run_id=run_id,
         host=host,
+        client_host=params["client_host"] or host,
         plan=plan,
-        repeats=repeats,
+        measured=measured,
         started_at=started_at,
         finished_at=session.now(),
-        client_argv=plan.argv(plan.workload, work_dir / "repeat-1", client_runner.executable),
+        client_argv=plan.argv(plan.workload, work_dir / FIRST, client_runner.executable),
         client_version=client_runner.version(client.DISTRIBUTION),
         client_image=params["client_image"],
         engine=params["engine"],
         hardware=params["hardware"],
         revision=_revision(params["model"], params["cache_dir"]),
-        baselines=[row] if row and row["model"] == params["model"] else [],
+        price=params["price_per_hour"],
         secrets=[params["api_key"]],
     )
-    return {"changed": True, "argv": document["client"]["argv"], "result": document}
+    done = {"changed": True, "argv": document["client"]["argv"], "result": document}
+    if measured.failure:
+        # The points before it are kept: they were paid for.
+        done |= {**measured.failure.details, "failed": True, "msg": str(measured.failure)}
+    return done
+
+
+def _given(options: dict) -> dict:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _write_tokenizer(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    for name, text in tokenizer_files().items():
+        (directory / name).write_text(text, encoding="utf-8")
 
 
 def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Runner:

@@ -292,6 +292,7 @@ engine:
     served_model_name: {description: The name it is served by., type: str, returned: success, sample: qwen3-coder-next}
     profile: {description: The hardware shape it was made for., type: str, returned: success, sample: h100x4}
     tensor_parallel_size: {description: The tensor parallel size., type: int, returned: success, sample: 4}
+    gpus: {description: "Its GPUs by index or UUID, or V(all).", type: list, elements: str, returned: success}
     simulated: {description: Whether what is measured on it is simulated., type: bool, returned: success, sample: false}
     simulates: {description: The published row that a simulator follows., type: dict, returned: success}
     url: {description: Where the host itself reaches the endpoint., type: str, returned: success, sample: "http://127.0.0.1:8000"}

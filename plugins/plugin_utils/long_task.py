@@ -26,6 +26,7 @@ _MARK = "--- inference.fleet job ---"
 # "running", "ended" (its result is there) or "gone" (no process and no result).
 _POLL = r"""
 progress={progress}; job={job}; seen={seen}; n=0
+: > "$progress.asked"
 size() {{ stat -c %s "$progress" 2>/dev/null || echo 0; }}
 unfinished() {{ grep -qsE '"finished": *(false|0)' "$job" && grep -qs ansible_job_id "$job"; }}
 while [ "$n" -lt {ticks} ] && [ "$(size)" -le "$seen" ] && unfinished; do sleep 0.5; n=$((n+1)); done
@@ -73,7 +74,8 @@ class LongTaskAction(ActionBase):
         state = self._follow(started["ansible_job_id"], job_file, progress_file, task_vars, timeout + GRACE_SECONDS)
         result = self._finish(state, module_name, started, task_vars)
         if state == "ended":
-            self._low_level_execute_command(f"rm -f {shlex.quote(job_file)} {shlex.quote(progress_file)}")
+            files = (job_file, progress_file, f"{progress_file}.asked")
+            self._low_level_execute_command(f"rm -f {shlex.join(files)}")
         return result
 
     def _start(self, module_name: str, args: dict[str, Any], task_vars: dict[str, Any], limit: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import output
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import (
+    GOODPUT,
     RepeatResult,
     latencies,
     throughputs,
@@ -37,15 +38,22 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workloa
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 NAME = "aiperf"
+MEASURES_GOODPUT = True
 DISTRIBUTION = "aiperf"
 EXECUTABLE = "aiperf"
 SUMMARY = "profile_export_aiperf.json"
 RECORDS = "profile_export.jsonl"
 CONFIG = "aiperf.json"
+_MEASURES = {"ttft_ms": "time_to_first_token", "tpot_ms": "inter_token_latency", "e2el_ms": "request_latency"}
 
 
 def argv(
-    workload: Workload, endpoint: Endpoint, directory: str, executable: str = EXECUTABLE, extra_args: Sequence[str] = ()
+    workload: Workload,
+    endpoint: Endpoint,
+    directory: str,
+    executable: str = EXECUTABLE,
+    extra_args: Sequence[str] = (),
+    slo: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Return the command line that leaves its result in *directory*."""
     command = [executable, "profile"]
@@ -130,7 +138,7 @@ def load(directory: Path) -> dict[str, Any]:
     return {"summary": summary, "records": records}
 
 
-def parse(raw: Mapping[str, Any], workload: Workload) -> RepeatResult:
+def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] | None = None) -> RepeatResult:
     """Bring a raw result to the common measures. FleetError where one is missing."""
     records = raw["records"]
     good = [
@@ -158,6 +166,8 @@ def parse(raw: Mapping[str, Any], workload: Workload) -> RepeatResult:
     )
     metrics |= latencies("itl_ms", gaps)
     metrics |= latencies("e2el_ms", [value.number("request_latency") for value in values])
+    if slo:
+        metrics[GOODPUT] = sum(value.keeps(slo) for value in values) / duration
     return RepeatResult(len(good), failed, inputs, outputs, duration, metrics, errors)
 
 
@@ -195,6 +205,10 @@ class _Record:
 
     def count(self, name: str) -> int:
         return self._read.integer(name)
+
+    def keeps(self, slo: Mapping[str, float]) -> bool:
+        """Whether the request stayed within every limit, in ms. One token has no TPOT, and keeps any."""
+        return all(self.number(_MEASURES[name]) <= limit for name, limit in slo.items() if self.has(_MEASURES[name]))
 
     def listed(self, name: str) -> list[float]:
         value = self._values.get(name) or []

@@ -26,10 +26,13 @@ STATISTICS = ("mean", "median", "p99")
 # Every metric of a repeat and of a document, in the order in which they are shown.
 METRICS = (*THROUGHPUTS, *(f"{statistic}_{latency}" for latency in LATENCIES for statistic in STATISTICS))
 
+# Requests a second that kept the limits, where limits were set.
+GOODPUT = "request_goodput"
+
 
 def unit(metric: str) -> str:
     """Return the unit of a metric."""
-    if metric == "request_throughput":
+    if metric in ("request_throughput", GOODPUT):
         return "req/s"
     return "tok/s" if metric in THROUGHPUTS else "ms"
 

@@ -12,8 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, spread, unit
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan, Repeat
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficiency import (
+    efficiency,
+    gpu_count,
+    pareto,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import GOODPUT, METRICS, spread, unit
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point, Repeat
 
 SCHEMA_VERSION = 1
 HIDDEN = "***"
@@ -46,8 +51,9 @@ def build(
     *,
     run_id: str,
     host: str,
+    client_host: str,
     plan: Plan,
-    repeats: Sequence[Repeat],
+    measured: Measured,
     started_at: str,
     finished_at: str,
     client_argv: Sequence[str],
@@ -56,21 +62,18 @@ def build(
     engine: Mapping[str, Any] | None = None,
     hardware: Mapping[str, Any] | None = None,
     revision: str | None = None,
-    baselines: Iterable[Mapping[str, Any]] = (),
+    price: float | None = None,
     secrets: Iterable[str | None] = (),
 ) -> dict[str, Any]:
-    """Return the result document.
+    """Return the result document, without gates and baselines, which the control host adds.
 
     *engine* is an item of engine_info's engines, *hardware* host_info's host; either may be None where it is not
-    known. *baselines* are rows of the published figures to compare with. No value of *secrets*, and nothing that is
-    named like a secret, gets into the document.
+    known. *price* is US dollars an hour for the engine's GPUs. No value of *secrets*, and nothing that is named like a
+    secret, gets into the document.
     """
+    gpus = gpu_count(engine, hardware)
+    points = [_point(plan, point, gpus, price) for point in measured.points]
     engine, hardware = engine or {}, hardware or {}
-    metrics = {
-        name: {**spread(repeat.result.metrics[name] for repeat in repeats), "unit": unit(name)}
-        for name in METRICS
-        if all(name in repeat.result.metrics for repeat in repeats)
-    }
     document = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
@@ -85,6 +88,7 @@ def build(
             "version": engine.get("version"),
             "profile": engine.get("profile"),
             "tensor_parallel_size": engine.get("tensor_parallel_size"),
+            "gpus": list(engine.get("gpus") or ()),
             "url": plan.endpoint.url,
             "image": {key: (engine.get("image") or {}).get(key) for key in ("reference", "digest", "id")},
             "argv": list(engine.get("argv") or ()),
@@ -96,15 +100,34 @@ def build(
             "revision": revision,
             "served_model_name": plan.endpoint.served_model_name,
         },
-        "workload": plan.workload.as_dict(),
         "warm": plan.warmup,
+        "slo": dict(plan.slo) or None,
         "client": {
             "name": plan.client.NAME,
             "version": client_version,
+            "host": client_host,
             "image": client_image,
             "tokenizer": plan.endpoint.tokenizer,
             "argv": list(client_argv),
         },
+        **points[0],
+        "sweep": _sweep(points, measured.failure) if len(plan.points()) > 1 else None,
+        "gates": [],
+        "baselines": [],
+    }
+    return redact(document, [value for value in secrets if value])
+
+
+def _point(plan: Plan, point: Point, gpus: int | None, price: float | None) -> dict[str, Any]:
+    """Return what a document says of one workload."""
+    repeats = point.repeats
+    metrics = {
+        name: {**spread(repeat.result.metrics[name] for repeat in repeats), "unit": unit(name)}
+        for name in (*METRICS, GOODPUT)
+        if all(name in repeat.result.metrics for repeat in repeats)
+    }
+    return {
+        "workload": point.workload.as_dict(),
         "repeats": [
             {
                 "index": repeat.index,
@@ -117,71 +140,55 @@ def build(
                 "total_output_tokens": repeat.result.total_output_tokens,
                 "duration_s": repeat.result.duration,
                 "metrics": dict(repeat.result.metrics),
+                "telemetry": repeat.telemetry,
                 "raw": repeat.raw,
             }
             for repeat in repeats
         ],
         "metrics": metrics,
+        "efficiency": efficiency(repeats, metrics, gpus, price),
         "quality": {
             "completed": sum(repeat.result.completed for repeat in repeats),
             "failed": sum(repeat.result.failed for repeat in repeats),
             "total_input_tokens": sum(repeat.result.total_input_tokens for repeat in repeats),
             "total_output_tokens": sum(repeat.result.total_output_tokens for repeat in repeats),
-            "warnings": warnings(plan),
+            "warnings": warnings(plan, repeats, metrics),
         },
-        "gates": [],
-        "baselines": [compare(row, plan, metrics) for row in baselines],
     }
-    return redact(document, [value for value in secrets if value])
 
 
-def warnings(plan: Plan) -> list[str]:
+def _sweep(points: Sequence[Mapping[str, Any]], failure: Exception | None) -> dict[str, Any]:
+    """Return the points side by side. The repeats of the first are the document's own."""
+    values = [
+        (
+            point["efficiency"]["output_throughput_per_gpu"] or point["metrics"]["output_throughput"]["mean"],
+            point["efficiency"]["tokens_per_second_per_user"] or 0.0,
+        )
+        for point in points
+    ]
+    return {
+        "points": [
+            {**point, "repeats": [] if index == 0 else point["repeats"], "pareto": best}
+            for index, (point, best) in enumerate(zip(points, pareto(values), strict=True))
+        ],
+        "failure": str(failure) if failure else None,
+    }
+
+
+def warnings(plan: Plan, repeats: Sequence[Repeat], metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what a reader should know before believing the numbers."""
-    found = []
+    found = list(dict.fromkeys(note for repeat in repeats for note in repeat.notes))
+    variation = 100 * (metrics.get("output_throughput", {}).get("cv") or 0)
+    if variation > plan.max_variation:
+        found.append(
+            f"the output throughput of the repeats varies by {variation:.1f} % (coefficient of variation), "
+            f"more than the {plan.max_variation:g} % that were allowed"
+        )
     if not plan.warmup:
         found.append("the engine was not warmed up first: the first requests may carry its start-up")
     if plan.repeats == 1:
         found.append("one repeat: how much this result varies is not known")
     return found
-
-
-def compare(row: Mapping[str, Any], plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the comparison with one published row: its metrics beside ours, and what stands in its way."""
-    ours = plan.workload.as_dict()
-    differences = {key: value for key, value in row["workload"].items() if ours.get(key) != value}
-    notes = []
-    if differences:
-        listed = ", ".join(f"{key} {ours.get(key)} (there {value})" for key, value in differences.items())
-        notes.append(f"Not the workload of {row['id']}: {listed}. The ratios do not say better or worse.")
-    if row.get("cold") and plan.warmup:
-        notes.append(f"{row['id']} looks as if measured cold; this run is warm.")
-    elif not row.get("cold") and not plan.warmup:
-        notes.append(f"{row['id']} looks as if measured warm; this run was not warmed up.")
-    return {
-        "id": row["id"],
-        "source": row.get("source"),
-        "engine": row["engine"],
-        "profile": row["profile"],
-        "cold": bool(row.get("cold")),
-        "workload": dict(row["workload"]),
-        "same_workload": not differences,
-        "notes": notes,
-        "metrics": {
-            name: {"baseline": value, "value": metrics[name]["mean"], "ratio": metrics[name]["mean"] / value}
-            for name, value in row["metrics"].items()
-            if name in metrics and value
-        },
-    }
-
-
-def subject(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """Return the engine and profile of the published row to compare with: a simulator's are those that it plays."""
-    engine, hardware = engine or {}, hardware or {}
-    if engine.get("simulated"):
-        simulates = engine.get("simulates") or {}
-        return (simulates["engine"], simulates["profile"]) if simulates else None
-    profile = engine.get("profile") or hardware.get("profile")
-    return (engine["engine"], profile) if engine.get("engine") and profile else None
 
 
 def redact(value: Any, secrets: Sequence[str]) -> Any:

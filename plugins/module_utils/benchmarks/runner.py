@@ -60,6 +60,7 @@ class ProcessRunner:
                 "Give client_path (the executable) or client_image (an image that has it)."
             )
         self.executable = found
+        self.pid: int | None = None
 
     def version(self, distribution: str) -> str | None:
         """Return the version of the Python distribution that the executable belongs to."""
@@ -101,10 +102,12 @@ class ProcessRunner:
                 env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
+        self.pid = guard.pid
         with _terminated_as_error():
             try:
                 return _follow(guard.poll, lambda: _read(path), timeout, tick)
             finally:
+                self.pid = None
                 # The group outlives its leader where the client left processes.
                 with suppress(ProcessLookupError):
                     os.killpg(guard.pid, signal.SIGKILL)
@@ -131,6 +134,7 @@ class ContainerRunner:
         self._cache_dir = cache_dir
         self._network = network
         self.executable = executable
+        self.pid: int | None = None
         self._call("prepare for benchmark containers", self._remove_stale)
         self._call(f"find or pull image {image}", self._need_image)
 
@@ -155,6 +159,7 @@ class ContainerRunner:
             def poll() -> int | None:
                 container.reload()
                 state = container.attrs["State"]
+                self.pid = state["Pid"] or None
                 return None if state["Status"] in ("created", "running") else state["ExitCode"]
 
             ended = _follow(poll, lambda: container.logs(tail=200).decode("utf-8", "replace"), timeout, tick)

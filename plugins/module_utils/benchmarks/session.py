@@ -1,7 +1,10 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A benchmark: warm-up, then repeats, each of which counts only when every request did what was asked."""
+"""A benchmark: warm-up, then repeats, each of which counts only when every request did what was asked.
+
+A sweep is that for several workloads, one after the other: its points.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import preconditions, runner
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load, preconditions, runner, telemetry
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 # How far token totals may be from what was asked, as a fraction. Inputs also gain the chat template of each prompt.
 OUTPUT_TOLERANCE = 0.01
@@ -34,6 +38,8 @@ class Runner(Protocol):
     """What runs a client: see :mod:`.runner`."""
 
     executable: str
+    # The client's first process while it runs.
+    pid: int | None
 
     def version(self, distribution: str) -> str | None: ...
 
@@ -49,14 +55,25 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a benchmark is asked to do. C(timeout) is seconds for each run of the client."""
+    """Everything that a benchmark is asked to do.
+
+    C(sweep) has the workloads to run after C(workload). C(slo) has the limits, in ms, that a request must keep to count
+    for goodput: C(ttft_ms), C(tpot_ms), C(e2el_ms). C(timeout) is seconds for each run of the client, C(wait_idle)
+    seconds for others to leave the engine. C(max_variation) is the coefficient of variation, in per cent, above which
+    repeats are flagged. C(gpus) has the UUIDs of the engine's GPUs.
+    """
 
     client: ModuleType
     endpoint: Endpoint
     workload: Workload
+    sweep: tuple[Workload, ...] = ()
+    slo: Mapping[str, float] = field(default_factory=dict)
+    gpus: tuple[str, ...] = ()
     repeats: int = 3
     warmup: bool = True
     timeout: float = 3600
+    wait_idle: float = 0
+    max_variation: float = 5
     extra_args: tuple[str, ...] = ()
     api_key: str | None = field(default=None, repr=False)
 
@@ -65,22 +82,24 @@ class Plan:
             raise FleetError(f"repeats must be 1 or more; it is {self.repeats}")
         if self.timeout <= 0:
             raise FleetError(f"timeout must be more than 0 s; it is {self.timeout:g}")
+        if self.slo and not self.client.MEASURES_GOODPUT:
+            raise FleetError(f"the client {self.client.NAME} does not measure goodput: leave out slo, or take another.")
+        for name, limit in self.slo.items():
+            if limit <= 0:
+                raise FleetError(f"slo: {name} must be more than 0 ms; it is {limit:g}")
 
-    def workloads(self) -> list[Workload]:
-        """Return the workload of each repeat: the same but for the prompts.
-
-        With the same prompts the second repeat would be served from the prefix cache.
-        """
-        return [self.workload.with_seed(self.workload.seed + index) for index in range(self.repeats)]
+    def points(self) -> list[Workload]:
+        """Return the workloads to run: the workload itself first, so that every result has it, and none twice."""
+        return list(dict.fromkeys((self.workload, *self.sweep)))
 
     def argv(self, workload: Workload, directory: Path, executable: str) -> list[str]:
         """Return the client's command line for one run."""
-        return self.client.argv(workload, self.endpoint, str(directory), executable, self.extra_args)
+        return self.client.argv(workload, self.endpoint, str(directory), executable, self.extra_args, self.slo)
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """A repeat that counts. Times are RFC 3339, UTC."""
+    """A repeat that counts. Times are RFC 3339, UTC. C(notes) say what may have disturbed it."""
 
     index: int
     seed: int
@@ -88,6 +107,24 @@ class Repeat:
     finished_at: str
     result: RepeatResult
     raw: dict[str, Any]
+    telemetry: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """A workload, and its repeats that count."""
+
+    workload: Workload
+    repeats: tuple[Repeat, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of a benchmark: the points that count, and the failure that ended a sweep before its time."""
+
+    points: tuple[Point, ...]
+    failure: FleetError | None = None
 
 
 def now() -> str:
@@ -95,55 +132,96 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def run(plan: Plan, client_runner: Runner, work_dir: Path, say: Callable[[str], None]) -> list[Repeat]:
-    """Run the warm-up and the repeats, and return the repeats.
+def run(plan: Plan, client_runner: Runner, work_dir: Path, progress: Progress) -> Measured:
+    """Run the warm-up and the repeats of each point.
 
     Each run of the client has a directory of its own under *work_dir*, which is gone at the end unless a run failed.
-    FleetError where the endpoint is not ready or a run does not count.
+    FleetError where the endpoint is not ready or the first point does not count. A later point that does not ends the
+    sweep, and loses nothing that was measured before it.
     """
-    preconditions.require_ready(plan.endpoint, plan.workload, plan.api_key)
+    workloads = plan.points()
+    for workload in workloads:
+        preconditions.require_ready(plan.endpoint, workload, plan.api_key)
     work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    points: list[Point] = []
+    for number, workload in enumerate(workloads, start=1):
+        prefix = f"point {number}/{len(workloads)} ({_difference(workload, workloads)}), " if len(workloads) > 1 else ""
+        try:
+            points.append(_run_point(plan, workload, client_runner, work_dir / f"point-{number}", prefix, progress))
+        except FleetError as error:
+            if not points:
+                raise
+            return Measured(tuple(points), error)
+    shutil.rmtree(work_dir, ignore_errors=True)
+    return Measured(tuple(points))
+
+
+def _difference(workload: Workload, workloads: Sequence[Workload]) -> str:
+    """Return what tells a point from the others, as C(max_concurrency 8)."""
+    shapes = [item.as_dict() for item in workloads]
+    varied = [name for name in shapes[0] if len({shape[name] for shape in shapes}) > 1]
+    return ", ".join(f"{name} {workload.as_dict()[name]}" for name in varied)
+
+
+def _run_point(
+    plan: Plan, workload: Workload, client_runner: Runner, directory: Path, prefix: str, progress: Progress
+) -> Point:
+    unknown = load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, progress.say)
+    directory.mkdir(mode=0o700)
     if plan.warmup:
-        warmup = plan.workload.warmup()
-        say(f"warm-up: {warmup.num_prompts} requests, not counted")
-        _run_once(plan, warmup, client_runner, work_dir / "warmup", "warm-up", say)
+        warmup = workload.warmup()
+        progress.say(f"{prefix}warm-up: {warmup.num_prompts} requests, not counted")
+        _run_once(plan, warmup, client_runner, directory / "warmup", f"{prefix}warm-up", progress)
     repeats = []
-    for index, workload in enumerate(plan.workloads(), start=1):
+    for index in range(1, plan.repeats + 1):
         started_at = now()
-        title = f"benchmark {index}/{plan.repeats}"
-        say(
-            f"{title}: starting {plan.client.NAME}, {workload.num_prompts} requests, "
-            f"{workload.max_concurrency} at a time"
+        # With the same prompts the second repeat would be served from the prefix cache.
+        own = workload.with_seed(workload.seed + index - 1)
+        title = f"{prefix}benchmark {index}/{plan.repeats}"
+        progress.say(
+            f"{title}: starting {plan.client.NAME}, {own.num_prompts} requests, {own.max_concurrency} at a time"
         )
-        result, raw = _run_once(plan, workload, client_runner, work_dir / f"repeat-{index}", title, say)
-        say(
+        result, raw, seen, notes = _run_once(plan, own, client_runner, directory / f"repeat-{index}", title, progress)
+        progress.say(
             f"{title}: done in {result.duration:.0f} s, output {result.metrics['output_throughput']:.1f} tok/s, "
             f"TTFT {result.metrics['mean_ttft_ms']:.0f} ms"
         )
-        repeats.append(Repeat(index, workload.seed, started_at, now(), result, raw))
-    shutil.rmtree(work_dir, ignore_errors=True)
-    return repeats
+        if unknown:
+            notes.append(unknown)
+        if plan.gpus and seen["gpus"] is None:
+            notes.append(telemetry.NO_GPUS)
+        repeats.append(Repeat(index, own.seed, started_at, now(), result, raw, seen, tuple(notes)))
+    return Point(workload, tuple(repeats))
 
 
 def _run_once(
-    plan: Plan, workload: Workload, client_runner: Runner, directory: Path, title: str, say: Callable[[str], None]
-) -> tuple[RepeatResult, dict[str, Any]]:
+    plan: Plan, workload: Workload, client_runner: Runner, directory: Path, title: str, progress: Progress
+) -> tuple[RepeatResult, dict[str, Any], dict[str, Any], list[str]]:
+    """Run the client once; return its result, its raw output, the run's telemetry, and what disturbed it."""
     directory.mkdir(mode=0o700)
     for name, text in plan.client.files(workload, plan.endpoint).items():
         (directory / name).write_text(text, encoding="utf-8")
     argv = plan.argv(workload, directory, client_runner.executable)
-    watch = _Watch(title, workload.num_prompts, say)
+    watch = _Watch(title, workload.num_prompts, progress.say)
+    sampler = telemetry.Sampler(plan.endpoint, plan.api_key, plan.gpus, lambda: client_runner.pid)
+
+    def tick(text: str) -> None:
+        progress.require_asked()
+        watch.see(plan.client.requests_done(directory, text))
+
     log = ""
+    before = load.look(plan.endpoint, plan.api_key)
     try:
-        ended = client_runner.run(
-            argv,
-            plan.client.environment(plan.api_key),
-            directory,
-            plan.timeout,
-            lambda text: watch.see(plan.client.requests_done(directory, text)),
-        )
+        with sampler:
+            ended = client_runner.run(
+                argv,
+                plan.client.environment(plan.api_key),
+                directory,
+                plan.timeout,
+                tick,
+            )
         log = ended.log
-        return _judge(plan, workload, directory, ended)
+        result, raw = _judge(plan, workload, directory, ended)
     except FleetError as error:
         log = runner.last_lines(str(error.details.get("log", log)))
         if plan.api_key:
@@ -155,13 +233,18 @@ def _run_once(
         if log:
             parts.append(f"Last lines of {plan.client.NAME}:\n{log}")
         raise FleetError(" ".join(parts), command=shlex.join(argv), raw_output=str(directory)) from error
+    after = load.look(plan.endpoint, plan.api_key)
+    generated = after.generated - before.generated if before and after else None
+    seen = telemetry.summarise(sampler.samples, result.duration)
+    notes = telemetry.notes(seen, workload, result.total_output_tokens, generated)
+    return result, raw, seen, [f"{title}: {note}" for note in notes]
 
 
 def _judge(plan: Plan, workload: Workload, directory: Path, ended: runner.Ended) -> tuple[RepeatResult, dict[str, Any]]:
     """Return what a run came to if it counts, else raise FleetError. The exit code alone decides nothing."""
     try:
         raw = plan.client.load(directory)
-        result = plan.client.parse(raw, workload)
+        result = plan.client.parse(raw, workload, plan.slo)
     except FleetError as error:
         asked = preconditions.ask_once(plan.endpoint, workload, plan.api_key)
         raise FleetError(f"{error}; the client ended with exit code {ended.exit_code}", answers=asked) from error

@@ -15,6 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measure
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 
 NAME = "sglang"
+MEASURES_GOODPUT = False
 DISTRIBUTION = "sglang"
 # The Python interpreter of an installation: the client is one of its modules.
 EXECUTABLE = "python3"
@@ -30,7 +31,12 @@ _RENAMED = {
 
 
 def argv(
-    workload: Workload, endpoint: Endpoint, directory: str, executable: str = EXECUTABLE, extra_args: Sequence[str] = ()
+    workload: Workload,
+    endpoint: Endpoint,
+    directory: str,
+    executable: str = EXECUTABLE,
+    extra_args: Sequence[str] = (),
+    slo: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Return the command line that leaves its result in *directory*."""
     command = [executable, "-m", "sglang.bench_serving", "--backend", "sglang-oai-chat", "--base-url", endpoint.url]
@@ -82,7 +88,7 @@ def load(directory: Path) -> dict[str, Any]:
     return output.last_json_line(directory / RESULT, "sglang.bench_serving")
 
 
-def parse(raw: Mapping[str, Any], workload: Workload) -> RepeatResult:
+def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] | None = None) -> RepeatResult:
     """Bring a raw result to the common measures. FleetError where one is missing.
 
     The client does not say how many requests failed: those that did not complete did. It counts the

@@ -18,11 +18,12 @@ ROWS = (
     ("p99_tpot_ms", "TPOT p99", "ms", 2),
     ("mean_itl_ms", "ITL mean", "ms", 2),
     ("p99_itl_ms", "ITL p99", "ms", 2),
+    ("request_goodput", "Goodput", "req/s", 3),
 )
 
 
 def summary_table(document: Mapping[str, Any]) -> str:
-    """Return the table that ends a benchmark: what ran, its metrics, and the published row beside them.
+    """Return the table that ends a benchmark: what ran, its metrics, and the baselines beside them.
 
     *document* is a result document. Lines are parted by line feeds, with none at the end.
     """
@@ -30,7 +31,7 @@ def summary_table(document: Mapping[str, Any]) -> str:
     baselines = list(document.get("baselines") or ())
     repeats = len(document["repeats"])
     header = ["", "measured", *(["spread"] if repeats > 1 else [])]
-    header += [text for baseline in baselines for text in (_heading(baseline), "ratio")]
+    header += [text for baseline in baselines for text in (_heading(baseline), "change")]
     rows = [header]
     for metric, label, unit, decimals in ROWS:
         value = document["metrics"].get(metric)
@@ -41,12 +42,14 @@ def summary_table(document: Mapping[str, Any]) -> str:
             row.append(f"± {value['stdev']:,.{decimals}f}" if value.get("stdev") is not None else "")
         for baseline in baselines:
             compared = baseline["metrics"].get(metric)
-            row += [f"{compared['baseline']:,}", f"{compared['ratio']:.2f}"] if compared else ["-", "-"]
+            row += [_figure(compared["baseline"], decimals), _change(compared)] if compared else ["-", "-"]
         rows.append(row)
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  " + "  ".join(cells).rstrip())
+    lines += _efficiency(document["efficiency"])
+    lines += _sweep(document)
     for baseline in baselines:
         lines += [f"  {note}" for note in baseline.get("notes") or ()]
     lines += [f"  Note: {warning}" for warning in document["quality"]["warnings"]]
@@ -78,4 +81,62 @@ def _workload(document: Mapping[str, Any]) -> str:
 
 
 def _heading(baseline: Mapping[str, Any]) -> str:
-    return "published (cold)" if baseline["cold"] else "published"
+    what = "published" if baseline["kind"] == "published" else f"run of {baseline['id'][:8]}"
+    return f"{what} (cold)" if baseline["cold"] else what
+
+
+def _figure(value: float, decimals: int) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{decimals}f}"
+
+
+def _change(compared: Mapping[str, Any]) -> str:
+    """Return a change as C(-3.7 % worse); without a verdict the number stands alone."""
+    return f"{compared['change_percent']:+.1f} % {compared['verdict'] or ''}".rstrip()
+
+
+def _efficiency(efficiency: Mapping[str, Any]) -> list[str]:
+    """Return a line of what is known of GPUs, energy and cost; nothing where nothing is."""
+    parts = []
+    if efficiency["output_throughput_per_gpu"]:
+        parts.append(f"{efficiency['output_throughput_per_gpu']:,.1f} output tok/s per GPU")
+    if efficiency["energy_per_output_token_j"]:
+        power, energy = efficiency["gpu_power_w"]["mean"], efficiency["energy_per_output_token_j"]["mean"]
+        parts.append(f"{energy:.2f} J per output token ({power:,.0f} W on the GPUs)")
+    if efficiency["cost_per_million_output_tokens_usd"]:
+        cost, price = efficiency["cost_per_million_output_tokens_usd"], efficiency["price_per_hour_usd"]
+        parts.append(f"${cost:.2f} per million output tokens at ${price:.2f} an hour")
+    return [f"  {'; '.join(parts)}"] if parts else []
+
+
+def _sweep(document: Mapping[str, Any]) -> list[str]:
+    """Return the points of a sweep as a table; nothing where there is none."""
+    sweep = document.get("sweep")
+    if not sweep:
+        return []
+    shapes = [point["workload"] for point in sweep["points"]]
+    names = ("input_length", "output_length", "num_prompts", "max_concurrency", "request_rate")
+    varied = [name for name in names if len({shape[name] for shape in shapes}) > 1] or ["max_concurrency"]
+    per_gpu = document["efficiency"]["output_throughput_per_gpu"] is not None
+    title = "output tok/s per GPU" if per_gpu else "output tok/s"
+    rows = [[*varied, title, "tok/s per user", "TTFT mean, ms", "Pareto front"]]
+    for point in sweep["points"]:
+        efficiency, metrics = point["efficiency"], point["metrics"]
+        output = efficiency["output_throughput_per_gpu"] if per_gpu else metrics["output_throughput"]["mean"]
+        users = efficiency["tokens_per_second_per_user"]
+        rows.append(
+            [
+                *("-" if point["workload"][name] is None else f"{point['workload'][name]:g}" for name in varied),
+                f"{output:,.1f}",
+                "-" if users is None else f"{users:,.1f}",
+                f"{metrics['mean_ttft_ms']['mean']:,.1f}",
+                "yes" if point["pareto"] else "",
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  Sweep:",
+        *(
+            "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ),
+    ]

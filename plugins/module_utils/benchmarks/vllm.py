@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import output
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import GOODPUT, METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 
 NAME = "vllm"
+MEASURES_GOODPUT = True
 DISTRIBUTION = "vllm"
 EXECUTABLE = "vllm"
 RESULT = "result.json"
 
 
 def argv(
-    workload: Workload, endpoint: Endpoint, directory: str, executable: str = EXECUTABLE, extra_args: Sequence[str] = ()
+    workload: Workload,
+    endpoint: Endpoint,
+    directory: str,
+    executable: str = EXECUTABLE,
+    extra_args: Sequence[str] = (),
+    slo: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Return the command line that leaves its result in *directory*."""
     # The published command line, as printed.
@@ -52,6 +58,8 @@ def argv(
     if workload.request_rate is not None:
         command += ["--request-rate", f"{workload.request_rate:g}"]
     command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,99"]
+    if slo:
+        command += ["--goodput", *(f"{name.removesuffix('_ms')}:{limit:g}" for name, limit in slo.items())]
     command += ["--save-result", "--result-dir", directory, "--result-filename", RESULT]
     return [*command, *extra_args]
 
@@ -76,17 +84,18 @@ def load(directory: Path) -> dict[str, Any]:
     return output.json_object(directory / RESULT, "vllm bench serve")
 
 
-def parse(raw: Mapping[str, Any], workload: Workload) -> RepeatResult:
+def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] | None = None) -> RepeatResult:
     """Bring a raw result to the common measures. FleetError where one is missing."""
     read = output.Reader(raw, f"vllm bench serve's {RESULT}")
     completed = read.integer("completed")
+    wanted = (*METRICS, GOODPUT) if slo else METRICS
     return RepeatResult(
         completed=completed,
         failed=read.integer("failed"),
         total_input_tokens=read.integer("total_input_tokens"),
         total_output_tokens=read.integer("total_output_tokens"),
         duration=read.number("duration"),
-        metrics={metric: read.number(metric) for metric in METRICS} if completed else {},
+        metrics={metric: read.number(metric) for metric in wanted} if completed else {},
     )
 
 

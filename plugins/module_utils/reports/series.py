@@ -93,12 +93,12 @@ def value(document: Document, key: str) -> float | None:
 
 
 def baseline(document: Document) -> Mapping[str, Any] | None:
-    """Return the comparison that tables and plots show: the first of the document."""
-    return document["baselines"][0] if document["baselines"] else None
+    """Return the comparison that tables and plots show: the published row's, of which a document has one at most."""
+    return next((item for item in document["baselines"] if item.get("kind", "published") == "published"), None)
 
 
-def compared(comparison: Mapping[str, Any] | None, key: str, part: str) -> float | None:
-    """Return the ``baseline`` or the ``ratio`` of one metric in a comparison."""
+def compared(comparison: Mapping[str, Any] | None, key: str, part: str) -> Any:
+    """Return the ``baseline``, the ``ratio`` or the ``verdict`` of one metric in a comparison."""
     return ((comparison or {}).get("metrics", {}).get(key) or {}).get(part)
 
 

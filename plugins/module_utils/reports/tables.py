@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.comparison import BETTER, WORSE
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
 from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, Metric
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
@@ -24,9 +25,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.series imp
     subject,
     value,
 )
-
-# A ratio this near to 1 is called neither better nor worse.
-EVEN = 0.02
 
 _WIDTH = 80
 _NAME_WIDTH = 12
@@ -70,9 +68,8 @@ def row(document: Document, comparison: Mapping[str, Any] | None = None) -> Row:
     for metric in COMPARED:
         ratio = compared(comparison, metric.key, "ratio")
         published = compared(comparison, metric.key, "baseline")
-        verdict = ""
-        if judged and ratio is not None and abs(ratio - 1) > EVEN:
-            verdict = "better" if (ratio > 1) == metric.higher_is_better else "worse"
+        said = compared(comparison, metric.key, "verdict")
+        verdict = said if judged and said in (BETTER, WORSE) else ""
         cells.append(Cell(metric, value(document, metric.key), published, ratio, verdict))
     return Row(document, tuple(cells), tuple(remarks(document)))
 

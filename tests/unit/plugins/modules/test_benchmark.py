@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,15 +27,17 @@ from ansible_collections.inference.fleet.plugins.modules import benchmark as mod
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def _shared() -> Any:
-    path = Path(__file__).parents[1] / "module_utils" / "benchmarks" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_conftest", path)
+def _shared(place: str) -> Any:
+    spec = importlib.util.spec_from_file_location(
+        place.replace("/", "_"), Path(__file__).parents[1] / "module_utils" / f"{place}.py"
+    )
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
 
 
-_SHARED = _shared()
+factory = _shared("reports/factory")
+_SHARED = _shared("benchmarks/conftest")
 serve = _SHARED.serve
 check_document = _SHARED.check_document
 SIMULATOR = {
@@ -58,6 +61,8 @@ def client(tmp_path: Path) -> str:
         "result = {'completed': prompts, 'failed': 0, 'duration': 2.0,\n"
         "          'total_input_tokens': prompts * int(value('--random-input-len')),\n"
         "          'total_output_tokens': prompts * int(value('--random-output-len'))}\n"
+        "if '--lose-one-of' in sys.argv and prompts == int(value('--lose-one-of')):\n"
+        "    result.update(completed=prompts - 1, failed=1)\n"
         f"result.update(dict.fromkeys({METRICS!r}, 10.0))\n"
         "result['request_rate'] = float('inf')\n"
         "result['key'] = os.environ.get('OPENAI_API_KEY')\n"
@@ -110,17 +115,47 @@ class TestModule:
         assert document["simulated"]
         assert document["simulates"] == {"engine": "vllm", "profile": "h100x4"}
         assert document["engine"]["url"] == server.url
-        assert document["baselines"][0]["id"] == "lambda/qwen3-coder-next/vllm/h100x4"
+        assert document["baselines"] == []
+        assert document["client"]["host"] == "h1"
         raw = document["repeats"][1]["raw"]
         assert "tokenizer.json" in raw["tokenizer"]
         assert raw["request_rate"] == "inf"
         assert [repeat["seed"] for repeat in document["repeats"]] == [0, 1]
         assert (tmp_path / "progress").read_text(encoding="utf-8").startswith("warm-up: 4 requests, not counted\n")
-        assert list((tmp_path / "work").iterdir()) == []
+        assert [path.name for path in (tmp_path / "work").iterdir()] == [".127.0.0.1.lock"]
 
-    def test_another_model_has_no_published_figures(self, serve: Callable, client: str, tmp_path: Path) -> None:
-        options = parameters(tmp_path, url=serve().url, client_path=client, engine=SIMULATOR, model="other/model")
-        assert module.run(options, check_mode=False)["result"]["baselines"] == []
+    def test_a_sweep_has_its_points(
+        self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
+    ) -> None:
+        sweep = [
+            {"max_concurrency": 1, "num_prompts": 2, "input_length": None, "output_length": None, "request_rate": None},
+        ]
+        done = module.run(
+            parameters(tmp_path, url=serve().url, client_path=client, tokenizer="byte-level", sweep=sweep), False
+        )
+        check_document(done["result"])
+        points = [point["workload"] for point in done["result"]["sweep"]["points"]]
+        assert [(point["max_concurrency"], point["num_prompts"]) for point in points] == [(2, 4), (1, 2)]
+        assert {point["input_length"] for point in points} == {64}
+        assert "failed" not in done
+
+    def test_a_point_that_fails_loses_none_before_it(
+        self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
+    ) -> None:
+        # The stub answers 6 prompts with a result of 5.
+        sweep = [{"num_prompts": 6}, {"num_prompts": 8}]
+        options = parameters(tmp_path, url=serve().url, client_path=client, tokenizer="byte-level", sweep=sweep)
+        done = module.run({**options, "extra_args": ["--lose-one-of", "6"]}, False)
+        check_document(done["result"])
+        assert done["failed"]
+        assert "point 2/3 (num_prompts 6), warm-up" not in done["msg"]
+        assert "point 2/3 (num_prompts 6), benchmark 1/2 does not count: wanted 6 completed requests" in done["msg"]
+        assert done["result"]["sweep"]["failure"] == done["msg"]
+        assert [point["workload"]["num_prompts"] for point in done["result"]["sweep"]["points"]] == [4]
+
+    def test_goodput_is_not_for_sglang(self, tmp_path: Path) -> None:
+        with pytest.raises(FleetError, match="does not measure goodput"):
+            module.run(parameters(tmp_path, client="sglang", slo={"ttft_ms": 100.0}), check_mode=True)
 
     def test_byte_level_prompts_are_not_for_sglang(self, tmp_path: Path) -> None:
         with pytest.raises(FleetError, match="use aiperf or vllm"):
@@ -163,6 +198,45 @@ class TestGates:
     def test_a_gate_needs_both_parts(self, gate: object) -> None:
         with pytest.raises(FleetError, match="condition and a message"):
             action.check_gates([gate])
+
+
+class TestBaselines:
+    def kept(self, folder: Path, **changes: Any) -> dict[str, Any]:
+        """Write a document, and return it."""
+        document = factory.document(**changes)
+        factory.write(folder, document)
+        return document
+
+    def test_words_and_files(self, tmp_path: Path) -> None:
+        kept = self.kept(tmp_path / "results")
+        path = tmp_path / "results" / f"{kept['run_id']}.json"
+        names = ["published", "previous", kept["run_id"], str(path)]
+        assert action.find_baselines(names, tmp_path / "results") == ["published", "previous", kept, kept]
+
+    def test_a_name_that_is_none_is_told_before_the_run(self, tmp_path: Path) -> None:
+        with pytest.raises(FleetError, match="found 'yesterday'"):
+            action.find_baselines(["yesterday"], tmp_path)
+
+    def test_a_damaged_file_is_told_before_the_run(self, tmp_path: Path) -> None:
+        (tmp_path / "x.json").write_text("{", encoding="utf-8")
+        with pytest.raises(FleetError, match="is no result to compare with"):
+            action.find_baselines(["x"], tmp_path)
+
+    def test_the_previous_run_is_the_newest_of_the_same_kind(self, tmp_path: Path) -> None:
+        start = datetime(2026, 11, 20, tzinfo=timezone.utc)
+        self.kept(tmp_path, started=start)
+        wanted = self.kept(tmp_path, started=start + timedelta(days=1))
+        self.kept(tmp_path, started=start + timedelta(days=2), num_prompts=64)
+        self.kept(tmp_path, started=start + timedelta(days=2), host="gpu2")
+        (tmp_path / "20261123T000000Z-gpu1-aaaaaa.json").write_text("{", encoding="utf-8")
+        now = factory.document(started=start + timedelta(days=3))
+        assert action.previous(now, tmp_path) == wanted
+        compared = action.compare(now, ["published", "previous"], tmp_path)
+        assert [item["kind"] for item in compared] == ["published", "run"]
+        assert compared[1]["id"] == wanted["run_id"]
+
+    def test_the_first_run_has_no_previous_one(self, tmp_path: Path) -> None:
+        assert action.compare(factory.document(), ["previous"], tmp_path) == []
 
 
 class TestWrite:

@@ -28,8 +28,16 @@ MODEL = "qwen3-coder-next"
 class Server:
     """Serves chat completions: one token a byte of prompt, one letter a token of output, and a fault if asked."""
 
-    def __init__(self, fault: str = "", max_model_len: int | None = 32768, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        fault: str = "",
+        max_model_len: int | None = 32768,
+        api_key: str | None = None,
+        metrics: bool = False,
+    ) -> None:
         self.fault = fault
+        # What others do, for /metrics: requests in flight, and tokens between two looks.
+        self.others = self.others_tokens = self.generated = 0
         self.requests: list[dict[str, Any]] = []
         server = self
 
@@ -53,8 +61,23 @@ class Server:
                     return True
                 return False
 
+            def _metrics(self) -> None:
+                server.generated += server.others_tokens
+                rows = (
+                    f"vllm:num_requests_running {server.others}",
+                    "vllm:num_requests_waiting 0",
+                    f"vllm:generation_tokens_total {server.generated}",
+                )
+                data = "".join(f"{row}\n" for row in rows).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
             def do_GET(self) -> None:
-                if not self._refused():
+                if metrics and self.path == "/metrics":
+                    self._metrics()
+                elif not self._refused():
                     self._json(200, {"data": [{"id": MODEL, "max_model_len": max_model_len}]})
 
             def do_POST(self) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 MODEL = "qwen3-coder-next"
 SMALL = Workload(input_length=64, output_length=8, num_prompts=6, max_concurrency=3)
@@ -60,9 +61,22 @@ def writes(value: dict[str, Any], then: str = "") -> str:
     return f"open('result.json', 'w').write({json.dumps(value)!r})\n{then}"
 
 
+class Said(Progress):
+    """Progress that is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
 def run(plan_: session.Plan, executable: str, tmp_path: Path) -> tuple[list[session.Repeat], list[str]]:
-    said: list[str] = []
-    return session.run(plan_, runner.ProcessRunner(executable), tmp_path / "work", said.append), said
+    progress = Said()
+    measured = session.run(plan_, runner.ProcessRunner(executable), tmp_path / "work", progress)
+    assert measured.failure is None
+    return list(measured.points[0].repeats), progress.lines
 
 
 def failure(plan_: session.Plan, executable: str, tmp_path: Path) -> str:
@@ -120,7 +134,7 @@ class TestRun:
         seed = sys.argv[sys.argv.index('--seed') + 1]
         count = int(sys.argv[sys.argv.index('--num-prompts') + 1])
         length = int(sys.argv[sys.argv.index('--random-output-len') + 1])
-        open(os.path.join('..', '..', 'seeds'), 'a').write(seed + '\\n')
+        open(os.path.join('..', '..', '..', 'seeds'), 'a').write(seed + '\\n')
         """
         body += "value = " + repr(vllm_result()) + "\n"
         body = textwrap.dedent(body.replace("        ", ""))
@@ -143,7 +157,7 @@ class TestRun:
         assert "answered 400" in message
         assert "the prompt is of no use" in message
         assert "Failed requests: 6" in message
-        kept = tmp_path / "work" / "repeat-1"
+        kept = tmp_path / "work" / "point-1" / "repeat-1"
         assert str(kept) in message
         assert json.loads((kept / "result.json").read_text(encoding="utf-8"))["failed"] == 6
 
@@ -183,7 +197,7 @@ class TestRun:
     def test_slower_than_the_time_limit(self, serve: Callable, tmp_path: Path) -> None:
         body = """
         child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
-        open('../../pids', 'w').write(f'{os.getpid()} {child.pid}')
+        open('../../../pids', 'w').write(f'{os.getpid()} {child.pid}')
         print('working', flush=True)
         time.sleep(600)
         """
@@ -195,7 +209,7 @@ class TestRun:
         assert wait_until(lambda: not any(alive(pid) for pid in pids))
 
     def test_a_client_that_leaves_a_process_behind(self, serve: Callable, tmp_path: Path) -> None:
-        body = "child = subprocess.Popen(['sleep', '600'])\nopen('../../pids', 'w').write(str(child.pid))\n"
+        body = "child = subprocess.Popen(['sleep', '600'])\nopen('../../../pids', 'w').write(str(child.pid))\n"
         run(plan(serve().url), stub(tmp_path / "client", body + writes(vllm_result())), tmp_path)
         pid = int((tmp_path / "pids").read_text(encoding="utf-8"))
         assert wait_until(lambda: not alive(pid))
@@ -294,7 +308,8 @@ class TestAiperf:
             run_id=result.run_id("h"),
             host="h",
             plan=asked,
-            repeats=repeats,
+            client_host="h",
+            measured=session.Measured((session.Point(SMALL, tuple(repeats)),)),
             started_at=session.now(),
             finished_at=session.now(),
             client_argv=asked.argv(SMALL, tmp_path, aiperf),

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import comparison
+
 FIGURES = {
     "output_throughput": 2143.7,
     "total_token_throughput": 19290.2,
@@ -109,6 +111,7 @@ def document(
                 "total_output_tokens": 1024 * num_prompts,
                 "duration_s": 246.7,
                 "metrics": metrics,
+                "telemetry": None,
                 "raw": {"anything": ["the client", "wrote"]},
             }
         )
@@ -123,6 +126,7 @@ def document(
         baselines.append(
             {
                 "id": f"lambda/qwen3-coder-next/{engine}/{profile}",
+                "kind": comparison.PUBLISHED,
                 "source": "a page",
                 "engine": engine,
                 "profile": profile,
@@ -131,7 +135,7 @@ def document(
                 "same_workload": num_prompts == 512,
                 "notes": [],
                 "metrics": {
-                    key: {"baseline": value, "value": metrics[key]["mean"], "ratio": metrics[key]["mean"] / value}
+                    key: comparison.compare(key, metrics[key]["values"], (value,), rounded=0.5)
                     for key, value in published.items()
                 },
             }
@@ -157,6 +161,18 @@ def document(
             "cpu_count": 104,
             "memory_mib": 921600,
         },
+        "slo": None,
+        "efficiency": {
+            "gpus": 4,
+            "output_throughput_per_gpu": metrics["output_throughput"]["mean"] / 4,
+            "tokens_per_second_per_user": 1000 / metrics["mean_tpot_ms"]["mean"],
+            "gpu_power_w": None,
+            "energy_per_output_token_j": None,
+            "price_per_hour_usd": None,
+            "cost_per_million_output_tokens_usd": None,
+            "cost_per_million_tokens_usd": None,
+        },
+        "sweep": None,
         "engine": {
             "name": "simulator" if simulated else engine,
             "version": "0.1.0" if simulated else "0.32.0",
@@ -183,6 +199,7 @@ def document(
         "client": {
             "name": "aiperf",
             "version": "0.13.0",
+            "host": host,
             "argv": [
                 "aiperf",
                 "profile",

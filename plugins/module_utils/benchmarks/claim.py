@@ -1,0 +1,79 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One benchmark at a time of an endpoint's host: two at once would measure each other."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+
+# A control host asks after its run every quarter of a minute. One that has not for this long, in seconds, has gone.
+_GONE = 60
+# How long a run that is told to end may take, in seconds.
+_ENDING = 30
+
+
+@contextmanager
+def claimed(folder: Path, url: str, run_id: str, progress: Progress) -> Iterator[None]:
+    """Hold the right to benchmark the host of *url*, as long as it lasts.
+
+    A run whose control host has gone is ended for it. FleetError where another is under way.
+    """
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", urlsplit(url).hostname or "host")
+    path = folder / f".{host}.lock"
+    with path.open("a+", encoding="utf-8") as lock:
+        if not _taken(lock):
+            _oust(lock, url)
+        lock.truncate(0)
+        json.dump({"pid": os.getpid(), "run_id": run_id, "asked": progress.asked_path}, lock)
+        lock.flush()
+        # The lock goes with the process, however it ends. The file stays: removing it would race with the next run.
+        yield
+
+
+def _taken(lock: Any) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _oust(lock: Any, url: str) -> None:
+    lock.seek(0)
+    try:
+        holder = json.loads(lock.read())
+        pid, run_id, asked = int(holder["pid"]), holder["run_id"], holder["asked"]
+    except (ValueError, KeyError, TypeError):
+        # It has the lock and has not yet said who it is.
+        pid, run_id, asked = 0, "just started", None
+    if pid and asked and _age(asked) > _GONE:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _ENDING
+        while time.monotonic() < deadline:
+            if _taken(lock):
+                return
+            time.sleep(0.2)
+    hint = f", or end it there: kill {pid}" if pid else ""
+    raise FleetError(f"another benchmark of {url} is under way ({run_id}): two would measure each other. Wait{hint}.")
+
+
+def _age(path: str) -> float:
+    try:
+        return time.time() - Path(path).stat().st_mtime
+    except OSError:
+        return float("inf")

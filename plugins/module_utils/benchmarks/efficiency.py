@@ -1,0 +1,78 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a throughput costs in GPUs, energy and money, and which points of a sweep are worth having. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils import profiles
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import spread
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Repeat
+
+_MILLION, _HOUR = 1_000_000, 3600
+
+
+def engine_gpus(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> list[str]:
+    """Return the UUIDs of the GPUs that an engine was given, as engine_info and host_info tell."""
+    named = (engine or {}).get("gpus") or ()
+    found = (hardware or {}).get("gpus") or ()
+    return [gpu["uuid"] for gpu in found if "all" in named or str(gpu.get("index")) in named or gpu["uuid"] in named]
+
+
+def gpu_count(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> int | None:
+    """Return how many GPUs an engine was given, a simulator those that it plays; None where that is not known."""
+    simulates = (engine or {}).get("simulates")
+    if simulates:
+        return profiles.split(simulates["profile"])[1] or None
+    return len(engine_gpus(engine, hardware)) or None
+
+
+def efficiency(
+    repeats: Sequence[Repeat], metrics: Mapping[str, Mapping[str, Any]], gpus: int | None, price: float | None
+) -> dict[str, Any]:
+    """Return the efficiency of a point, for the result document. What is not known is None.
+
+    *price* is US dollars an hour for all that the engine has. Energy is that of the GPUs, which is most of a host's
+    but not all. Tokens per second per user are 1000 / mean TPOT.
+    """
+    output, total = metrics["output_throughput"]["mean"], metrics["total_token_throughput"]["mean"]
+    tpot = metrics["mean_tpot_ms"]["mean"]
+    energies = [_energy(repeat) for repeat in repeats]
+    known = [energy for energy in energies if energy is not None]
+    complete = len(known) == len(repeats)
+    return {
+        "gpus": gpus,
+        "output_throughput_per_gpu": output / gpus if gpus else None,
+        "tokens_per_second_per_user": 1000 / tpot if tpot else None,
+        "gpu_power_w": spread(energy / repeat.result.duration for energy, repeat in zip(known, repeats, strict=True))
+        if complete
+        else None,
+        "energy_per_output_token_j": spread(
+            energy / repeat.result.total_output_tokens for energy, repeat in zip(known, repeats, strict=True)
+        )
+        if complete
+        else None,
+        "price_per_hour_usd": price,
+        "cost_per_million_output_tokens_usd": price / _HOUR / output * _MILLION if price and output else None,
+        "cost_per_million_tokens_usd": price / _HOUR / total * _MILLION if price and total else None,
+    }
+
+
+def _energy(repeat: Repeat) -> float | None:
+    """Return the energy of all GPUs of a repeat in joules; None where one of them did not tell."""
+    energies = [gpu["energy_j"] for gpu in (repeat.telemetry or {}).get("gpus") or ()]
+    return sum(energies) if energies and None not in energies else None
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Tell of each point whether no other is at least as good in both of its values and better in one.
+
+    >>> pareto([(10.0, 1.0), (5.0, 5.0), (4.0, 4.0)])
+    [True, True, False]
+    """
+    return [
+        not any(x >= own_x and y >= own_y and (x, y) != (own_x, own_y) for x, y in points) for own_x, own_y in points
+    ]

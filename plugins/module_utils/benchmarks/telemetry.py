@@ -1,0 +1,257 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the GPUs, the engine and the client's own CPU do while a client runs, sampled on the host of the client.
+
+Figures are of the time in which requests were in flight: a client's start-up, when GPUs are idle, is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_samples
+
+INTERVAL = 1.0
+# A client whose busiest thread has this share of a CPU cannot send or read faster.
+SATURATED = 0.9
+# The share of the samples from which throttling is worth a word.
+THROTTLED = 0.05
+# Energy is told where this share of the samples that there should be is there.
+COVERED = 0.8
+NO_GPUS = "the GPUs were not sampled: nvidia-smi does not have them on the host of the client"
+# Tokens generated for others, as a share of the benchmark's own, that are worth a word.
+STRANGE = 0.01
+
+
+@dataclass
+class Samples:
+    """Everything seen during a run. Times are those of time.monotonic()."""
+
+    gpus: list[tuple[float, gpu_samples.Sample]] = field(default_factory=list)
+    engine: list[tuple[float, Load]] = field(default_factory=list)
+    # All CPUs of the client together, and its busiest thread, in CPUs; the share of the host's CPUs that is busy.
+    client: list[tuple[float, float, float]] = field(default_factory=list)
+    host: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Sampler:
+    """Samples in threads of its own, from entering to leaving.
+
+    *gpus* has the UUIDs of the engine's; where its host is another, this one does not have them. *pid* gives the
+    client's first process.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, api_key: str | None, gpus: Sequence[str], pid: Callable[[], int | None]
+    ) -> None:
+        self.samples = Samples()
+        self._endpoint, self._api_key, self._gpus, self._pid = endpoint, api_key, gpus, pid
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Sampler:
+        self._smi = gpu_samples.start(command.run, INTERVAL) if self._gpus else None
+        for work in (self._read_gpus, self._ask_engine, self._watch_cpus):
+            self._threads.append(threading.Thread(target=work, daemon=True))
+            self._threads[-1].start()
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._over.set()
+        if self._smi:
+            self._smi.kill()
+        for thread in self._threads:
+            thread.join(timeout=10)
+        if self._smi:
+            self._smi.wait()
+            if self._smi.stdout:
+                self._smi.stdout.close()
+
+    def _read_gpus(self) -> None:
+        for line in (self._smi.stdout if self._smi else None) or ():
+            sample = gpu_samples.parse(line)
+            if sample and sample.uuid in self._gpus:
+                self.samples.gpus.append((time.monotonic(), sample))
+
+    def _ask_engine(self) -> None:
+        silent = 0
+        # One that does not tell is not asked for ever.
+        while silent < 3:
+            found = load.look(self._endpoint, self._api_key)
+            silent = 0 if found else silent + 1
+            if found:
+                self.samples.engine.append((time.monotonic(), found))
+            if self._over.wait(INTERVAL):
+                return
+
+    def _watch_cpus(self) -> None:
+        before, idle_before, moment_before = thread_ticks(self._pid()), host_ticks(), time.monotonic()
+        while not self._over.wait(INTERVAL):
+            now, idle_now, moment = thread_ticks(self._pid()), host_ticks(), time.monotonic()
+            seconds = (moment - moment_before) * os.sysconf("SC_CLK_TCK")
+            used = [(ticks - before.get(thread, 0)) / seconds for thread, ticks in now.items()]
+            if used:
+                self.samples.client.append((moment, sum(used), max(used)))
+            total = idle_now[1] - idle_before[1]
+            if total > 0:
+                self.samples.host.append((moment, 1 - (idle_now[0] - idle_before[0]) / total))
+            before, idle_before, moment_before = now, idle_now, moment
+
+
+def thread_ticks(pid: int | None, proc: Path = Path("/proc")) -> dict[str, int]:
+    """Return the CPU time of every thread of a process and of its descendants, in clock ticks, by thread id."""
+    if pid is None:
+        return {}
+    children: dict[str, list[str]] = {}
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                children.setdefault(_stat(entry)[1], []).append(entry.name)
+    family, found = [str(pid)], {}
+    for member in family:
+        family += children.get(member, ())
+        with suppress(OSError):
+            for thread in (proc / member / "task").iterdir():
+                with suppress(OSError, IndexError):
+                    values = _stat(thread)
+                    found[thread.name] = int(values[11]) + int(values[12])
+    return found
+
+
+def _stat(directory: Path) -> list[str]:
+    """Return the fields of a stat file from the state on; the name before it may hold anything."""
+    return (directory / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def host_ticks(proc: Path = Path("/proc")) -> tuple[int, int]:
+    """Return the idle and the total CPU time of the host, in clock ticks."""
+    values = [int(value) for value in (proc / "stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]]
+    return values[3] + values[4], sum(values)
+
+
+def summarise(samples: Samples, duration: float) -> dict[str, Any]:
+    """Return a run's telemetry for the result document; *duration* is the client's, in seconds.
+
+    What was not sampled is None.
+    """
+    begin, end = _window(samples, duration)
+
+    def within(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        return [row[1:] for row in rows if begin <= row[0] <= end]
+
+    engine = [row[0] for row in within(samples.engine)]
+    client, host = within(samples.client), within(samples.host)
+    return {
+        "interval_s": INTERVAL,
+        "gpus": _gpus([row[0] for row in within(samples.gpus)], duration) if samples.gpus else None,
+        "engine": {
+            "requests": _stats(look.requests for look in engine),
+            "running": _stats(look.running for look in engine),
+            "waiting": _stats(look.waiting for look in engine),
+            "kv_cache_usage": _stats(look.kv_cache_usage for look in engine if look.kv_cache_usage is not None),
+        }
+        if engine
+        else None,
+        "client": {"cpus": _stats(row[0] for row in client), "busiest_thread": _stats(row[1] for row in client)}
+        if client
+        else None,
+        "host": {"cpus": os.cpu_count(), "busy": _stats(row[0] for row in host)} if host else None,
+    }
+
+
+def _window(samples: Samples, duration: float) -> tuple[float, float]:
+    """Return when requests were in flight: the last *duration* seconds in which the engine, or the GPUs, had work."""
+    busy = [moment for moment, look in samples.engine if look.requests]
+    busy = busy or [moment for moment, gpu in samples.gpus if gpu.figures.get("utilization_percent")]
+    if not busy:
+        return float("-inf"), float("inf")
+    return max(busy) - duration, max(busy)
+
+
+def _gpus(samples: Sequence[gpu_samples.Sample], duration: float) -> list[dict[str, Any]]:
+    by_uuid: dict[str, list[gpu_samples.Sample]] = {}
+    for sample in samples:
+        by_uuid.setdefault(sample.uuid, []).append(sample)
+    return [_gpu(uuid, of_one, duration) for uuid, of_one in by_uuid.items()]
+
+
+def _gpu(uuid: str, samples: Sequence[gpu_samples.Sample], duration: float) -> dict[str, Any]:
+    figures = {
+        name: _stats(sample.figures[name] for sample in samples if name in sample.figures)
+        for name in gpu_samples.FIGURES.values()
+    }
+    reasons = sorted({reason for sample in samples for reason in sample.throttled})
+    power = [sample.figures["power_w"] for sample in samples if "power_w" in sample.figures]
+    covered = len(power) >= COVERED * duration / INTERVAL
+    return {
+        "index": samples[0].index,
+        "uuid": uuid,
+        "samples": len(samples),
+        **figures,
+        "throttled": {
+            reason: round(sum(reason in sample.throttled for sample in samples) / len(samples), 3) for reason in reasons
+        },
+        # The mean power over the requests' time, so that the ends of the window do not matter.
+        "energy_j": round(sum(power) / len(power) * duration, 1) if power and covered else None,
+    }
+
+
+def _stats(values: Iterable[float]) -> dict[str, float] | None:
+    listed = list(values)
+    if not listed:
+        return None
+    return {
+        "mean": round(sum(listed) / len(listed), 3),
+        "min": round(min(listed), 3),
+        "max": round(max(listed), 3),
+    }
+
+
+def notes(telemetry: Mapping[str, Any], workload: Workload, output_tokens: int, generated: int | None) -> list[str]:
+    """Return what may have disturbed a run, in words.
+
+    *generated* is how many tokens the engine made meanwhile, None where it does not tell; *output_tokens* how many the
+    client got.
+    """
+    found = []
+    engine = telemetry["engine"]
+    most = round(engine["requests"]["max"]) if engine else 0
+    if generated is not None and generated > output_tokens * (1 + STRANGE):
+        found.append(
+            f"the engine generated {generated - output_tokens} tokens for others, beside {output_tokens} for the "
+            "benchmark: somebody else used it"
+        )
+    elif most > workload.max_concurrency:
+        found.append(
+            f"{most} requests were in the engine, and the benchmark sends {workload.max_concurrency} at once: somebody "
+            "else used it"
+        )
+    for gpu in telemetry["gpus"] or ():
+        shares = {reason: share for reason, share in gpu["throttled"].items() if share >= THROTTLED}
+        if shares:
+            listed = ", ".join(f"{reason} in {share:.0%} of the samples" for reason, share in shares.items())
+            clock = gpu["clock_sm_mhz"]
+            at = f", SM clock {clock['mean']:.0f} MHz on average" if clock else ""
+            found.append(f"GPU {gpu['index']} was throttled: {listed}{at}")
+    client, host = telemetry["client"], telemetry["host"]
+    if client and client["busiest_thread"]["mean"] >= SATURATED:
+        found.append(
+            f"the client's busiest thread had {client['busiest_thread']['mean']:.0%} of a CPU: the client, not the "
+            "engine, may be what limited this run"
+        )
+    elif telemetry["gpus"] and host and host["busy"]["mean"] >= 0.95:
+        found.append(
+            f"the host's {host['cpus']} CPUs were {host['busy']['mean']:.0%} busy: the client may have waited for one"
+        )
+    return found

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether an engine is idle: what metrics say, and a real server that is busy."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+VLLM = """\
+# HELP vllm:num_requests_running Number of requests in model execution batches.
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="m"} 3.0
+vllm:num_requests_running{engine="1",model_name="m"} 2.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 1.0
+vllm:num_requests_waiting_by_reason{engine="0",model_name="m",reason="capacity"} 1.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.5
+vllm:generation_tokens_total{engine="0",model_name="m"} 1.024e+06
+"""
+SGLANG = """\
+sglang:num_running_reqs{model_name="m"} 4.0
+sglang:num_queue_reqs{model_name="m"} 0.0
+sglang:token_usage{model_name="m"} 0.125
+sglang:generation_tokens_total{model_name="m"} 77.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (VLLM, Load(running=5, waiting=1, generated=1024000, kv_cache_usage=0.5)),
+        (SGLANG, Load(running=4, waiting=0, generated=77, kv_cache_usage=0.125)),
+        ("", None),
+        ("process_cpu_seconds_total 3.0\n", None),
+        ("vllm:num_requests_running 1.0\n", None),
+    ],
+)
+def test_metrics(text: str, found: Load | None) -> None:
+    assert load.parse(text) == found
+
+
+def endpoint(server: object) -> Endpoint:
+    return Endpoint(server.url, "m", "qwen3-coder-next", "m")
+
+
+def test_an_idle_engine(serve: Callable) -> None:
+    said: list[str] = []
+    assert load.require_idle(endpoint(serve(metrics=True)), None, 0, said.append) is None
+    assert said == []
+
+
+def test_an_engine_that_does_not_tell(serve: Callable) -> None:
+    assert load.require_idle(endpoint(serve()), None, 0, print) == load.UNKNOWN
+
+
+def test_a_busy_engine_is_told(serve: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "_SETTLING", 0.0)
+    server = serve(metrics=True)
+    server.others = 2
+    with pytest.raises(FleetError, match="found 2 requests running and 0 waiting: somebody else uses it"):
+        load.require_idle(endpoint(server), None, 0, print)
+
+
+def test_an_engine_between_two_requests_is_not_idle(serve: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "_SETTLING", 0.0)
+    server = serve(metrics=True)
+    server.others_tokens = 100  # more at each look
+    with pytest.raises(FleetError, match="tokens were generated"):
+        load.require_idle(endpoint(server), None, 0, print)
+
+
+def test_a_busy_engine_is_waited_for(serve: Callable) -> None:
+    server = serve(metrics=True)
+    server.others = 1
+    threading.Timer(2.5, lambda: setattr(server, "others", 0)).start()
+    said: list[str] = []
+    started = time.monotonic()
+    assert load.require_idle(endpoint(server), None, 30, said.append) is None
+    assert time.monotonic() - started > 2
+    assert said[0] == "waiting for an idle engine: 1 requests running and 0 waiting"
