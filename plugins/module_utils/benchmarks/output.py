@@ -58,6 +58,21 @@ def json_lines(path: Path, client: str) -> list[dict[str, Any]]:
     return [_object(line, path, client) for line in _text(path, client).splitlines() if line.strip()]
 
 
+def errors(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what became of the requests that failed, each once, of a raw result with a list of C(errors).
+
+    A client's traceback says it in its last line.
+    """
+    listed = raw.get("errors")
+    texts = [str(error).strip() for error in listed] if isinstance(listed, list) else []
+    return tuple(dict.fromkeys(text.splitlines()[-1] for text in texts if text))
+
+
+def without_lists(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a raw result without its lists, which have an item a request, or a token, and are most of its size."""
+    return {name: value for name, value in raw.items() if not isinstance(value, list)}
+
+
 def last_of_progress_bar(log: str) -> int | None:
     """Return how far tqdm's last progress bar in a log is."""
     bars = _PROGRESS_BAR.findall(log)

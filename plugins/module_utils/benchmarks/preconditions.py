@@ -54,7 +54,7 @@ def ask_once(endpoint: Endpoint, workload: Workload, api_key: str | None = None)
         _client(endpoint, api_key).chat(endpoint.served_model_name, prompt, 1)
     except EndpointError as error:
         return str(error).rstrip(".")
-    return "POST /v1/chat/completions, asked once more, answered 200"
+    return "200 to one request of the same kind, with one token of output, sent afterwards"
 
 
 def _client(endpoint: Endpoint, api_key: str | None) -> Client:

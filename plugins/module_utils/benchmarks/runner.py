@@ -23,6 +23,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 
 POLL_SECONDS = 0.5
 LOG = "output.log"
+# Of a line of a client's output in a message, in characters: vLLM prints all of its options in one.
+_WIDTH = 300
 # Owner of a client container: process id and start time of the module, so that a later one knows what is stale.
 OWNER_LABEL = "inference.fleet.benchmark.owner"
 
@@ -47,6 +49,10 @@ class Ended:
 
     exit_code: int
     log: str
+
+
+class TimeLimitError(FleetError):
+    """A client was killed at its time limit."""
 
 
 class ProcessRunner:
@@ -246,7 +252,7 @@ def _follow(
     deadline = time.monotonic() + timeout
     while (code := poll()) is None:
         if time.monotonic() > deadline:
-            raise FleetError(
+            raise TimeLimitError(
                 f"the benchmark client was still running after its time limit, {timeout:g} s, and was killed",
                 log=read(),
             )
@@ -259,7 +265,7 @@ def last_lines(log: str, count: int = 12) -> str:
     """Return the last lines of a client's output as a person would see them: of a progress bar, its last state."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", log)
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in plain.replace("\r\n", "\n").split("\n")]
-    return "\n".join([line for line in lines if line][-count:])
+    return "\n".join([line if len(line) <= _WIDTH else f"{line[:_WIDTH]} ..." for line in lines if line][-count:])
 
 
 def _read(path: Path) -> str:

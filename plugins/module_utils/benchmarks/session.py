@@ -227,8 +227,12 @@ def _run_once(
         if plan.api_key:
             log = log.replace(plan.api_key, "***")
         parts = [f"{title} does not count: {error}."]
+        if isinstance(error, runner.TimeLimitError):
+            parts.append(f"{watch.done} of {workload.num_prompts} requests were over. Raise timeout, or ask for less.")
         if "answers" in error.details:
             parts.append(f"The server answered: {error.details['answers']}.")
+        if plan.extra_args:
+            parts.append(f"extra_args may be why: {shlex.join(plan.extra_args)}.")
         parts.append(f"The raw output is kept on the host in {directory}.")
         if log:
             parts.append(f"Last lines of {plan.client.NAME}:\n{log}")
@@ -250,7 +254,8 @@ def _judge(plan: Plan, workload: Workload, directory: Path, ended: runner.Ended)
         raise FleetError(f"{error}; the client ended with exit code {ended.exit_code}", answers=asked) from error
     faults = shortfalls(result, workload)
     if faults:
-        answers = "; ".join(result.errors[:3]) or preconditions.ask_once(plan.endpoint, workload, plan.api_key)
+        asked = preconditions.ask_once(plan.endpoint, workload, plan.api_key)
+        answers = "; ".join([*result.errors[:3], asked])
         raise FleetError(f"{'; '.join(faults)} (the client's exit code: {ended.exit_code})", answers=answers)
     return result, plan.client.compact(raw)
 
@@ -293,9 +298,11 @@ class _Watch:
         self._title, self._wanted, self._say = title, wanted, say
         self._started = self._said_at = time.monotonic()
         self._said = 0
+        self.done = 0
 
     def see(self, done: int | None) -> None:
         moment = time.monotonic()
+        self.done = done or self.done
         if done is None or done <= self._said or moment - self._said_at < SAY_SECONDS:
             return
         if done - self._said >= self._wanted * SAY_SHARE or moment - self._said_at >= 30:

@@ -65,7 +65,8 @@ def argv(
     ]  # fmt: skip
     if workload.request_rate is not None:
         command += ["--request-rate", f"{workload.request_rate:g}"]
-    return [*command, "--output-file", f"{directory}/{RESULT}", *extra_args]
+    # Only the details say how the server answered a request that failed.
+    return [*command, "--output-file", f"{directory}/{RESULT}", "--output-details", *extra_args]
 
 
 def environment(api_key: str | None) -> dict[str, str]:
@@ -103,9 +104,10 @@ def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] |
         total_output_tokens=read.integer("total_output_tokens"),
         duration=read.number("duration"),
         metrics={metric: read.number(_RENAMED.get(metric, metric)) for metric in METRICS} if completed else {},
+        errors=output.errors(raw),
     )
 
 
 def compact(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the raw result for the result document: whole, it is small."""
-    return dict(raw)
+    """Return the raw result for the result document."""
+    return output.without_lists(raw)

@@ -171,11 +171,14 @@ def summarise(samples: Samples, duration: float) -> dict[str, Any]:
 
 
 def _window(samples: Samples, duration: float) -> tuple[float, float]:
-    """Return when requests were in flight: the last *duration* seconds in which the engine, or the GPUs, had work."""
+    """Return when requests were in flight: the last *duration* seconds in which the engine, or the GPUs, had work.
+
+    Where neither was seen at work nothing is within: the client's start and end would count as the run.
+    """
     busy = [moment for moment, look in samples.engine if look.requests]
     busy = busy or [moment for moment, gpu in samples.gpus if gpu.figures.get("utilization_percent")]
     if not busy:
-        return float("-inf"), float("inf")
+        return float("inf"), float("-inf")
     return max(busy) - duration, max(busy)
 
 

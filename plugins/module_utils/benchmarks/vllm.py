@@ -60,7 +60,8 @@ def argv(
     command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,99"]
     if slo:
         command += ["--goodput", *(f"{name.removesuffix('_ms')}:{limit:g}" for name, limit in slo.items())]
-    command += ["--save-result", "--result-dir", directory, "--result-filename", RESULT]
+    # Detailed, as only the details say how the server answered a request that failed.
+    command += ["--save-result", "--save-detailed", "--result-dir", directory, "--result-filename", RESULT]
     return [*command, *extra_args]
 
 
@@ -96,9 +97,10 @@ def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] |
         total_output_tokens=read.integer("total_output_tokens"),
         duration=read.number("duration"),
         metrics={metric: read.number(metric) for metric in wanted} if completed else {},
+        errors=output.errors(raw),
     )
 
 
 def compact(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the raw result for the result document: whole, it is small."""
-    return dict(raw)
+    """Return the raw result for the result document."""
+    return output.without_lists(raw)

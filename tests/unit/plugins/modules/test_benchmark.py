@@ -66,7 +66,7 @@ def client(tmp_path: Path) -> str:
         f"result.update(dict.fromkeys({METRICS!r}, 10.0))\n"
         "result['request_rate'] = float('inf')\n"
         "result['key'] = os.environ.get('OPENAI_API_KEY')\n"
-        "result['tokenizer'] = sorted(os.listdir(value('--tokenizer'))) if '--tokenizer' in sys.argv else None\n"
+        "result['tokenizer'] = ' '.join(os.listdir(value('--tokenizer'))) if '--tokenizer' in sys.argv else None\n"
         "json.dump(result, open(os.path.join(value('--result-dir'), value('--result-filename')), 'w'))\n",
         encoding="utf-8",
     )

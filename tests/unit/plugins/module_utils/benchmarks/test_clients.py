@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, aiperf, sglang, vllm
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, aiperf, output, sglang, vllm
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import (
     METRICS,
     latencies,
     percentile,
     spread,
+    throughputs,
     unit,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
@@ -84,7 +85,7 @@ class TestVllm:
         more = (
             "--backend openai-chat --base-url http://127.0.0.1:8000 --dataset-name random --seed 0 --ignore-eos "
             "--percentile-metrics ttft,tpot,itl,e2el --metric-percentiles 50,99 "
-            "--save-result --result-dir /out --result-filename result.json"
+            "--save-result --save-detailed --result-dir /out --result-filename result.json"
         )
         assert argv[len(published) :] == more.split()
 
@@ -99,6 +100,27 @@ class TestVllm:
     def test_all_requests_failed(self) -> None:
         result = vllm.parse(vllm.load(FIXTURES / "vllm_all_failed"), Workload(100, 12, 6, 3))
         assert (result.completed, result.failed, result.metrics) == (0, 6, {})
+        assert result.errors == ("Bad Request",)
+
+    def test_its_definitions_are_those_that_the_documentation_gives(self) -> None:
+        raw = vllm.load(FIXTURES / "vllm")
+        found = vllm.parse(raw, Workload(100, 12, 6, 3)).metrics
+        requests = list(zip(raw["ttfts"], raw["latencies"], raw["output_lens"], strict=True))
+        tpots = [1000 * (e2el - ttft) / (tokens - 1) for ttft, e2el, tokens in requests]
+        expected = throughputs(6, raw["total_input_tokens"], sum(raw["output_lens"]), raw["duration"])
+        expected |= latencies("ttft_ms", [1000 * ttft for ttft in raw["ttfts"]]) | latencies("tpot_ms", tpots)
+        expected |= latencies("itl_ms", [1000 * gap for gaps in raw["itls"] for gap in gaps])
+        expected |= latencies("e2el_ms", [1000 * e2el for e2el in raw["latencies"]])
+        assert found == pytest.approx(expected)
+
+    def test_the_document_keeps_no_list_of_requests(self) -> None:
+        kept = vllm.compact(vllm.load(FIXTURES / "vllm"))
+        assert kept["duration"] > 0
+        assert not {"generated_texts", "itls", "errors"} & kept.keys()
+
+    def test_a_traceback_is_told_by_its_last_line(self) -> None:
+        broken = "Traceback (most recent call last):\n  File ...\nConnectionResetError: reset by peer\n"
+        assert output.errors({"errors": [broken, "", broken]}) == ("ConnectionResetError: reset by peer",)
 
     def test_progress_bar(self) -> None:
         log = "Starting\n  0%|          | 0/512 [00:00<?, ?it/s]\r  9%|▉         | 48/512 [00:31<05:00,  1.5it/s]"
