@@ -30,8 +30,9 @@ test: setup ## Run every check (PARTS="lint unit" for some)
 unit lint sanity integration molecule: setup ## (unit, lint, sanity, integration, molecule) Run one part of the checks
 	@scripts/test $@
 
-bench: setup ## Print what the engine module costs, beside community.docker (some minutes)
+bench: setup ## Print what the modules cost beside the alternatives, and benchmark clients side by side (half an hour)
 	@python tests/bench/engine.py
+	@python tests/bench/benchmark.py
 
 clean: ## Remove what setup and the tests made
 	-@tests/fleet/fleet image --remove
