@@ -96,6 +96,17 @@ host:
     memory_mib:
       description: The memory in MiB.
       type: int
+    shm_mib:
+      description: The size of C(/dev/shm) in MiB.
+      type: int
+    listeners:
+      description: Where somebody listens on TCP, by port.
+      type: list
+      elements: dict
+      sample: [{"address": "127.0.0.1", "port": 8000}]
+    clock_synchronized:
+      description: Whether the clock follows a time server, as systemd tells.
+      type: bool
     init:
       description: V(systemd) where systemd runs the host, else V(other).
       type: str
@@ -137,6 +148,40 @@ host:
         mig_mode:
           description: V(Enabled), V(Disabled), or null where the GPU knows no MIG.
           type: str
+        ecc_enabled:
+          description: Whether its memory is checked for errors.
+          type: bool
+        ecc_uncorrected:
+          description: Memory errors that could not be corrected since the driver was loaded.
+          type: int
+        remap_pending:
+          description: Whether a remapping of memory waits for a reset.
+          type: bool
+        remap_failed:
+          description: Whether a remapping of memory failed, for want of spare rows.
+          type: bool
+        recovery_action:
+          description: What the driver wants done, such as V(None) or V(Reset). Drivers before R560 do not tell.
+          type: str
+        fabric_state:
+          description: Whether a GPU behind NVSwitch has joined its fabric, such as V(Completed) or V(In Progress).
+          type: str
+        fabric_status:
+          description: How that ended, such as V(Success).
+          type: str
+        memory_used_mib:
+          description: Its memory in use, in MiB.
+          type: int
+        processes:
+          description: What computes on it.
+          type: list
+          elements: dict
+          sample: [{"pid": 4242, "name": "VLLM::Worker_TP0", "memory_mib": 70000, "container": null}]
+        xids:
+          description: The driver's errors for it since the boot, each code once. Only root may read them.
+          type: list
+          elements: dict
+          sample: [{"code": 79, "message": "pid=4242, GPU has fallen off the bus."}]
     gpus_on_bus:
       description: The number of NVIDIA's data centre GPUs on the PCI bus, driver or not.
       type: int
@@ -165,6 +210,7 @@ host:
         storage_driver: overlay2
         cgroup_driver: systemd
         runtimes: [io.containerd.runc.v2, nvidia, runc]
+        cdi_devices: [/var/run/cdi/nvidia.yaml]
         sdk_version: 5.0.3
         error:
     nvidia_container_toolkit:
@@ -184,8 +230,12 @@ checks:
   contains:
     name:
       description:
-        - V(privileges), V(os), V(python), V(gpus), V(docker), V(docker_sdk), V(nvidia_container_toolkit) or V(disk).
+        - V(privileges), V(os), V(python), V(gpus), V(gpu_health), V(gpu_fabric), V(docker), V(docker_sdk),
+          V(nvidia_container_toolkit), V(gpu_persistence), V(clock) or V(disk).
       type: str
+    required:
+      description: Whether an engine needs it. What is not required is advice.
+      type: bool
     ok:
       description: Whether it holds. What does not apply, such as a driver where no GPU is, is ok.
       type: bool

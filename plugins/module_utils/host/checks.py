@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
+
 OLDEST_OS = {"debian": (12,), "ubuntu": (22, 4)}
 OLDEST_PYTHON = (3, 10)
 OLDEST_DOCKER = (20, 10)
@@ -23,7 +25,8 @@ NOT_APPLICABLE = "not applicable: the host has no GPU"
 def checks(host: Host, min_free_gib: float = MIN_FREE_GIB) -> list[Check]:
     """Return every check of a host that survey() looked at, in the order in which to mend what fails.
 
-    A check is ``{"name", "ok", "found", "wanted", "remedy"}``; the remedy of one that is ok is ``None``.
+    A check is ``{"name", "ok", "required", "found", "wanted", "remedy"}``; the remedy of one that is ok is ``None``. An
+    engine can run where one fails that is not required.
     """
     return [*(check(host) for check in _CHECKS), _disk(host, min_free_gib)]
 
@@ -116,6 +119,56 @@ def _gpus(host: Host) -> Check:
     return _check("gpus", True, f"{seen} ({names}), driver {host['driver_version']}", wanted, None)
 
 
+def _gpu_health(host: Host) -> Check:
+    wanted = "no GPU that needs a reset: no uncorrected ECC error, no grave Xid, no memory to remap"
+    if not host["gpus"]:
+        return _check("gpu_health", True, NOT_APPLICABLE, wanted, None)
+    sick = {gpu["index"]: troubles(gpu) for gpu in host["gpus"]}
+    found = "; ".join(f"GPU {index}: {', '.join(words)}" for index, words in sick.items() if words)
+    listed = ",".join(str(index) for index, words in sick.items() if words)
+    remedy = (
+        f"Stop what runs there and reset: nvidia-smi --gpu-reset -i {listed}; or reboot. Where it comes back, have the "
+        "GPU replaced."
+    )
+    return _check("gpu_health", not found, found or f"{len(host['gpus'])} well", wanted, remedy)
+
+
+def _gpu_fabric(host: Host) -> Check:
+    """With NVSwitch, CUDA starts only once the fabric is set up (else error 802), and nvidia-smi looks well."""
+    wanted = "GPUs behind NVSwitch that have joined their fabric"
+    states = {gpu["index"]: (gpu["fabric_state"], gpu["fabric_status"]) for gpu in host["gpus"] if gpu["fabric_state"]}
+    if not states:
+        return _check("gpu_fabric", True, "not applicable: no GPU tells of a fabric", wanted, None)
+    waiting = {
+        index: state if status in (None, "Success") else f"{state}, {status}"
+        for index, (state, status) in states.items()
+        if state != "Completed" or status not in (None, "Success")
+    }
+    if not waiting:
+        return _check("gpu_fabric", True, f"{len(states)} GPUs have joined", wanted, None)
+    found = "; ".join(f"GPU {index}: {state}" for index, state in waiting.items())
+    remedy = (
+        "Start the fabric manager (systemctl restart nvidia-fabricmanager; journalctl -u nvidia-fabricmanager). Its "
+        f"version has to be the driver's, {host['driver_version']}."
+    )
+    return _check("gpu_fabric", False, found, wanted, remedy)
+
+
+def _persistence(host: Host) -> Check:
+    wanted = "persistence mode, so that a start need not wait for the driver to wake the GPUs"
+    off = [str(gpu["index"]) for gpu in host["gpus"] if gpu["persistence_mode"] is False]
+    found = f"off on GPU {', '.join(off)}" if off else "on" if host["gpus"] else NOT_APPLICABLE
+    remedy = "Switch it on: nvidia-smi -pm 1, or systemctl enable --now nvidia-persistenced."
+    return _check("gpu_persistence", not off, found, wanted, remedy, required=False)
+
+
+def _clock(host: Host) -> Check:
+    known = host["clock_synchronized"]
+    found = "unknown: no systemd tells" if known is None else "synchronised" if known else "not synchronised"
+    remedy = "Have it follow a time server: timedatectl set-ntp true. TLS and the times of results depend on it."
+    return _check("clock", known is not False, found, "a clock that follows a time server", remedy, required=False)
+
+
 def _toolkit(host: Host) -> Check:
     wanted = "NVIDIA container toolkit, for containers to get GPUs"
     if not host["gpus"]:
@@ -138,11 +191,30 @@ def _disk(host: Host, min_free_gib: float) -> Check:
     return _check("disk", not full, found, wanted, f"Make room, or mount a larger disk, for {' and '.join(full)}.")
 
 
-_CHECKS: tuple[Callable[[Host], Check], ...] = (_privileges, _os, _python, _gpus, _docker, _docker_sdk, _toolkit)
+_CHECKS: tuple[Callable[[Host], Check], ...] = (
+    _privileges,
+    _os,
+    _python,
+    _gpus,
+    _gpu_health,
+    _gpu_fabric,
+    _docker,
+    _docker_sdk,
+    _toolkit,
+    _persistence,
+    _clock,
+)
 
 
-def _check(name: str, ok: bool, found: str, wanted: str, remedy: str | None) -> Check:
-    return {"name": name, "ok": ok, "found": found, "wanted": wanted, "remedy": None if ok else remedy}
+def _check(name: str, ok: bool, found: str, wanted: str, remedy: str | None, required: bool = True) -> Check:
+    return {
+        "name": name,
+        "ok": ok,
+        "required": required,
+        "found": found,
+        "wanted": wanted,
+        "remedy": None if ok else remedy,
+    }
 
 
 def _version(text: str) -> tuple[int, ...]:

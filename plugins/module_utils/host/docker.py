@@ -11,12 +11,14 @@ import importlib.util
 import json
 import shutil
 import socket
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import search_path
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+_CDI = ("/etc/cdi", "/var/run/cdi")
 DEFAULT_ROOT = "/var/lib/docker"
 # Where the socket is systemd's, the first request starts the daemon, which takes seconds.
 TIMEOUT = 10
@@ -26,7 +28,8 @@ def docker(docker_host: str = DEFAULT_HOST, timeout: float = TIMEOUT) -> dict[st
     """Return what is known of a Docker daemon, reached at a ``unix://`` or ``tcp://`` URL.
 
     ``{"installed", "running", "version", "api_version", "root", "storage_driver", "cgroup_driver", "runtimes": [names],
-    "sdk_version", "error"}``: unknown values are ``None``; ``error`` says why a daemon does not answer.
+    "cdi_devices", "sdk_version", "error"}``: unknown values are ``None``; ``error`` says why a daemon does not answer;
+    ``cdi_devices`` are files that describe NVIDIA's devices for CDI.
     """
     facts: dict[str, Any] = {
         "installed": shutil.which("dockerd", path=search_path()) is not None,
@@ -37,6 +40,7 @@ def docker(docker_host: str = DEFAULT_HOST, timeout: float = TIMEOUT) -> dict[st
         "storage_driver": None,
         "cgroup_driver": None,
         "runtimes": [],
+        "cdi_devices": [str(path) for folder in _CDI for path in sorted(Path(folder).glob("*nvidia*"))],
         "sdk_version": sdk_version(),
         "error": None,
     }

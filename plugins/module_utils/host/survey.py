@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
-from ansible_collections.inference.fleet.plugins.module_utils.host import gpus
+from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand, run
 from ansible_collections.inference.fleet.plugins.module_utils.host.docker import DEFAULT_HOST, DEFAULT_ROOT, docker
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import disks, system
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import clock_synchronized, disks, system
 
 
 def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_command: RunCommand = run) -> dict[str, Any]:
@@ -20,20 +21,31 @@ def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_comma
 
     *paths* are looked at for free space, besides the one where Docker keeps images.
     """
-    engine = docker(docker_host)
-    found = gpus.query(run_command)
-    return {
-        **system(),
-        "gpus": found.gpus,
-        "gpus_on_bus": gpus.on_bus(),
-        "gpus_error": found.error,
-        "profile": profiles.profile(_sized(found.gpus)),
-        "driver_version": gpus.driver_version(found.gpus),
-        "cuda_version": gpus.cuda_version(run_command) if found.gpus else None,
-        "docker": engine,
-        "nvidia_container_toolkit": gpus.container_toolkit(engine["runtimes"]),
-        "disk": disks([engine["root"] or DEFAULT_ROOT, *paths]),
-    }
+    # Each program may take a second, and most of that it waits.
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(gpus.query, run_command)
+        health = pool.submit(run_command, gpu_health.QUERY)
+        cuda = pool.submit(gpus.cuda_version, run_command)
+        clock = pool.submit(clock_synchronized, run_command)
+        engine = docker(docker_host)
+        found = asked.result()
+        return {
+            **system(),
+            "clock_synchronized": clock.result(),
+            "gpus": gpu_health.with_health(
+                found.gpus,
+                gpu_health.parse(health.result()[1]),
+                gpu_health.kernel_log() if found.gpus else "",
+            ),
+            "gpus_on_bus": gpus.on_bus(),
+            "gpus_error": found.error,
+            "profile": profiles.profile(_sized(found.gpus)),
+            "driver_version": gpus.driver_version(found.gpus),
+            "cuda_version": cuda.result() if found.gpus else None,
+            "docker": engine,
+            "nvidia_container_toolkit": gpus.container_toolkit(engine["runtimes"]),
+            "disk": disks([engine["root"] or DEFAULT_ROOT, *paths]),
+        }
 
 
 def _sized(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import platform
 import re
@@ -14,6 +15,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand
 
 _GIB = 2**30
 
@@ -31,6 +34,8 @@ def system() -> dict[str, Any]:
         "cpu_count": len(os.sched_getaffinity(0)),
         "cpu_model": parse_cpu_model(_read("/proc/cpuinfo")),
         "memory_mib": parse_memory_mib(_read("/proc/meminfo")),
+        "shm_mib": _shm_mib(),
+        "listeners": listeners(),
         "init": "systemd" if os.path.isdir("/run/systemd/system") else "other",
         "privileged": os.geteuid() == 0,
     }
@@ -66,6 +71,41 @@ def parse_memory_mib(text: str) -> int | None:
     return int(match.group(1)) // 1024 if match else None
 
 
+def listeners() -> list[dict[str, Any]]:
+    """Return where somebody listens on TCP: ``[{"address", "port"}]``."""
+    return parse_listeners(_read("/proc/net/tcp") + _read("/proc/net/tcp6"))
+
+
+def parse_listeners(text: str) -> list[dict[str, Any]]:
+    """Return the addresses and ports that somebody listens on, from /proc/net/tcp and tcp6, by port.
+
+    >>> parse_listeners("   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1")
+    [{'address': '127.0.0.1', 'port': 8000}]
+    """
+    found = re.findall(r"^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A ", text, flags=re.MULTILINE)
+    pairs = sorted({(int(port, 16), _address(address)) for address, port in found})
+    return [{"address": address, "port": port} for port, address in pairs]
+
+
+def _address(text: str) -> str:
+    """Read an address of /proc/net/tcp: words of 32 bits, each in the machine's own order."""
+    words = [int(text[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def clock_synchronized(run_command: RunCommand) -> bool | None:
+    """Return whether the clock follows a time server; None where no systemd can say."""
+    code, output, _error = run_command(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    return {"yes": True, "no": False}.get(output.strip()) if code == 0 else None
+
+
+def _shm_mib() -> int | None:
+    try:
+        return shutil.disk_usage("/dev/shm").total // 2**20
+    except OSError:
+        return None
+
+
 def expand_home(path: str) -> str:
     """Expand a leading ~ to the home of the user that logged in, who under sudo is not root."""
     user = os.environ.get("SUDO_USER")
@@ -82,7 +122,7 @@ def disks(paths: Iterable[str]) -> list[dict[str, Any]]:
     found = []
     for path in dict.fromkeys(paths):
         try:
-            usage = shutil.disk_usage(_existing(Path(expand_home(path))))
+            usage = shutil.disk_usage(existing(Path(expand_home(path))))
         except OSError:
             found.append({"path": path, "free_gib": None, "total_gib": None})
         else:
@@ -92,7 +132,8 @@ def disks(paths: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """Return a path, or the nearest directory above it that exists."""
     return next(item for item in (path.absolute(), *path.absolute().parents) if item.exists())
 
 

@@ -10,15 +10,26 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health
 from ansible_collections.inference.fleet.plugins.module_utils.host.checks import checks
 
-GPU = {"index": 0, "name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
+GPU = {
+    **gpu_health.unknown(),
+    "index": 0,
+    "name": "NVIDIA H100 80GB HBM3",
+    "memory_mib": 81559,
+    "persistence_mode": True,
+    "fabric_state": "Completed",
+    "fabric_status": "Success",
+    "recovery_action": "None",
+}
 HOST: dict[str, Any] = {
     "os": {"id": "ubuntu", "version_id": "24.04", "pretty_name": "Ubuntu 24.04.3 LTS"},
     "python": "3.12.3",
     "python_executable": "/usr/bin/python3",
     "python_from_system": True,
     "privileged": True,
+    "clock_synchronized": True,
     "gpus": [GPU] * 4,
     "gpus_on_bus": 4,
     "gpus_error": None,
@@ -52,9 +63,13 @@ def test_a_good_host_passes_every_check_and_needs_no_remedy() -> None:
         "os",
         "python",
         "gpus",
+        "gpu_health",
+        "gpu_fabric",
         "docker",
         "docker_sdk",
         "nvidia_container_toolkit",
+        "gpu_persistence",
+        "clock",
         "disk",
     ]
     assert all(check["ok"] and check["remedy"] is None for check in found)
@@ -177,3 +192,56 @@ def test_a_full_disk_is_named_and_an_unknown_one_is_not_guessed() -> None:
 
     assert failing(disk=disk)["disk"]["remedy"] == "Make room, or mount a larger disk, for /data."
     assert "disk" not in failing(1, disk=disk)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"recovery_action": "Reset"}, "GPU 2: the driver wants: reset"),
+        ({"ecc_uncorrected": 3}, "GPU 2: 3 uncorrected ECC errors"),
+        ({"remap_pending": True}, "GPU 2: a remapping of memory waits for a reset"),
+        ({"remap_pending": True, "remap_failed": True}, "GPU 2: no spare rows left to remap"),
+        ({"recovery_action": None, "xids": [{"code": 79, "message": "x"}]}, "GPU 2: Xid 79 (fell off the bus)"),
+    ],
+)
+def test_a_sick_gpu_is_named(changes: dict[str, Any], found: str) -> None:
+    gpus = [{**GPU, "index": index, **(changes if index == 2 else {})} for index in range(4)]
+    check = failing(gpus=gpus)["gpu_health"]
+    assert check["found"] == found
+    assert check["required"]
+    assert "nvidia-smi --gpu-reset -i 2;" in check["remedy"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # A program that crashed; and an old Xid of a GPU that the driver holds to be well again.
+        {"recovery_action": None, "xids": [{"code": 13, "message": "x"}]},
+        {"xids": [{"code": 79, "message": "x"}]},
+        {"ecc_uncorrected": 0, "remap_pending": False, "remap_failed": False},
+    ],
+)
+def test_a_well_gpu_is_not_blamed(changes: dict[str, Any]) -> None:
+    assert failing(gpus=[{**GPU, **changes}] * 4) == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "found"),
+    [
+        ("In Progress", None, "GPU 0: In Progress"),
+        ("Completed", "Insufficient Resources", "GPU 0: Completed, Insufficient Resources"),
+        ("Not Started", None, "GPU 0: Not Started"),
+    ],
+)
+def test_a_fabric_that_is_not_set_up(state: str, status: str | None, found: str) -> None:
+    gpus = [{**GPU, "fabric_state": state, "fabric_status": status}]
+    check = failing(gpus=gpus, gpus_on_bus=1)["gpu_fabric"]
+    assert check["found"] == found
+    assert "570.86.15" in check["remedy"]
+
+
+def test_advice_is_not_required() -> None:
+    gpus = [{**GPU, "persistence_mode": False}] * 4
+    found = failing(gpus=gpus, clock_synchronized=False)
+    assert {name: check["required"] for name, check in found.items()} == {"gpu_persistence": False, "clock": False}
+    assert failing(clock_synchronized=None) == {}

@@ -69,6 +69,7 @@ def test_a_daemon_that_answers_is_described(tmp_path: Path) -> None:
     facts.pop("sdk_version")
     assert facts == {
         "installed": True,
+        "cdi_devices": [],
         "running": True,
         "version": "28.3.3",
         "api_version": "1.51",
