@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import deployment as deployments
+from ansible_collections.inference.fleet.plugins.module_utils import preflight
 from ansible_collections.inference.fleet.plugins.module_utils.containers import lifecycle, plan, secrets
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
@@ -25,8 +29,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
 )
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 
@@ -85,6 +90,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Prob
         weights=_weights(result, timeouts.weights) if params["prefetch"] else None,
         recreate=params["recreate"],
         timeouts=timeouts,
+        preflight=_preflight(params, result),
     )
     return wanted, lifecycle.Probe(_readiness(timeouts.ready), result.engine.phase, _warm_up(params))
 
@@ -172,6 +178,53 @@ def _weights(result: Deployment, timeout: float) -> lifecycle.Weights | None:
         return None
 
     return lifecycle.Weights(here=lambda: hub.cached(request.cache_dir, weights) is not None, fetch=fetch)
+
+
+def _preflight(params: Mapping[str, Any], result: Deployment) -> lifecycle.Preflight | None:
+    # Of another machine's ports, disks and GPUs nothing is known here.
+    if params["preflight"] == preflight.SKIP or not params["docker_host"].startswith("unix://"):
+        return None
+
+    def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed]) -> list[str]:
+        found = _found(params["docker_host"], result, image, ours)
+        fetch_only = params["state"] == plan.PREFETCHED
+        return preflight.problems(result.container, result.tensor_parallel_size, found, fetch_only)
+
+    return lifecycle.Preflight(problems, strict=params["preflight"] == preflight.FAIL)
+
+
+def _found(
+    docker_host: str, result: Deployment, image: Mapping[str, Any] | None, ours: Sequence[Observed]
+) -> preflight.Found:
+    request, weights = result.request, result.weights
+    look = gpus.query(command.run).gpus if result.container.gpus else []
+    here = hub.snapshot(request.cache_dir, weights) if weights else Path(request.model)
+    mine = (result.container.name, f"{result.container.name}-next")
+    repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
+    root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
+    return preflight.Found(
+        gpus=gpu_health.with_health(look, gpu_health.parse(command.run(gpu_health.QUERY)[1]), gpu_health.kernel_log())
+        if look
+        else [],
+        cuda_version=gpus.cuda_version(command.run) if look else None,
+        listeners=frozenset((item["address"], item["port"]) for item in system.listeners()),
+        own=frozenset(container.id for container in ours),
+        own_ports=frozenset(
+            port.host_port
+            for container in ours
+            if container.running and container.name in mine
+            for port in container.spec.ports
+        ),
+        image=image,
+        image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
+        weights_gib=(hub.size_gib(here) if here else None) or known_model(request.model).weights_gib,
+        weights_here=here is not None,
+        disks={
+            place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
+            for place, path in (("image", root), ("weights", request.cache_dir))
+            for at in [system.existing(Path(path))]
+        },
+    )
 
 
 def _readiness(limit: float) -> Callable[[Observed, bool], str | None]:

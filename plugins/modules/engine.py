@@ -73,6 +73,16 @@ options:
     type: str
     choices: [missing, always, never]
     default: missing
+  preflight:
+    description:
+      - What to do where the host could not serve the engine, found before anything is downloaded or stopped. GPUs that
+        are sick or that somebody else uses, too little memory for the weights, too little disk, a port that is taken,
+        a driver that is too old for the image.
+      - V(fail) names all of it in one message. V(warn) says it and goes on. V(skip) does not look.
+      - What is not known, such as the size of a model that is not on the host, is no reason to fail.
+    type: str
+    choices: [fail, warn, skip]
+    default: fail
   prefetch:
     description:
       - Whether a model of the hub is downloaded into O(cache_dir) before the old engine stops, at the same time as the
@@ -331,6 +341,7 @@ def argument_spec() -> dict:
         "image": {"type": "str"},
         "pull": {"type": "str", "choices": list(lifecycle.PULL_POLICIES), "default": lifecycle.MISSING},
         "prefetch": {"type": "bool", "default": True},
+        "preflight": {"type": "str", "choices": ["fail", "warn", "skip"], "default": "fail"},
         "port": {"type": "int", "default": 8000},
         "bind_address": {"type": "str", "default": "127.0.0.1"},
         "exposed_without_key": {"type": "bool", "default": False},

@@ -133,7 +133,7 @@ def clients(folder: Path) -> None:
         print("\nclients: skipped, there is no vLLM of 'make demo ENGINE=vllm'")
         return
     present = [name for name, path in EXECUTABLES.items() if path.exists()]
-    shape = {"input_length": 512, "output_length": 64, "num_prompts": 96, "max_concurrency": 2}
+    shape = {"input_length": 512, "output_length": 64, "num_prompts": 64, "max_concurrency": 2}
     print(f"\nThe clients side by side on vLLM (CPU): {shape}, {REPEATS} rounds, each client once a round")
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
     with apart():

@@ -65,7 +65,8 @@ def registry() -> Iterator[Registry]:
         yield running
 
 
-NAME = "test-engine"
+# As of the model that is the default: it ends as the name of a prepared container does.
+NAME = "test-coder-next"
 
 
 @dataclass

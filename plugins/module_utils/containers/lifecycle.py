@@ -9,13 +9,13 @@ import fcntl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
@@ -80,6 +80,18 @@ class Timeouts:
 
 
 @dataclass(frozen=True)
+class Preflight:
+    """What a host has to have before a container is made, or its image and weights are brought.
+
+    ``problems`` gets what Docker knows of the image, ``None`` where it is not there, and the collection's containers;
+    it returns sentences. They fail the run where it is ``strict``, and are warnings otherwise.
+    """
+
+    problems: Callable[[Mapping[str, Any] | None, Sequence[Observed]], list[str]]
+    strict: bool = True
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What the user asked for."""
 
@@ -90,6 +102,7 @@ class Wanted:
     weights: Weights | None = None
     recreate: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
+    preflight: Preflight | None = None
 
 
 @dataclass(frozen=True)
@@ -170,21 +183,36 @@ class Lifecycle:
         wanted = self._wanted
         steps = plan.plan(wanted.state, situation, wanted.recreate)
         if plan.needs_image(wanted.state, steps):
-            if wanted.state in _SERVING:
-                self._refuse_conflicts()
+            # A container that is to be put back serves first.
+            self._require(strict=plan.PUT_BACK not in steps)
             steps = plan.plan(wanted.state, replace(situation, missing=self._missing()), wanted.recreate)
         elif not named and self._may_pull and self._daemon.image(wanted.container.image) is None:
             # The wanted reference is another name of the content that runs: the host only has to learn it.
             steps = plan.plan(wanted.state, replace(situation, missing=(plan.PULL_IMAGE,)), wanted.recreate)
         return tuple(steps)
 
-    def _refuse_conflicts(self) -> None:
-        """Fail before anything is stopped, where the new engine could not start beside the host's others."""
+    def _require(self, strict: bool) -> None:
+        """Fail before anything is stopped, where the new engine could not serve on this host beside its others."""
         mine = (self._name, self._next, self._previous)
-        others = [container for container in self._daemon.ours() if container.name not in mine]
-        found = conflicts(self._wanted.container, others)
-        if found:
-            raise FleetError("\n".join(found))
+        ours = self._daemon.ours()
+        if self._wanted.state in _SERVING:
+            found = conflicts(self._wanted.container, [container for container in ours if container.name not in mine])
+            if found:
+                raise FleetError("\n".join(found))
+        if self._wanted.preflight is None:
+            return
+        problems = self._wanted.preflight.problems(self._daemon.image(self._wanted.container.image), ours)
+        if problems and strict and self._wanted.preflight.strict:
+            raise FleetError(
+                "\n".join(
+                    [
+                        f"{self._name} could not serve on this host, and no engine was touched.",
+                        *problems,
+                        "If you know better, set preflight to warn.",
+                    ]
+                )
+            )
+        self.warnings += [problem for problem in problems if problem not in self.warnings]
 
     def _own(self, name: str) -> Observed | None:
         found = self._daemon.container(name)

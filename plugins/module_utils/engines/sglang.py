@@ -13,6 +13,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 
 NAME = "sglang"
 DEFAULT_IMAGE = "lmsysorg/sglang:latest"
+# What the image takes on disk, about, in GiB: it is not known before it is there.
+IMAGE_GIB = 25
 VERSION_PATH = "/server_info"
 SIMULATED = False
 MANAGED_FLAGS = {

@@ -24,6 +24,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.simulator import r
 
 NAME = "simulator"
 DEFAULT_IMAGE = None
+IMAGE_GIB = None
 VERSION_PATH = "/version"
 SIMULATED = True
 MANAGED_FLAGS = {

@@ -9,6 +9,8 @@ An engine file is a module with these names, all of them pure:
     The engine's name in playbooks, such as ``vllm``.
 ``DEFAULT_IMAGE``
     The image reference used when the user names none, or ``None`` when the image is built on the host.
+``IMAGE_GIB``
+    What that image takes on disk, about, in GiB; ``None`` where it is next to nothing.
 ``SIMULATED``
     Whether what is measured on it is no measurement of a real engine.
 ``MANAGED_FLAGS``

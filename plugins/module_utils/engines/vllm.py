@@ -22,6 +22,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.simulator import g
 
 NAME = "vllm"
 DEFAULT_IMAGE = "vllm/vllm-openai:latest"
+# What the image takes on disk, about, in GiB: it is not known before it is there.
+IMAGE_GIB = 25
 VERSION_PATH = "/version"
 SIMULATED = False
 MANAGED_FLAGS = {

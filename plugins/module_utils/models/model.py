@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 class Model:
     """One model on the hub.
 
-    ``gpus`` gives, for each GPU family that was tried, how many GPUs hold the model.
+    ``gpus`` gives, for each GPU family that was tried, how many GPUs hold the model; ``weights_gib`` the size of its
+    weights, ``None`` where that is not known.
     """
 
     id: str
     tool_call_parser: str | None = None
     gpus: Mapping[str, int] = field(default_factory=dict)
+    weights_gib: float | None = None

@@ -12,4 +12,5 @@ MODEL = Model(
     id="Qwen/Qwen3-Coder-Next",
     tool_call_parser="qwen3_coder",
     gpus={"b200": 2, "h100": 4, "a100": 4},
+    weights_gib=149,
 )

@@ -90,6 +90,21 @@ def cached(cache_dir: str, weights: Weights) -> str | None:
     return found if found and _complete(Path(cache_dir) / "hub" / weights.folder / "snapshots" / found) else None
 
 
+def size_gib(directory: Path) -> float | None:
+    """Return the size of the weights in a directory, a snapshot of the hub's or a model's own; ``None`` without any."""
+    for pattern in _WEIGHTS:
+        files = list(directory.glob(pattern))
+        if files:
+            return sum(path.stat().st_size for path in files if path.exists()) / 2**30
+    return None
+
+
+def snapshot(cache_dir: str, weights: Weights) -> Path | None:
+    """Return the directory of a model whose files are all in the cache, or ``None``."""
+    found = cached(cache_dir, weights)
+    return Path(cache_dir) / "hub" / weights.folder / "snapshots" / found if found else None
+
+
 def _complete(snapshot: Path) -> bool:
     """Tell whether a snapshot has what serving takes. A link whose file was not downloaded does not exist."""
     if not (snapshot / "config.json").exists():

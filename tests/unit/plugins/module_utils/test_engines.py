@@ -44,6 +44,7 @@ def test_engine_file_is_complete(name: str) -> None:
     for attribute in (
         "NAME",
         "DEFAULT_IMAGE",
+        "IMAGE_GIB",
         "SIMULATED",
         "MANAGED_FLAGS",
         "launch",

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine module on hosts that could not serve: a real Docker Engine, real ports, and a stub of nvidia-smi."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import NAME
+from docker_engine import DockerEngine
+from module_process import ModuleProcess
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+
+STUBS = Path(__file__).resolve().parents[1] / "fleet/stubs"
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Have nvidia-smi play a host's GPUs, by their profile."""
+    monkeypatch.setenv("STUB_GPUS", str(tmp_path / "gpus"))
+    monkeypatch.setenv("PATH", f"{STUBS}:{os.environ['PATH']}")
+    return lambda profile: (tmp_path / "gpus").write_text(profile)
+
+
+def started(docker_engine: DockerEngine) -> tuple[str, str, str]:
+    container = docker_engine.client.containers.get(NAME)
+    return container.id, container.attrs["State"]["StartedAt"], container.status
+
+
+def test_a_port_that_a_stranger_has_stops_nothing(docker_engine: DockerEngine, process: ModuleProcess) -> None:
+    assert process()["changed"]
+    before = started(docker_engine)
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        predicted = process(check=True, port=port)
+        failed = process(port=port)
+        assert failed["msg"] == predicted["msg"]
+        assert f"{NAME} could not serve on this host, and no engine was touched." in failed["msg"]
+        assert f"port: wanted {port} of 127.0.0.1, found that somebody listens there already" in failed["msg"]
+        assert started(docker_engine) == before
+
+        # Who knows better finds out what the daemon says, and has the old engine back.
+        tried = process(port=port, preflight="warn")
+    assert "put back" in tried["msg"]
+    assert started(docker_engine)[0] == before[0]
+    assert started(docker_engine)[2] == "running"
+
+
+def test_a_port_of_its_own_is_no_stranger_s(docker_engine: DockerEngine, process: ModuleProcess) -> None:
+    assert process()["changed"]
+    replaced = process(extra_args=["--max-model-len", "9000"])
+    assert replaced["steps"] == [plan.REPLACE, plan.WAIT]
+
+
+@pytest.mark.parametrize(
+    ("profile", "options", "message"),
+    [
+        # The seed's model needs the memory of four A100 of 80 GB.
+        ("a100-40gbx4", {}, "memory: wanted room for 149 GiB of weights and some KV cache, found 4 GPUs of 40 GiB"),
+        ("h100x8", {"gpus": ["6", "9"], "tensor_parallel_size": 2}, "GPUs: wanted 6, 9, found none called 9"),
+    ],
+)
+def test_gpus_that_could_not_hold_the_model(
+    docker_engine: DockerEngine,
+    process: ModuleProcess,
+    fake_vllm: Callable[..., str],
+    play: Callable[[str], None],
+    profile: str,
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    play(profile)
+    wanted = {"engine": "vllm", "image": fake_vllm("preflight"), "prefetch": False, **options}
+    failed = process(**wanted)
+    assert message in failed["msg"]
+    assert "If you know better, set preflight to warn." in failed["msg"]
+    assert docker_engine.client.containers.list(all=True) == []
+
+    warned = process(check=True, **wanted, preflight="warn")
+    assert any(message in warning for warning in warned["warnings"])
+    assert plan.CREATE in warned["steps"]
+    assert process(check=True, **wanted, preflight="skip")["warnings"] == []
+
+
+def test_an_image_that_wants_a_newer_driver(
+    process: ModuleProcess, fake_vllm: Callable[..., str], play: Callable[[str], None]
+) -> None:
+    play("h100x4")
+    image = fake_vllm("newer", "ENV NVIDIA_REQUIRE_CUDA=cuda>=99.0")
+    failed = process(engine="vllm", image=image, prefetch=False)
+    assert "driver: the image wants cuda>=99.0, found driver 570.86.15 with CUDA 12.8" in failed["msg"]

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps an engine from serving on a host, and what does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils import preflight
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
+    ALL_GPUS,
+    ContainerSpec,
+    Gpus,
+    Port,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health
+from ansible_collections.inference.fleet.plugins.module_utils.models import model
+
+WEIGHTS = model("Qwen/Qwen3-Coder-Next").weights_gib
+OURS, THEIRS = "a" * 64, "b" * 64
+CUDA_13 = {"Config": {"Env": ["PATH=/bin", "NVIDIA_REQUIRE_CUDA=cuda>=13.0 brand=tesla,driver>=570,driver<571"]}}
+
+
+def gpus(count: int, memory_mib: int = 81559, **changes: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            **gpu_health.unknown(),
+            "index": index,
+            "uuid": f"GPU-{index}",
+            "memory_mib": memory_mib,
+            "driver_version": "570.86.15",
+            **changes,
+        }
+        for index in range(count)
+    ]
+
+
+def process(container: str | None) -> dict[str, Any]:
+    return {"pid": 77, "name": "python3", "memory_mib": 40000, "container": container}
+
+
+CONTAINER = ContainerSpec(name="e", image="i", command=(), gpus=ALL_GPUS, ports=(Port(8000, "127.0.0.1", 8000),))
+DISKS = {"image": preflight.Disk("/var/lib/docker", 1, 500.0), "weights": preflight.Disk("/cache", 1, 500.0)}
+GOOD = preflight.Found(
+    gpus=gpus(4),
+    cuda_version="12.8",
+    listeners=frozenset({("0.0.0.0", 22), ("10.0.0.1", 8000)}),
+    own=frozenset({OURS}),
+    image_gib=25,
+    weights_gib=WEIGHTS,
+    disks=DISKS,
+)
+
+
+def found(size: int = 4, container: ContainerSpec = CONTAINER, fetch_only: bool = False, **changes: Any) -> list[str]:
+    return preflight.problems(container, size, replace(GOOD, **changes), fetch_only)
+
+
+def test_a_good_host() -> None:
+    assert found() == []
+
+
+class TestMemory:
+    @pytest.mark.parametrize(
+        ("count", "memory_mib", "fits"),
+        [
+            (2, 183359, True),  # B200
+            (4, 81559, True),  # H100
+            (4, 81920, True),  # A100 80 GB
+            (4, 40960, False),  # A100 40 GB: the seed's model needs as much as all of them have
+            (2, 81559, False),
+            (8, 40960, True),
+        ],
+    )
+    def test_the_seed_s_model(self, count: int, memory_mib: int, fits: bool) -> None:
+        problems = found(count, gpus=gpus(count, memory_mib))
+        assert (problems == []) == fits
+
+    def test_says_what_is_wanted_and_found(self) -> None:
+        (problem,) = found(gpus=gpus(4, 40960))
+        assert "wanted room for 149 GiB of weights" in problem
+        assert "found 4 GPUs of 40 GiB, of which the engine takes 90%" in problem
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("--gpu-memory-utilization", "0.5"),
+            ("--gpu-memory-utilization=0.5",),
+            ("--mem-fraction-static", "0.5"),
+        ],
+    )
+    def test_heeds_what_the_engine_may_take(self, command: tuple[str, ...]) -> None:
+        (problem,) = found(container=replace(CONTAINER, command=command))
+        assert "takes 50%" in problem
+
+    @pytest.mark.parametrize(
+        "changes", [{"weights_gib": None}, {"container": replace(CONTAINER, command=("--quantization", "fp8"))}]
+    )
+    def test_what_is_not_known_is_no_problem(self, changes: dict[str, Any]) -> None:
+        assert found(**{"gpus": gpus(4, 40960), **changes}) == []
+
+
+class TestGpus:
+    def test_a_stranger_is_named(self) -> None:
+        (problem,) = found(gpus=[*gpus(3), *gpus(4, processes=[process(THEIRS)])[3:]])
+        assert problem.startswith("GPU 3: wanted it for the engine alone, found python3 (process 77, container bbbbb")
+
+    def test_the_engine_to_be_replaced_is_no_stranger(self) -> None:
+        assert found(gpus=gpus(4, processes=[process(OURS)], memory_used_mib=70000)) == []
+
+    def test_a_process_of_the_host_is_one(self) -> None:
+        assert "python3 (process 77, 40000 MiB)" in found(gpus=gpus(4, processes=[process(None)]))[0]
+
+    def test_memory_that_nobody_seems_to_use(self) -> None:
+        assert len(found(gpus=gpus(4, memory_used_mib=30000))) == 4
+        assert found(gpus=gpus(4, memory_used_mib=600)) == []
+
+    def test_only_the_engine_s_own_count(self) -> None:
+        taken = [*gpus(4, processes=[process(THEIRS)]), *gpus(8)[4:]]
+        part = replace(CONTAINER, gpus=Gpus(device_ids=("4", "5", "GPU-6", "7")))
+        assert found(container=part, gpus=taken) == []
+        (problem,) = found(container=replace(CONTAINER, gpus=Gpus(device_ids=("7", "8"))), gpus=taken, weights_gib=1)
+        assert "found none called 8" in problem
+
+    def test_a_sick_one(self) -> None:
+        (problem,) = found(gpus=[*gpus(3), *gpus(4, recovery_action="Reset")[3:]])
+        assert "GPU 3: wanted a GPU that is well, found: the driver wants: reset" in problem
+
+
+class TestDriver:
+    def test_too_old_for_the_image(self) -> None:
+        old = [{**gpu, "driver_version": "560.35.03"} for gpu in gpus(4)]
+        (problem,) = found(image=CUDA_13, gpus=old, cuda_version="12.6")
+        assert "the image wants cuda>=13.0, found driver 560.35.03 with CUDA 12.6" in problem
+
+    def test_a_branch_that_the_image_names_will_do(self) -> None:
+        assert found(image=CUDA_13) == []
+
+    @pytest.mark.parametrize(
+        ("requirement", "cuda", "driver", "met"),
+        [
+            ("cuda>=12.8", "12.8", "570.86.15", True),
+            ("cuda>=12.8", "13.0", "580.95.05", True),
+            ("cuda>=12.8", "12.4", "550.54.15", False),
+            ("cuda>=12.8 brand=tesla,driver>=535,driver<536", "12.2", "535.183.01", True),
+            ("cuda>=12.8 brand=tesla,driver>=535,driver<536", "12.4", "550.54.15", False),
+            ("cuda>=12.8", None, None, True),
+            ("", "12.2", "535.183.01", True),
+        ],
+    )
+    def test_words_and_parts(self, requirement: str, cuda: str | None, driver: str | None, met: bool) -> None:
+        assert preflight.satisfied(requirement, cuda, driver) is met
+
+
+class TestPort:
+    @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+    def test_taken(self, address: str) -> None:
+        (problem,) = found(listeners=frozenset({(address, 8000)}))
+        assert "port: wanted 8000 of 127.0.0.1" in problem
+        assert "ss -tlnp" in problem
+
+    def test_taken_by_the_engine_to_be_replaced(self) -> None:
+        assert found(listeners=frozenset({("127.0.0.1", 8000)}), own_ports=frozenset({8000})) == []
+
+
+class TestDisk:
+    def test_image_and_weights_share_one(self) -> None:
+        disks = {place: replace(disk, free_gib=160.0) for place, disk in DISKS.items()}
+        (problem,) = found(disks=disks)
+        assert "25 GiB for the image in /var/lib/docker and 149 GiB for the weights in /cache" in problem
+        assert found(disks={**disks, "image": replace(disks["image"], device=2)}) == []
+
+    def test_what_is_there_needs_no_room(self) -> None:
+        disks = {place: replace(disk, free_gib=1.0) for place, disk in DISKS.items()}
+        assert found(disks=disks, image={"Id": "x"}, weights_here=True) == []
+
+    def test_is_all_that_matters_before_a_download(self) -> None:
+        disks = {place: replace(disk, free_gib=1.0) for place, disk in DISKS.items()}
+        everything = found(gpus=gpus(4, 40960), listeners=frozenset({("::", 8000)}), disks=disks)
+        assert [problem.partition(":")[0] for problem in everything] == ["memory", "disk", "port"]
+        assert len(found(fetch_only=True, gpus=gpus(4, 40960), disks=disks)) == 1
