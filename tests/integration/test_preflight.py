@@ -22,11 +22,11 @@ STUBS = Path(__file__).resolve().parents[1] / "fleet/stubs"
 
 
 @pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], object]:
     """Have nvidia-smi play a host's GPUs, by their profile."""
     monkeypatch.setenv("STUB_GPUS", str(tmp_path / "gpus"))
     monkeypatch.setenv("PATH", f"{STUBS}:{os.environ['PATH']}")
-    return lambda profile: (tmp_path / "gpus").write_text(profile)
+    return (tmp_path / "gpus").write_text
 
 
 def started(docker_engine: DockerEngine) -> tuple[str, str, str]:
@@ -73,7 +73,7 @@ def test_gpus_that_could_not_hold_the_model(
     docker_engine: DockerEngine,
     process: ModuleProcess,
     fake_vllm: Callable[..., str],
-    play: Callable[[str], None],
+    play: Callable[[str], object],
     profile: str,
     options: dict[str, Any],
     message: str,
@@ -92,7 +92,7 @@ def test_gpus_that_could_not_hold_the_model(
 
 
 def test_an_image_that_wants_a_newer_driver(
-    process: ModuleProcess, fake_vllm: Callable[..., str], play: Callable[[str], None]
+    process: ModuleProcess, fake_vllm: Callable[..., str], play: Callable[[str], object]
 ) -> None:
     play("h100x4")
     image = fake_vllm("newer", "ENV NVIDIA_REQUIRE_CUDA=cuda>=99.0")

@@ -17,53 +17,53 @@ H100 = f"""\
 <?xml version="1.0" ?>
 <!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">
 <nvidia_smi_log>
-	<driver_version>570.86.15</driver_version>
-	<cuda_version>12.8</cuda_version>
-	<attached_gpus>1</attached_gpus>
-	<gpu id="00000000:19:00.0">
-		<product_name>NVIDIA H100 80GB HBM3</product_name>
-		<persistence_mode>Enabled</persistence_mode>
-		<mig_mode><current_mig>Disabled</current_mig><pending_mig>Disabled</pending_mig></mig_mode>
-		<uuid>{UUID}</uuid>
-		<gpu_recovery_action>None</gpu_recovery_action>
-		<fabric><state>Completed</state><status>Success</status><cliqueId>0</cliqueId></fabric>
-		<fb_memory_usage><total>81559 MiB</total><reserved>551 MiB</reserved><used>70012 MiB</used></fb_memory_usage>
-		<ecc_mode><current_ecc>Enabled</current_ecc><pending_ecc>Enabled</pending_ecc></ecc_mode>
-		<ecc_errors>
-			<volatile>
-				<sram_correctable>7</sram_correctable>
-				<sram_uncorrectable_parity>1</sram_uncorrectable_parity>
-				<sram_uncorrectable_secded>0</sram_uncorrectable_secded>
-				<dram_correctable>0</dram_correctable>
-				<dram_uncorrectable>2</dram_uncorrectable>
-			</volatile>
-			<aggregate>
-				<dram_uncorrectable>9</dram_uncorrectable>
-			</aggregate>
-		</ecc_errors>
-		<retired_pages><pending_blacklist>N/A</pending_blacklist><pending_retirement>N/A</pending_retirement></retired_pages>
-		<remapped_rows>
-			<remapped_row_corr>0</remapped_row_corr>
-			<remapped_row_unc>1</remapped_row_unc>
-			<remapped_row_pending>Yes</remapped_row_pending>
-			<remapped_row_failure>No</remapped_row_failure>
-		</remapped_rows>
-		<processes>
-			<process_info>
-				<gpu_instance_id>N/A</gpu_instance_id>
-				<pid>4242</pid>
-				<type>C</type>
-				<process_name>VLLM::Worker_TP0</process_name>
-				<used_memory>70000 MiB</used_memory>
-			</process_info>
-			<process_info>
-				<pid>900</pid>
-				<type>G</type>
-				<process_name>/usr/lib/xorg/Xorg</process_name>
-				<used_memory>4 MiB</used_memory>
-			</process_info>
-		</processes>
-	</gpu>
+  <driver_version>570.86.15</driver_version>
+  <cuda_version>12.8</cuda_version>
+  <attached_gpus>1</attached_gpus>
+  <gpu id="00000000:19:00.0">
+    <product_name>NVIDIA H100 80GB HBM3</product_name>
+    <persistence_mode>Enabled</persistence_mode>
+    <mig_mode><current_mig>Disabled</current_mig><pending_mig>Disabled</pending_mig></mig_mode>
+    <uuid>{UUID}</uuid>
+    <gpu_recovery_action>None</gpu_recovery_action>
+    <fabric><state>Completed</state><status>Success</status><cliqueId>0</cliqueId></fabric>
+    <fb_memory_usage><total>81559 MiB</total><reserved>551 MiB</reserved><used>70012 MiB</used></fb_memory_usage>
+    <ecc_mode><current_ecc>Enabled</current_ecc><pending_ecc>Enabled</pending_ecc></ecc_mode>
+    <ecc_errors>
+      <volatile>
+        <sram_correctable>7</sram_correctable>
+        <sram_uncorrectable_parity>1</sram_uncorrectable_parity>
+        <sram_uncorrectable_secded>0</sram_uncorrectable_secded>
+        <dram_correctable>0</dram_correctable>
+        <dram_uncorrectable>2</dram_uncorrectable>
+      </volatile>
+      <aggregate>
+        <dram_uncorrectable>9</dram_uncorrectable>
+      </aggregate>
+    </ecc_errors>
+    <retired_pages><pending_blacklist>N/A</pending_blacklist><pending_retirement>N/A</pending_retirement></retired_pages>
+    <remapped_rows>
+      <remapped_row_corr>0</remapped_row_corr>
+      <remapped_row_unc>1</remapped_row_unc>
+      <remapped_row_pending>Yes</remapped_row_pending>
+      <remapped_row_failure>No</remapped_row_failure>
+    </remapped_rows>
+    <processes>
+      <process_info>
+        <gpu_instance_id>N/A</gpu_instance_id>
+        <pid>4242</pid>
+        <type>C</type>
+        <process_name>VLLM::Worker_TP0</process_name>
+        <used_memory>70000 MiB</used_memory>
+      </process_info>
+      <process_info>
+        <pid>900</pid>
+        <type>G</type>
+        <process_name>/usr/lib/xorg/Xorg</process_name>
+        <used_memory>4 MiB</used_memory>
+      </process_info>
+    </processes>
+  </gpu>
 </nvidia_smi_log>
 """
 KERNEL = """\
