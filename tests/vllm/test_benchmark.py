@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / ".build" / "collections"))
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: E402  (after the path, as what follows)
 
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError  # noqa: E402
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module  # noqa: E402
 
@@ -62,7 +63,7 @@ def benchmark(key: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             pytest.skip(f"no {client} in {CLIENTS[client]}")
         small = {"input_length": 128, "output_length": 16, "num_prompts": 16, "max_concurrency": 4, "repeats": 1}
         places = {"client_path": str(CLIENTS[client]), "work_dir": str(tmp_path / "work"), "run_host": "h1"}
-        served = {"model": MODEL, "api_key": key, "timeout": 120, "warmup": False}
+        served = {"model": MODEL, "api_key": key, "timeout": 300, "warmup": False}
         wanted = {"client": client, **small, **places, **served, **options}
         checked = ArgumentSpecValidator(module.argument_spec()).validate(wanted)
         assert not checked.error_messages
@@ -130,46 +131,77 @@ def test_refused_before_a_client_starts(benchmark: Callable, options: dict[str, 
         benchmark(**options)
 
 
-@contextmanager
-def somebody_else(key: str, seconds: float) -> Iterator[None]:
-    """Keep a request in the engine for about so long."""
-    over = time.monotonic() + seconds
-    body = {"model": CONTAINER, "prompt": "Hello", "max_tokens": 8000, "ignore_eos": True, "stream": True}
+@pytest.fixture
+def somebody_else(key: str) -> Iterator[threading.Event]:
+    """Keep a request in the engine until the event is set, however fast or slow the engine is."""
+    over = threading.Event()
+    body = {"model": CONTAINER, "prompt": "Hello", "max_tokens": 16000, "ignore_eos": True, "stream": True}
+    headers = {"Authorization": f"Bearer {key}"}
 
     def read() -> None:
-        headers = {"Authorization": f"Bearer {key}"}
-        with requests.post(f"{URL}/v1/completions", json=body, headers=headers, stream=True, timeout=60) as answer:
-            for _line in answer.iter_lines():
-                if time.monotonic() > over:
-                    return
+        while not over.is_set():
+            with requests.post(f"{URL}/v1/completions", json=body, headers=headers, stream=True, timeout=60) as answer:
+                for _line in answer.iter_lines():
+                    if over.is_set():
+                        return
 
     thread = threading.Thread(target=read)
     thread.start()
-    time.sleep(1)
-    yield
-    thread.join()
+    try:
+        wait_until(lambda: running(key) == 1)
+        yield over
+    finally:
+        over.set()
+        thread.join()
 
 
-def test_an_engine_that_somebody_else_uses(benchmark: Callable, key: str, tmp_path: Path) -> None:
-    with somebody_else(key, 14):
-        with pytest.raises(FleetError, match=r"wanted an idle engine .*, found 1 requests running and 0 waiting"):
-            benchmark()
-        done = benchmark(wait_idle=60, progress_file=str(tmp_path / "progress"))
+def running(key: str) -> int:
+    """Return how many requests the engine works at, as it tells."""
+    headers = {"Authorization": f"Bearer {key}"}
+    found = load.parse(requests.get(f"{URL}/metrics", headers=headers, timeout=60).text)
+    assert found is not None
+    return found.running
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Return when *condition* holds, however loaded the machine is; fail where it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_an_engine_that_somebody_else_uses(benchmark: Callable, somebody_else: threading.Event, tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match=r"wanted an idle engine .*, found 1 requests running and 0 waiting"):
+        benchmark()
+    progress = tmp_path / "progress"
+    progress.touch()
+
+    def leave() -> None:
+        with suppress(AssertionError):
+            wait_until(lambda: "waiting for an idle engine: 1 requests running" in progress.read_text())
+        somebody_else.set()
+
+    leaver = threading.Thread(target=leave)
+    leaver.start()
+    done = benchmark(wait_idle=240, progress_file=str(progress))
+    leaver.join()
     assert done["result"]["repeats"][0]["completed"] == 16
-    assert "waiting for an idle engine: 1 requests running" in (tmp_path / "progress").read_text()
+    assert progress.read_text().startswith("waiting for an idle engine: 1 requests running and 0 waiting\n")
 
 
 # The last one: it kills the engine.
-def test_an_engine_that_dies_in_a_sweep_loses_nothing_of_the_points_before(benchmark: Callable, tmp_path: Path) -> None:
+def test_an_engine_that_dies_in_a_sweep_loses_nothing_of_the_points_before(
+    benchmark: Callable, key: str, tmp_path: Path
+) -> None:
     progress = tmp_path / "progress"
     progress.touch()
 
     def kill() -> None:
-        deadline = time.monotonic() + 120
-        while "point 2/2" not in progress.read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        time.sleep(15)
+        with suppress(AssertionError):
+            wait_until(lambda: "point 2/2" in progress.read_text())
+            # In the middle of its answers: the client takes its time to start.
+            wait_until(lambda: running(key) == 4)
         for docker in (["docker"], ["sudo", "-n", "docker"]):
             if subprocess.run([*docker, "kill", CONTAINER], capture_output=True, check=False).returncode == 0:
                 return

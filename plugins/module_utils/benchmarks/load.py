@@ -18,6 +18,8 @@ UNKNOWN = "the engine tells no load at /metrics, so whether others used it is no
 # Two looks this far apart, in seconds, tell a pause between requests from an idle engine.
 _APART = 1.0
 _TIMEOUT = 5
+# An engine that tells its load may be too busy to answer: so many looks in a row without an answer are none.
+_LOOKS = 5
 # An engine may need a moment, in seconds, to drop the requests of a client that was ended.
 _SETTLING = 5.0
 # vLLM's names and SGLang's.
@@ -67,12 +69,18 @@ def _values(text: str, names: tuple[str, ...]) -> list[float]:
     return [float(value) for value in re.findall(pattern, text, re.MULTILINE)]
 
 
-def look(endpoint: Endpoint, api_key: str | None) -> Load | None:
-    """Ask an engine for its load; None where it does not tell."""
-    try:
-        return parse(Client(endpoint.url, api_key, _TIMEOUT).metrics())
-    except (EndpointError, ValueError):
-        return None
+def look(endpoint: Endpoint, api_key: str | None, looks: int = 1) -> Load | None:
+    """Ask an engine for its load; None where it does not tell, or gave no answer at all to so many *looks*."""
+    for _look in range(looks):
+        try:
+            return parse(Client(endpoint.url, api_key, _TIMEOUT).metrics())
+        except EndpointError as error:
+            # One that answers, though not 200, does not tell.
+            if error.status is not None or error.refused:
+                return None
+        except ValueError:
+            return None
+    return None
 
 
 def require_idle(endpoint: Endpoint, api_key: str | None, wait: float, say: Callable[[str], None]) -> str | None:
@@ -82,11 +90,11 @@ def require_idle(endpoint: Endpoint, api_key: str | None, wait: float, say: Call
     """
     deadline = time.monotonic() + max(wait, _SETTLING)
     while True:
-        before = look(endpoint, api_key)
+        before = look(endpoint, api_key, _LOOKS)
         if before is None:
             return UNKNOWN
         time.sleep(_APART)
-        after = look(endpoint, api_key)
+        after = look(endpoint, api_key, _LOOKS)
         if after is None:
             return UNKNOWN
         if before.requests == after.requests == 0 and before.generated == after.generated:

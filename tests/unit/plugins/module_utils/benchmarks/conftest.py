@@ -38,6 +38,10 @@ class Server:
         self.fault = fault
         # What others do, for /metrics: requests in flight, and tokens between two looks.
         self.others = self.others_tokens = self.generated = 0
+        self.in_flight = 0
+        counting = threading.Lock()
+        # Of the next looks at /metrics, how many are answered too late.
+        self.late_looks = 0
         self.requests: list[dict[str, Any]] = []
         server = self
 
@@ -62,9 +66,12 @@ class Server:
                 return False
 
             def _metrics(self) -> None:
+                if server.late_looks:
+                    server.late_looks -= 1
+                    time.sleep(1)
                 server.generated += server.others_tokens
                 rows = (
-                    f"vllm:num_requests_running {server.others}",
+                    f"vllm:num_requests_running {server.others + server.in_flight}",
                     "vllm:num_requests_waiting 0",
                     f"vllm:generation_tokens_total {server.generated}",
                 )
@@ -100,6 +107,8 @@ class Server:
                 self.send_header("Content-Type", "text/event-stream")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
+                with counting:
+                    server.in_flight += 1
                 for index in range(count):
                     if server.fault == "dies" and len(server.requests) > 5 and index == 2:
                         threading.Thread(target=server.stop).start()
@@ -108,6 +117,9 @@ class Server:
                         return
                     time.sleep(server.gap)
                     self._event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]})
+                with counting:
+                    server.in_flight -= 1
+                    server.generated += count
                 self._event({"choices": [], "usage": usage})
                 self._chunk(b"data: [DONE]\n\n")
                 self.wfile.write(b"0\r\n\r\n")

@@ -71,6 +71,15 @@ def test_a_busy_engine_is_told(serve: Callable, monkeypatch: pytest.MonkeyPatch)
         load.require_idle(endpoint(server), None, 0, print)
 
 
+def test_an_engine_too_busy_to_answer_in_time_is_asked_again(serve: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "_SETTLING", 0.0)
+    monkeypatch.setattr(load, "_TIMEOUT", 0.5)
+    server = serve(metrics=True)
+    server.others, server.late_looks = 1, 3
+    with pytest.raises(FleetError, match="found 1 requests running"):
+        load.require_idle(endpoint(server), None, 0, print)
+
+
 def test_an_engine_between_two_requests_is_not_idle(serve: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "_SETTLING", 0.0)
     server = serve(metrics=True)
