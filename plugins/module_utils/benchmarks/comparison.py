@@ -131,6 +131,9 @@ def _comparison(
         said.append(f"One repeat on either side tells no spread: no verdict on {head['id']}.")
     elif comparable and repeats == 1:
         said.append(f"This run has one repeat: the verdicts on {head['id']} use the spread of the other side alone.")
+    elif comparable and all(len(of_theirs) == 1 for of_theirs in values.values()):
+        single = "a single figure" if kind == PUBLISHED else "one repeat"
+        said.append(f"{head['id']} is {single}: the verdicts on it use the spread of this run alone.")
     return {
         **head,
         "kind": kind,

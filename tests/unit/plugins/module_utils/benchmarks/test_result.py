@@ -288,7 +288,9 @@ class TestComparison:
     def test_change_and_margin(self) -> None:
         compared = document()["baselines"][0]
         assert compared["same_workload"]
-        assert compared["notes"] == []
+        assert compared["notes"] == [
+            f"{compared['id']} is a single figure: the verdicts on it use the spread of this run alone."
+        ]
         # t(2) * 100 * sqrt(1 + 1/3), and half of the last digit of what is printed.
         margin = 4.303 * 100 * math.sqrt(4 / 3) + 0.5
         assert compared["metrics"]["output_throughput"] == {
@@ -346,6 +348,15 @@ class TestComparison:
     def test_one_repeat_against_an_earlier_run_of_three_says_so(self) -> None:
         compared = comparison.with_run(document(), document(throughputs=(2400.0,)))
         assert "This run has one repeat" in compared["notes"][0]
+        assert compared["metrics"]["output_throughput"]["verdict"] == "same"
+
+    def test_an_earlier_run_of_one_repeat_is_told_as_one(self) -> None:
+        once = document(throughputs=(2000.0,))
+        compared = comparison.with_run(once, document(throughputs=(2390.0, 2400.0, 2410.0)))
+        assert compared["notes"] == [
+            f"{once['run_id']} is one repeat: the verdicts on it use the spread of this run alone."
+        ]
+        assert compared["metrics"]["output_throughput"]["verdict"] == "better"
 
     def test_a_simulated_run_gets_no_verdict_on_a_real_one(self) -> None:
         compared = comparison.with_run(document(), document(engine=SIMULATOR))
