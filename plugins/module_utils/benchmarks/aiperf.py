@@ -44,6 +44,33 @@ EXECUTABLE = "aiperf"
 SUMMARY = "profile_export_aiperf.json"
 RECORDS = "profile_export.jsonl"
 CONFIG = "aiperf.json"
+MANAGED_FLAGS = {
+    "--synthetic-input-tokens-mean": "input_length",
+    "--prompt-input-tokens-mean": "input_length",
+    "--isl": "input_length",
+    "--output-tokens-mean": "output_length",
+    "--prompt-output-tokens-mean": "output_length",
+    "--osl": "output_length",
+    "--request-count": "num_prompts",
+    "--num-requests": "num_prompts",
+    "--num-dataset-entries": "num_prompts",
+    "--num-prompts": "num_prompts",
+    "--concurrency": "max_concurrency",
+    "--request-rate": "request_rate",
+    "--random-seed": "seed",
+    "--goodput": "slo",
+    "--url": "url",
+    "-u": "url",
+    "--model": "served_model_name",
+    "--model-names": "served_model_name",
+    "-m": "served_model_name",
+    "--tokenizer": "tokenizer",
+    "--api-key": "api_key",
+    "--config": "api_key",
+    "-f": "api_key",
+    "--output-artifact-dir": "work_dir",
+    "--artifact-dir": "work_dir",
+}
 _MEASURES = {"ttft_ms": "time_to_first_token", "tpot_ms": "inter_token_latency", "e2el_ms": "request_latency"}
 
 

@@ -23,6 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 # How far token totals may be from what was asked, as a fraction. Inputs also gain the chat template of each prompt.
@@ -87,6 +88,8 @@ class Plan:
         for name, limit in self.slo.items():
             if limit <= 0:
                 raise FleetError(f"slo: {name} must be more than 0 ms; it is {limit:g}")
+        # Else the result would tell of another run than there was.
+        refuse_managed(self.extra_args, self.client.MANAGED_FLAGS)
 
     def points(self) -> list[Workload]:
         """Return the workloads to run: the workload itself first, so that every result has it, and none twice."""

@@ -20,6 +20,21 @@ DISTRIBUTION = "sglang"
 # The Python interpreter of an installation: the client is one of its modules.
 EXECUTABLE = "python3"
 RESULT = "result.jsonl"
+MANAGED_FLAGS = {
+    "--random-input-len": "input_length",
+    "--random-output-len": "output_length",
+    "--num-prompts": "num_prompts",
+    "--max-concurrency": "max_concurrency",
+    "--request-rate": "request_rate",
+    "--seed": "seed",
+    "--base-url": "url",
+    "--host": "url",
+    "--port": "url",
+    "--model": "model",
+    "--served-model-name": "served_model_name",
+    "--tokenizer": "tokenizer",
+    "--output-file": "work_dir",
+}
 
 # Names in the client's result where they differ from ours.
 _RENAMED = {

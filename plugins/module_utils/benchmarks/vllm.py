@@ -18,6 +18,25 @@ MEASURES_GOODPUT = True
 DISTRIBUTION = "vllm"
 EXECUTABLE = "vllm"
 RESULT = "result.json"
+MANAGED_FLAGS = {
+    "--random-input-len": "input_length",
+    "--input-len": "input_length",
+    "--random-output-len": "output_length",
+    "--output-len": "output_length",
+    "--num-prompts": "num_prompts",
+    "--max-concurrency": "max_concurrency",
+    "--request-rate": "request_rate",
+    "--seed": "seed",
+    "--goodput": "slo",
+    "--base-url": "url",
+    "--host": "url",
+    "--port": "url",
+    "--model": "model",
+    "--served-model-name": "served_model_name",
+    "--tokenizer": "tokenizer",
+    "--result-dir": "work_dir",
+    "--result-filename": "work_dir",
+}
 
 
 def argv(

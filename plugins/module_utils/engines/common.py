@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     Launch,
     SecretFile,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed as refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.guard import FILE as API_KEY_FILE
 from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights, is_hub_name
 
@@ -104,22 +104,6 @@ def read_api_key(files: Mapping[str, str]) -> str | None:
         return files[API_KEY_FILE]
     match = re.search(r'^api-key: (".*")$', files.get(CONFIG_FILE, ""), re.MULTILINE)
     return json.loads(match.group(1)) if match else None
-
-
-def refuse_managed(extra_args: Sequence[str], managed: Mapping[str, str]) -> None:
-    """Raise :class:`FleetError` when extra arguments repeat flags that options set."""
-    clashes = []
-    for argument in extra_args:
-        flag = argument.split("=", 1)[0]
-        if flag.startswith("--"):
-            flag = flag.replace("_", "-")
-        if flag in managed:
-            clashes.append(f"{flag} (set by {managed[flag]})")
-    if clashes:
-        raise FleetError(
-            f"extra_args repeats what other options set: {', '.join(clashes)}. "
-            "Remove it from extra_args and use the option named."
-        )
 
 
 def phase_reader(patterns: Sequence[tuple[str, str]]) -> Callable[[str], str | None]:

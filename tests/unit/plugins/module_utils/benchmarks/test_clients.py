@@ -9,7 +9,9 @@ import json
 import math
 import re
 import statistics
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -22,6 +24,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measure
     throughputs,
     unit,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
@@ -295,6 +298,67 @@ class TestPlainResults:
         raw = {**module.load(FIXTURES / name), "completed": 0, "failed": 512}
         result = module.parse(raw, Workload())
         assert (result.completed, result.failed, result.metrics) == (0, 512, {})
+
+
+class TestManagedFlags:
+    """An extra argument must not have a client do what the result does not tell."""
+
+    OTHER: ClassVar = {
+        "input_length": {"input_length": 9},
+        "output_length": {"output_length": 9},
+        "num_prompts": {"num_prompts": 9},
+        "max_concurrency": {"max_concurrency": 9},
+        "request_rate": {"request_rate": 9.0},
+        "seed": {"seed": 9},
+    }
+    ENDPOINTS: ClassVar = {
+        "url": {"url": "http://h:9"},
+        "served_model_name": {"served_model_name": "other"},
+        "tokenizer": {"tokenizer": "/other"},
+    }
+    AT: ClassVar = Endpoint("http://h:1", "m", "s", "/tokenizer")
+
+    @pytest.mark.parametrize("name", CLIENTS)
+    def test_every_flag_that_tells_the_workload_is_one(self, name: str) -> None:
+        client = CLIENTS[name]
+
+        def argv(workload: dict, endpoint: dict, directory: str = "/out") -> list[str]:
+            shape = replace(Workload(request_rate=1.0), **workload)
+            return client.argv(shape, replace(self.AT, **endpoint), directory, "client")
+
+        before = argv({}, {})
+        changed = [(option, argv(change, {})) for option, change in self.OTHER.items()]
+        changed += [(option, argv({}, change)) for option, change in self.ENDPOINTS.items()]
+        changed += [("work_dir", argv({}, {}, "/elsewhere"))]
+        for option, after in changed:
+            flags = {
+                before[index - 1] for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new
+            }
+            flags.discard("--extra-inputs")  # min_tokens, which follows the output length
+            assert flags, option
+            assert {client.MANAGED_FLAGS.get(flag) for flag in flags} == {option}
+
+    @pytest.mark.parametrize(
+        ("name", "argument", "option"),
+        [
+            ("vllm", "--max-concurrency=64", "max_concurrency"),
+            ("vllm", "--max_concurrency", "max_concurrency"),
+            ("vllm", "--max-conc", "max_concurrency"),
+            ("vllm", "--seed", "seed"),
+            ("sglang", "--random-input", "input_length"),
+            ("aiperf", "--isl", "input_length"),
+            ("aiperf", "-m", "served_model_name"),
+            ("aiperf", "--api-key", "api_key"),
+        ],
+    )
+    def test_it_is_refused_by_name(self, name: str, argument: str, option: str) -> None:
+        with pytest.raises(FleetError, match=rf"extra_args repeats what .* \(set by {option}\)"):
+            Plan(CLIENTS[name], SEED_CASE, Workload(), extra_args=(argument, "1"))
+
+    def test_others_pass(self) -> None:
+        more = ("--temperature", "0", "--num-warmups", "1", "--tokenizer-mode=slow", "--backend", "openai")
+        argv = Plan(vllm, SEED_CASE, Workload(), extra_args=more).argv(Workload(), Path("/out"), "vllm")
+        assert tuple(argv[-len(more) :]) == more
 
 
 class TestMeasures:
