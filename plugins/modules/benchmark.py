@@ -155,7 +155,7 @@ options:
     type: int
     default: 3600
   extra_args:
-    description: More arguments for the client, as they are.
+    description: More arguments for the client, as they are. One that another option sets is refused.
     type: list
     elements: str
     default: []
@@ -278,9 +278,14 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, result, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
+    CLIENTS,
+    result,
+    runner,
+    session,
+    telemetry,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficiency import engine_gpus
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -366,7 +371,8 @@ def run(params: dict, check_mode: bool) -> dict:
         workload=Workload.of(params),
         sweep=tuple(Workload.of({**params, **_given(point)}) for point in params["sweep"]),
         slo=_given(params["slo"] or {}),
-        gpus=tuple(engine_gpus(params["engine"], params["hardware"])),
+        gpus=tuple(telemetry.engine_gpus(params["engine"], params["hardware"])),
+        notes=tuple(telemetry.strangers(params["engine"], params["hardware"])),
         repeats=params["repeats"],
         warmup=params["warmup"],
         timeout=params["timeout"],

@@ -11,15 +11,9 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import spread
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Repeat
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.telemetry import engine_gpus
 
 _MILLION, _HOUR = 1_000_000, 3600
-
-
-def engine_gpus(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> list[str]:
-    """Return the UUIDs of the GPUs that an engine was given, as engine_info and host_info tell."""
-    named = (engine or {}).get("gpus") or ()
-    found = (hardware or {}).get("gpus") or ()
-    return [gpu["uuid"] for gpu in found if "all" in named or str(gpu.get("index")) in named or gpu["uuid"] in named]
 
 
 def gpu_count(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> int | None:

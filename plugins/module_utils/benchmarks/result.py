@@ -177,7 +177,7 @@ def _sweep(points: Sequence[Mapping[str, Any]], failure: Exception | None) -> di
 
 def warnings(plan: Plan, repeats: Sequence[Repeat], metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what a reader should know before believing the numbers."""
-    found = list(dict.fromkeys(note for repeat in repeats for note in repeat.notes))
+    found = list(dict.fromkeys([*plan.notes, *(note for repeat in repeats for note in repeat.notes)]))
     variation = 100 * (metrics.get("output_throughput", {}).get("cv") or 0)
     if variation > plan.max_variation:
         found.append(

@@ -61,7 +61,7 @@ class Plan:
     C(sweep) has the workloads to run after C(workload). C(slo) has the limits, in ms, that a request must keep to count
     for goodput: C(ttft_ms), C(tpot_ms), C(e2el_ms). C(timeout) is seconds for each run of the client, C(wait_idle)
     seconds for others to leave the engine. C(max_variation) is the coefficient of variation, in per cent, above which
-    repeats are flagged. C(gpus) has the UUIDs of the engine's GPUs.
+    repeats are flagged. C(gpus) has the UUIDs of the engine's GPUs, C(notes) what may disturb every repeat.
     """
 
     client: ModuleType
@@ -70,6 +70,7 @@ class Plan:
     sweep: tuple[Workload, ...] = ()
     slo: Mapping[str, float] = field(default_factory=dict)
     gpus: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     repeats: int = 3
     warmup: bool = True
     timeout: float = 3600

@@ -27,6 +27,8 @@ INTERVAL = 1.0
 SATURATED = 0.9
 # The share of the samples from which throttling is worth a word.
 THROTTLED = 0.05
+# Other GPUs of the host that are so busy, in per cent on average, are worth a word.
+BUSY = 10
 # Energy is told where this share of the samples that there should be is there.
 COVERED = 0.8
 NO_GPUS = "the GPUs were not sampled: nvidia-smi does not have them on the host of the client"
@@ -39,6 +41,8 @@ class Samples:
     """Everything seen during a run. Times are those of time.monotonic()."""
 
     gpus: list[tuple[float, gpu_samples.Sample]] = field(default_factory=list)
+    # The host's other GPUs.
+    neighbours: list[tuple[float, gpu_samples.Sample]] = field(default_factory=list)
     engine: list[tuple[float, Load]] = field(default_factory=list)
     # All CPUs of the client together, and its busiest thread, in CPUs; the share of the host's CPUs that is busy.
     client: list[tuple[float, float, float]] = field(default_factory=list)
@@ -81,8 +85,9 @@ class Sampler:
     def _read_gpus(self) -> None:
         for line in (self._smi.stdout if self._smi else None) or ():
             sample = gpu_samples.parse(line)
-            if sample and sample.uuid in self._gpus:
-                self.samples.gpus.append((time.monotonic(), sample))
+            if sample:
+                kept = self.samples.gpus if sample.uuid in self._gpus else self.samples.neighbours
+                kept.append((time.monotonic(), sample))
 
     def _ask_engine(self) -> None:
         silent = 0
@@ -155,6 +160,7 @@ def summarise(samples: Samples, duration: float) -> dict[str, Any]:
     return {
         "interval_s": INTERVAL,
         "gpus": _gpus([row[0] for row in within(samples.gpus)], duration) if samples.gpus else None,
+        "neighbours": _neighbours([row[0] for row in within(samples.neighbours)]) if samples.gpus else None,
         "engine": {
             "requests": _stats(look.requests for look in engine),
             "running": _stats(look.running for look in engine),
@@ -183,10 +189,27 @@ def _window(samples: Samples, duration: float) -> tuple[float, float]:
 
 
 def _gpus(samples: Sequence[gpu_samples.Sample], duration: float) -> list[dict[str, Any]]:
+    return [_gpu(uuid, of_one, duration) for uuid, of_one in _by_uuid(samples).items()]
+
+
+def _by_uuid(samples: Sequence[gpu_samples.Sample]) -> dict[str, list[gpu_samples.Sample]]:
     by_uuid: dict[str, list[gpu_samples.Sample]] = {}
     for sample in samples:
         by_uuid.setdefault(sample.uuid, []).append(sample)
-    return [_gpu(uuid, of_one, duration) for uuid, of_one in by_uuid.items()]
+    return by_uuid
+
+
+def _neighbours(samples: Sequence[gpu_samples.Sample]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": of_one[0].index,
+            "uuid": uuid,
+            "utilization_percent": _stats(
+                sample.figures["utilization_percent"] for sample in of_one if "utilization_percent" in sample.figures
+            ),
+        }
+        for uuid, of_one in _by_uuid(samples).items()
+    ]
 
 
 def _gpu(uuid: str, samples: Sequence[gpu_samples.Sample], duration: float) -> dict[str, Any]:
@@ -221,6 +244,28 @@ def _stats(values: Iterable[float]) -> dict[str, float] | None:
     }
 
 
+def engine_gpus(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> list[str]:
+    """Return the UUIDs of the GPUs that an engine was given, as engine_info and host_info tell."""
+    named = (engine or {}).get("gpus") or ()
+    found = (hardware or {}).get("gpus") or ()
+    return [gpu["uuid"] for gpu in found if "all" in named or str(gpu.get("index")) in named or gpu["uuid"] in named]
+
+
+def strangers(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> list[str]:
+    """Return who held the engine's GPUs besides the engine when the host was looked at, in words.
+
+    Both arguments are as engine_info and host_info tell.
+    """
+    own = ((engine or {}).get("container") or {}).get("id")
+    mine = engine_gpus(engine, hardware)
+    return [
+        f"GPU {gpu['index']} was held by {item['name']} (process {item['pid']}) besides the engine: it takes a share"
+        for gpu in (hardware or {}).get("gpus") or ()
+        for item in gpu.get("processes") or ()
+        if own and gpu["uuid"] in mine and item["container"] != own
+    ]
+
+
 def notes(telemetry: Mapping[str, Any], workload: Workload, output_tokens: int, generated: int | None) -> list[str]:
     """Return what may have disturbed a run, in words.
 
@@ -247,6 +292,13 @@ def notes(telemetry: Mapping[str, Any], workload: Workload, output_tokens: int, 
             clock = gpu["clock_sm_mhz"]
             at = f", SM clock {clock['mean']:.0f} MHz on average" if clock else ""
             found.append(f"GPU {gpu['index']} was throttled: {listed}{at}")
+    for gpu in telemetry.get("neighbours") or ():
+        busy = gpu["utilization_percent"]
+        if busy and busy["mean"] >= BUSY:
+            found.append(
+                f"GPU {gpu['index']}, which is not this engine's, was {busy['mean']:.0f} % busy: a neighbour shares "
+                "the host's power, cooling and CPUs"
+            )
     client, host = telemetry["client"], telemetry["host"]
     if client and client["busiest_thread"]["mean"] >= SATURATED:
         found.append(

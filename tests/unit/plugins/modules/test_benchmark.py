@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module
@@ -47,6 +48,25 @@ SIMULATOR = {
     "version": "0.1.0",
     "environment": {"HF_TOKEN": "hidden-1"},
 }
+
+
+# Two GPUs of a host: the first is hot, the other is somebody else's.
+SMI = """#!/bin/sh
+case "$*" in *--loop-ms*) ;; *) exit 0 ;; esac
+while sleep 0.25; do
+  echo '0, GPU-a, 98, 70000, 600.0, 1200, 91, 0x0000000000000040'
+  echo '1, GPU-b, 90, 70000, 500.0, 1900, 60, 0x0000000000000000'
+done
+"""
+# Three streamed requests, which take some seconds, and a CPU that spins meanwhile.
+BUSY_CLIENT = """
+import threading, urllib.request
+body = json.dumps({'stream': True, 'max_tokens': 64, 'messages': [{'content': 'x'}]}).encode()
+ask = lambda: urllib.request.urlopen(value('--base-url') + '/v1/chat/completions', body).read()
+threads = [threading.Thread(target=ask) for _ in range(3)]
+for thread in threads: thread.start()
+while any(thread.is_alive() for thread in threads): pass
+"""
 
 
 @pytest.fixture
@@ -123,6 +143,56 @@ class TestModule:
         assert [repeat["seed"] for repeat in document["repeats"]] == [0, 1]
         assert (tmp_path / "progress").read_text(encoding="utf-8").startswith("warm-up: 4 requests, not counted\n")
         assert [path.name for path in (tmp_path / "work").iterdir()] == [".127.0.0.1.lock"]
+
+    def test_what_disturbed_a_run_is_in_its_document(
+        self,
+        serve: Callable,
+        client: str,
+        tmp_path: Path,
+        check_document: Callable,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # Another client is in the engine, and this one burns a CPU; a CPU that is shared is not burnt whole.
+        monkeypatch.setattr(telemetry, "SATURATED", 0.3)
+        server = serve(metrics=True)
+        server.gap = 0.06
+        Path(client).write_text(Path(client).read_text(encoding="utf-8") + BUSY_CLIENT, encoding="utf-8")
+        smi = tmp_path / "bin" / "nvidia-smi"
+        smi.parent.mkdir()
+        smi.write_text(SMI, encoding="utf-8")
+        smi.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
+        stranger = {"name": "train.py", "pid": 77, "memory_mib": 9000, "container": None}
+        engine = {"engine": "vllm", "gpus": ["0"], "container": {"id": "c1"}}
+        worker = {**stranger, "name": "VLLM::Worker", "container": "c1"}
+        gpus = [
+            {"index": 0, "uuid": "GPU-a", "processes": [worker, stranger]},
+            {"index": 1, "uuid": "GPU-b", "processes": [stranger]},
+        ]
+        options = parameters(
+            tmp_path, url=server.url, client_path=client, warmup=False, repeats=1, engine=engine,
+            hardware={"profile": "h100x2", "gpus": gpus}, price_per_hour=3.6,
+        )  # fmt: skip
+        document = module.run(options, check_mode=False)["result"]
+        check_document(document)
+        warnings = document["quality"]["warnings"]
+        assert warnings[0] == "GPU 0 was held by train.py (process 77) besides the engine: it takes a share"
+        for text in (
+            "benchmark 1/1: the engine generated 160 tokens for others, beside 32 for the benchmark",
+            "GPU 0 was throttled: hw_thermal_slowdown in 100% of the samples, SM clock 1200 MHz on average",
+            "GPU 1, which is not this engine's, was 90 % busy: a neighbour",
+            "of a CPU: the client, not the engine, may be what limited this run",
+        ):
+            assert any(text in warning for warning in warnings), (text, warnings)
+        telemetry_ = document["repeats"][0]["telemetry"]
+        assert telemetry_["engine"]["running"]["max"] == 3
+        assert [gpu["uuid"] for gpu in telemetry_["gpus"]] == ["GPU-a"]
+        assert [gpu["uuid"] for gpu in telemetry_["neighbours"]] == ["GPU-b"]
+        found = document["efficiency"]
+        assert found["gpu_power_w"]["mean"] == 600.0
+        assert found["energy_per_output_token_j"]["mean"] == 600.0 * 2.0 / 32
+        # A thousandth of a dollar a second; the stub's throughput is 10 tokens a second.
+        assert found["cost_per_million_output_tokens_usd"] == pytest.approx(0.001 / 10 * 1e6)
 
     def test_a_sweep_has_its_points(
         self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
@@ -267,14 +337,20 @@ class TestWrite:
 class TestPlay:
     """The task as Ansible runs it."""
 
-    def play(self, tmp_path: Path, options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-        tasks = [{"name": "Benchmark", "inference.fleet.benchmark": options}]
-        play = [{"hosts": "here", "gather_facts": False, "tasks": tasks}]
-        (tmp_path / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-        inventory = f"here ansible_connection=local ansible_python_interpreter={sys.executable}"
-        (tmp_path / "hosts").write_text(inventory, encoding="utf-8")
+    def play(self, tmp_path: Path, options: dict[str, Any], *hosts: str) -> subprocess.CompletedProcess[str]:
+        """Run the task for each host, one after the other, and end the play where one fails."""
+        play = {
+            "hosts": "all",
+            "gather_facts": False,
+            "any_errors_fatal": True,
+            "tasks": [{"name": "Benchmark", "inference.fleet.benchmark": options}],
+        }
+        (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+        (tmp_path / "hosts").write_text(
+            "".join(f"{host} ansible_connection=local ansible_python_interpreter={sys.executable}\n" for host in hosts)
+        )
         return subprocess.run(
-            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts", "play.yml"],
+            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts", "--forks", "1", "play.yml"],
             cwd=tmp_path,
             env={
                 **os.environ,
@@ -286,22 +362,26 @@ class TestPlay:
             check=False,
         )
 
-    def test_a_failed_gate_fails_the_task_after_the_document_is_kept(
+    def test_a_failed_gate_fails_the_play_after_every_document_is_kept(
         self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
     ) -> None:
-        options = parameters(tmp_path, url=serve().url, client_path=client, results_dir="kept")
+        options = parameters(tmp_path, url=serve().url, client_path=client, results_dir="kept", repeats=1)
         options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+        # Both are this machine, on which one benchmark runs at a time.
+        options["work_dir"] += "-{{ inventory_hostname }}"
         options["gates"] = [
             {"condition": "metrics.output_throughput.mean > `1`", "message": "no output"},
-            {"condition": "metrics.output_throughput.mean > `11`", "message": "too slow"},
+            {"condition": "host == 'second'", "message": "too slow"},
         ]
-        ran = self.play(tmp_path, options)
+        ran = self.play(tmp_path, options, "first", "second")
         assert ran.returncode == 2, ran.stdout + ran.stderr
-        (path,) = (tmp_path / "kept").glob("*.json")
-        document = json.loads(path.read_text(encoding="utf-8"))
-        check_document(document)
-        assert document["host"] == "here"
-        assert [gate["passed"] for gate in document["gates"]] == [True, False]
-        assert "[here] warm-up: 4 requests, not counted" in ran.stdout
+        documents = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "kept").glob("*.json")]
+        for document in documents:
+            check_document(document)
+        gates = {document["host"]: [gate["passed"] for gate in document["gates"]] for document in documents}
+        assert gates == {"first": [True, False], "second": [True, True]}
+        assert "[first] warm-up: 4 requests, not counted" in ran.stdout
         assert "Gate FAILED: too slow" in ran.stdout
-        assert "1 of 2 gates not met: too slow" in ran.stdout + ran.stderr
+        assert ran.stdout.index("Gate FAILED: too slow") < ran.stdout.index("Gate met: too slow")
+        assert "1 of 2 gates not met: too slow (host == 'second' gave false). The result is kept in" in ran.stdout
+        assert "changed: [second]" in ran.stdout

@@ -154,6 +154,27 @@ class TestNotes:
             "GPU 2 was throttled: sw_power_cap in 50% of the samples, SM clock 1400 MHz on average"
         ]
 
+    def test_a_neighbour(self) -> None:
+        gpus = [{"index": str(index), "uuid": "u", "utilization_percent": self.stats(index * 9.0)} for index in (1, 2)]
+        lone = {"index": "9", "uuid": "u", "utilization_percent": None}
+        found = self.notes(neighbours=[*gpus, lone])
+        assert found == [
+            "GPU 2, which is not this engine's, was 18 % busy: a neighbour shares the host's power, cooling and CPUs"
+        ]
+
+    def test_a_stranger_on_a_gpu_of_the_engine(self) -> None:
+        def process(container: str | None) -> dict[str, Any]:
+            return {"name": "python", "pid": 7, "memory_mib": 1, "container": container}
+
+        gpus = [
+            {"index": 0, "uuid": "GPU-0", "processes": [process("c1")]},
+            {"index": 1, "uuid": "GPU-1", "processes": [process("c1"), process("c2")]},
+            {"index": 2, "uuid": "GPU-2", "processes": [process(None)]},
+        ]
+        found = telemetry.strangers({"gpus": ["0", "1"], "container": {"id": "c1"}}, {"gpus": gpus})
+        assert found == ["GPU 1 was held by python (process 7) besides the engine: it takes a share"]
+        assert telemetry.strangers(None, {"gpus": gpus}) == []
+
     def test_a_client_that_is_the_limit(self) -> None:
         client = {"cpus": self.stats(1.5), "busiest_thread": self.stats(0.97)}
         assert "the client, not the engine, may be what limited this run" in self.notes(client=client)[0]
