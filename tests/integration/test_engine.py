@@ -111,6 +111,7 @@ def test_an_engine_on_gpus_is_made_for_them_and_left_alone(
     (tmp_path / "gpus").write_text(found)
     stubs = Path(__file__).resolve().parents[1] / "fleet/stubs"
     engine.environment |= {"STUB_GPUS": str(tmp_path / "gpus"), "PATH": f"{stubs}:{os.environ['PATH']}"}
+    _weights_are_here(tmp_path / "cache")
     wanted = {"engine": "vllm", "image": fake_vllm("gpus"), "prefetch": False, **options}
 
     made = engine(**wanted)
@@ -123,6 +124,19 @@ def test_an_engine_on_gpus_is_made_for_them_and_left_alone(
     before = identity(docker_engine)
     assert not engine(**wanted).result["changed"]
     assert identity(docker_engine) == before
+
+
+def _weights_are_here(cache_dir: Path) -> None:
+    """Put the seed model's weights into a cache, at their size and with nothing in them: they take no disk."""
+    folder = cache_dir / "hub/models--Qwen--Qwen3-Coder-Next"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("0" * 40)
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    for number in range(1, 41):
+        with (snapshot / f"model-{number:05d}-of-00040.safetensors").open("wb") as shard:
+            shard.truncate(4 * 10**9)
 
 
 def test_a_driver_in_trouble_is_told(engine: Module, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
 from hub import Hub, Model, repository  # noqa: E402  (the rig's folder is on the path only now)
 
 CHANGED = {"extra_args": ["--max-model-len", "9000"]}
+# The daemon's calls of an upgrade, up to the new engine's start.
+UPGRADE = ["create", "stop", "rename", "rename", "start"]
 
 
 class Host:
@@ -292,10 +294,32 @@ def test_going_back_to_another_port_and_key(host: Host, process: ModuleProcess, 
 
 def test_port_taken_by_another_program(host: Host, process: ModuleProcess, held: Callable[[str], None]) -> None:
     process()
-    before = host.id()
+    before = host.engine.client.containers.get(NAME).attrs["State"]["StartedAt"]
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        failed = process(port=taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        failed = process(port=port)
 
+    assert f"port: wanted {port} of 127.0.0.1, found that somebody listens there already" in failed["msg"]
+    assert "no engine was touched" in failed["msg"]
+    assert host.engine.client.containers.get(NAME).attrs["State"]["StartedAt"] == before
+    host.clean()
+    held("found before the old engine was stopped")
+
+
+def test_port_taken_after_the_host_was_looked_at(
+    host: Host, process: ModuleProcess, tmp_path: Path, held: Callable[[str], None]
+) -> None:
+    process()
+    before = host.id()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        port = stranger.getsockname()[1]
+        # Only now does it listen: the old engine is stopped, and the new one about to start.
+        start = len(UPGRADE)
+        with CallProxy(tmp_path / "proxy.sock", host.engine.url, start, strike=stranger.listen, lost=False) as proxy:
+            failed = process(docker_host=proxy.url, port=port)
+
+    assert [_verb(call) for call in proxy.calls[:start]] == UPGRADE
     assert "the port is taken" in failed["msg"]
     assert "was put back and serves again" in failed["msg"]
     assert host.id() == before
@@ -374,6 +398,10 @@ def _calls(host: Host, process: ModuleProcess, tmp_path: Path) -> list[str]:
     return proxy.calls
 
 
+def _verb(call: str) -> str:
+    return call.partition("?")[0].rsplit("/", 1)[-1]
+
+
 def _run_killed(host: Host, process: ModuleProcess, tmp_path: Path, number: int, when: str, **options: Any) -> None:
     """Start a run, and kill it at one of its calls."""
     running: list[subprocess.Popen[str]] = []
@@ -388,13 +416,7 @@ def test_module_is_killed_at_each_step_of_an_upgrade(
     host: Host, process: ModuleProcess, tmp_path: Path, held: Callable[[str], None]
 ) -> None:
     calls = _calls(host, process, tmp_path)
-    assert [call.partition("?")[0].rsplit("/", 1)[-1] for call in calls[:-1]] == [
-        "create",
-        "stop",
-        "rename",
-        "rename",
-        "start",
-    ]
+    assert [_verb(call) for call in calls[:-1]] == UPGRADE
     process(api_key="planted")
     strikes = [(number, when) for number in range(1, len(calls) + 1) for when in (BEFORE, AFTER)]
     for length, (number, when) in enumerate(strikes, 9000):
