@@ -21,6 +21,12 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"User-specified max_model_len \((?P<what>\d+)\) is greater than the derived max_model_len",
         "--max-model-len {what} is more than the model was made for. Take a smaller one",
     ),
+    # NCCL says of shared memory what others say of a disk: this one comes first.
+    (
+        r"(?i)bus error|/dev/shm.*(?:no space|too small|insufficient)|insufficient shared memory|out of shared memory"
+        r"|while creating shared memory segment|failed to extend /dev/shm|call to posix_fallocate failed",
+        "shared memory is too small. Keep ipc_mode at host, or give more with shm_size",
+    ),
     (
         r"(?i)no space left on device",
         "the disk is full. Free space where the images and the weights are kept",
@@ -35,6 +41,20 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "the NVIDIA driver is too old for the image. Update the driver, or take an image built for an older CUDA",
     ),
     (
+        r"(?i)cuda error 802|system not yet initialized",
+        "the GPUs have not joined their fabric (CUDA error 802). See nvidia-smi -q (Fabric), start "
+        "nvidia-fabricmanager, or reboot the host",
+    ),
+    (
+        r"(?i)(?P<what>(?:total )?number of attention heads \(\d+\) must be divisible by "
+        r"tensor (?:model )?parallel size \(\d+\))",
+        "{what}. Set another tensor_parallel_size",
+    ),
+    (
+        r"(?i)max_num_seqs \(\d+\) exceeds (?:the )?available mamba cache blocks \((?P<what>\d+)\)",
+        "there is not enough GPU memory for so many requests at once. Add --max-num-seqs {what} to extra_args",
+    ),
+    (
         r"(?i)tensor parallel size \S+ .*(?:larger|greater|exceeds)|world size \(\S+\) is larger than"
         r"|requires \S+ gpus?|not enough gpus|invalid device ordinal|not enough allowed numa nodes",
         "there are fewer GPUs (on a CPU: NUMA nodes) than the tensor parallel size asks for. "
@@ -44,10 +64,6 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"(?i)cuda out of memory|outofmemoryerror|no available memory for the cache blocks|not enough memory"
         r"|free memory on device .* is less than desired|larger than the available kv cache memory",
         "there is not enough GPU memory. Use more GPUs, a shorter --max-model-len, or see who else holds GPU memory",
-    ),
-    (
-        r"(?i)bus error|/dev/shm.*(?:no space|too small|insufficient)|insufficient shared memory|out of shared memory",
-        "shared memory is too small. Keep ipc_mode at host, or give more shm",
     ),
     (
         r"(?i)(?P<what>could not select device driver .*|nvidia-container-cli: .*|failed to inject cdi devices.*)",

@@ -38,6 +38,33 @@ LINES = [
     ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0", "driver is too old"),
     ('could not select device driver "" with capabilities: [[gpu]]', "container toolkit"),
     ("ERROR: Unexpected bus error encountered in worker.", "shared memory is too small"),
+    # NCCL of SGLang and vLLM in a container with the daemon's own 64 MiB.
+    (
+        "Error while creating shared memory segment /dev/shm/nccl-MUxDwa (size 34210184), error: No space left on "
+        "device (28)",
+        "shared memory is too small",
+    ),
+    ("include/shm.h:28 NCCL WARN Call to posix_fallocate failed : No space left on device", "shared memory is too sm"),
+    (
+        "ValueError: max_num_seqs (1024) exceeds available Mamba cache blocks (312).",
+        "Add --max-num-seqs 312 to extra_args",
+    ),
+    (
+        "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized",
+        "have not joined their fabric",
+    ),
+    (
+        "ValueError: Total number of attention heads (40) must be divisible by tensor parallel size (3).",
+        "Total number of attention heads (40) must be divisible by tensor parallel size (3). Set another",
+    ),
+    ("World size (8) is larger than the number of available GPUs (4) in this node.", "fewer GPUs"),
+    ("huggingface_hub.errors.GatedRepoError: 403 Client Error. Access to model x/y is restricted", "give hf_token"),
+    ("The NVIDIA driver on your system is too old (found version 11040).", "driver is too old"),
+    (
+        "ValueError: Free memory on device cuda:0 (3.1/79.2 GiB) on startup is less than desired GPU memory "
+        "utilization (0.9, 71.3 GiB).",
+        "see who else holds GPU memory",
+    ),
 ]
 
 
