@@ -36,6 +36,21 @@ from ansible_collections.inference.fleet.plugins.module_utils.models import mode
 from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
 
 LOOPBACK = "127.0.0.1"
+# What a variable would carry, or contradict, and the option to use.
+_SECRET_VARIABLES = {
+    "HF_TOKEN": "hf_token",
+    "HUGGING_FACE_HUB_TOKEN": "hf_token",
+    "HUGGINGFACE_HUB_TOKEN": "hf_token",
+    "VLLM_API_KEY": "api_key",
+}
+_MANAGED_VARIABLES = {
+    "HF_HOME": "cache_dir",
+    "HF_HUB_CACHE": "cache_dir",
+    "HUGGINGFACE_HUB_CACHE": "cache_dir",
+    "HF_TOKEN_PATH": "hf_token",
+    "NVIDIA_VISIBLE_DEVICES": "gpus",
+    "CUDA_VISIBLE_DEVICES": "gpus",
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ def deployment(request: Request, found: Sequence[Mapping[str, Any]]) -> Deployme
     Raises :class:`FleetError` when the request cannot be met or contradicts itself.
     """
     _refuse_open_port(request)
-    _refuse_secrets_in_environment(request)
+    _refuse_environment(request)
     module = engine(request.engine)
     profile, size, gpus = _placement(request, found)
     model = known_model(request.model)
@@ -160,14 +175,22 @@ def _refuse_open_port(request: Request) -> None:
     )
 
 
-def _refuse_secrets_in_environment(request: Request) -> None:
-    named = {"HF_TOKEN": "hf_token", "HUGGING_FACE_HUB_TOKEN": "hf_token", "VLLM_API_KEY": "api_key"}
-    for variable, option in named.items():
+def _refuse_environment(request: Request) -> None:
+    """Refuse variables that carry a secret, and those that contradict an option."""
+    for variable, option in _SECRET_VARIABLES.items():
         if variable in request.environment:
             raise FleetError(
                 f"environment sets {variable}, which everybody who may inspect the container could read. "
                 f"Use {option}: it travels in a file of mode 0600."
             )
+    clashes = [
+        f"{name} (set by {option})" for name, option in _MANAGED_VARIABLES.items() if name in request.environment
+    ]
+    if clashes:
+        raise FleetError(
+            f"environment repeats what other options set: {', '.join(clashes)}. "
+            "Remove it from environment and use the option named."
+        )
 
 
 def _placement(request: Request, found: Sequence[Mapping[str, Any]]) -> tuple[str, int, Gpus | None]:

@@ -5,31 +5,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
-# A shorter beginning of a flag than this, dashes included, says nothing.
-_SHORTEST = 4
+# Dashes alone, or one letter after two of them, are the beginning of no flag in particular.
+_BEGINNING = re.compile(r"^(?:-[^-]|--[^-].)")
+# Flags that carry a secret, by how they end.
+_SECRET_FLAG = re.compile(r"^--.*(?:api-key|hf-token|password)$")
 
 
 def refuse_managed(extra_args: Sequence[str], managed: Mapping[str, str]) -> None:
-    """Raise :class:`FleetError` when extra arguments repeat flags that options set.
+    """Raise :class:`FleetError` when extra arguments contradict what options set, or carry a secret.
 
-    *managed* has the option of each flag. Programs take underscores for hyphens, and the beginning of a flag for it.
+    *managed* has the option of each flag. Programs take a flag by its beginning too, with underscores for hyphens, and
+    with --no- before it.
     """
-    clashes = []
-    for argument in extra_args:
-        flag = argument.split("=", 1)[0]
-        if flag.startswith("--"):
-            flag = flag.replace("_", "-")
-        meant = next((name for name in managed if name == flag), None)
-        if meant is None and flag.startswith("--") and len(flag) >= _SHORTEST:
-            meant = next((name for name in managed if name.startswith(flag)), None)
-        if meant is not None:
-            clashes.append(f"{flag} (set by {managed[meant]})")
-    if clashes:
+    if extra_args and not extra_args[0].startswith("-"):
         raise FleetError(
-            f"extra_args repeats what other options set: {', '.join(clashes)}. "
-            "Remove it from extra_args and use the option named."
+            f"extra_args begins with {extra_args[0]!r}, which is no option: the program would take it for a model. "
+            "Use model, or give each value after its option."
         )
+    words = [argument.split("=", 1)[0] for argument in extra_args]
+    flags = [word.replace("_", "-") if word.startswith("--") else word for word in words]
+    clashes = {flag: option for flag in flags for option in [_option(flag, managed)] if option}
+    if clashes:
+        listed = ", ".join(f"{flag} (set by {option})" for flag, option in clashes.items())
+        raise FleetError(
+            f"extra_args repeats what other options set: {listed}. Remove it from extra_args and use the option named."
+        )
+    told = next((flag for flag in flags if _SECRET_FLAG.search(flag)), None)
+    if told:
+        raise FleetError(
+            f"extra_args has {told}, whose value everybody who may list processes or inspect the container could read. "
+            "Remove it: no option of this module carries it in a file."
+        )
+
+
+def _option(flag: str, managed: Mapping[str, str]) -> str | None:
+    """Return the option that sets what a flag would set."""
+    plain = f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag
+    if plain in managed:
+        return managed[plain]
+    if not _BEGINNING.search(plain):
+        return None
+    return next((option for known, option in managed.items() if known.startswith(plain)), None)

@@ -139,12 +139,17 @@ options:
     type: str
     default: ~/.cache/inference.fleet
   extra_args:
-    description: More arguments for the engine. One that repeats what an option sets is refused.
+    description:
+      - More arguments for the engine. One that contradicts what an option sets, in full, in short or with C(--no-), is
+        refused, and so is one that carries a key or a token.
     type: list
     elements: str
     default: []
   environment:
-    description: More environment variables for the engine. Secrets do not belong here.
+    description:
+      - More environment variables for the engine. One that contradicts what an option sets, such as E(HF_HOME) or
+        E(CUDA_VISIBLE_DEVICES), is refused.
+      - Secrets do not belong here. E(HF_TOKEN) and E(VLLM_API_KEY) are refused.
     type: dict
     default: {}
   mounts:

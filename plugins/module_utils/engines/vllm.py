@@ -37,6 +37,10 @@ MANAGED_FLAGS = {
     "-tp": "tensor_parallel_size",
     "--revision": "revision",
     "--api-key": "api_key",
+    "--hf-token": "hf_token",
+    # With these vLLM listens on no port.
+    "--uds": "port",
+    "--headless": "port",
 }
 # The name under which vLLM imports the guard: nobody else's.
 _GUARD_MODULE = "inference_fleet_guard"

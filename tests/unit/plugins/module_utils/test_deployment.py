@@ -166,10 +166,20 @@ def test_hf_token_is_read_from_its_file_without_a_restart() -> None:
     assert container.live_secrets == {"hf_token"}
 
 
-@pytest.mark.parametrize("variable", ["HF_TOKEN", "VLLM_API_KEY"])
-def test_a_secret_in_the_environment_is_refused(variable: str) -> None:
-    with pytest.raises(FleetError, match=variable):
-        deployment(replace(REQUEST, environment={variable: "planted"}), [H100] * 4)
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("HF_TOKEN", r"could read\. Use hf_token"),
+        ("VLLM_API_KEY", r"could read\. Use api_key"),
+        ("HF_HOME", r"repeats what other options set: HF_HOME \(set by cache_dir\)"),
+        ("HF_TOKEN_PATH", r"set by hf_token"),
+        ("CUDA_VISIBLE_DEVICES", r"set by gpus"),
+    ],
+)
+def test_an_environment_that_carries_a_secret_or_contradicts_an_option_is_refused(variable: str, told: str) -> None:
+    with pytest.raises(FleetError, match=f"{variable}.*{told}" if "repeats" not in told else told) as caught:
+        deployment(replace(REQUEST, environment={variable: "planted", "OTHER": "1"}), [H100] * 4)
+    assert "planted" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +188,14 @@ def test_a_secret_in_the_environment_is_refused(variable: str) -> None:
         ("vllm", "--port=9000", "port"),
         ("vllm", "--tensor_parallel_size", "tensor_parallel_size"),
         ("vllm", "-tp", "tensor_parallel_size"),
+        ("vllm", "-tp=2", "tensor_parallel_size"),
+        ("vllm", "--hf-token", "hf_token"),
+        # argparse takes a flag by its beginning too.
+        ("vllm", "-t", "tensor_parallel_size"),
+        ("vllm", "--tensor_parallel=2", "tensor_parallel_size"),
+        ("vllm", "--no-enable-auto-tool-choice", "tool_call_parser"),
+        ("vllm", "--no-enable-auto", "tool_call_parser"),
+        ("sglang", "--served-model", "served_model_name"),
         ("sglang", "--tp", "tensor_parallel_size"),
         ("simulator", "--figures", "simulates"),
     ],
@@ -188,6 +206,33 @@ def test_extra_arguments_may_not_contradict_options(engine: str, extra: str, nam
     )
     with pytest.raises(FleetError, match=rf"set by {named}"):
         deployment(request, [H100] * 4)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_an_extra_argument_that_is_no_option_would_be_a_model(engine: str) -> None:
+    with pytest.raises(FleetError, match="extra_args begins with 'some/other-model', which is no option"):
+        deployment(replace(REQUEST, engine=engine, extra_args=["some/other-model"]), [H100] * 4)
+
+
+@pytest.mark.parametrize("flag", ["--admin-api-key", "--admin_api_key=planted", "--ssl-keyfile-password"])
+def test_a_secret_among_the_extra_arguments_is_refused(flag: str) -> None:
+    with pytest.raises(FleetError, match=r"extra_args has --[a-z-]+, whose value everybody .* could read") as caught:
+        deployment(replace(REQUEST, engine="sglang", extra_args=[flag, "planted"]), [H100] * 4)
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("engine", "extra"),
+    [
+        ("vllm", ["--no-enable-prefix-caching", "--max-logprobs", "-1", "-O3", "--tool-parser-plugin", "/x.py"]),
+        ("vllm", ["--config", "/mine.yaml", "--middleware", "mine.Middleware", "--ssl-keyfile", "/key"]),
+        ("sglang", ["--tokenizer-path", "/x", "--max-total-tokens", "1", "--mem-fraction-static=0.7"]),
+    ],
+)
+def test_other_extra_arguments_pass_through(engine: str, extra: list[str]) -> None:
+    command = deployment(replace(REQUEST, engine=engine, extra_args=extra), [H100] * 4).container.command
+
+    assert list(command[-len(extra) :]) == extra
 
 
 def test_extra_arguments_come_last() -> None:
