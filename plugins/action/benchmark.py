@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import base64
+import binascii
 import json
-import os
-import tempfile
+import shlex
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import comparison
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.history import spool, store
 from ansible_collections.inference.fleet.plugins.module_utils.reports import load as documents
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction, display
 
@@ -26,6 +27,8 @@ except ImportError:
 
 MODULE = "inference.fleet.benchmark"
 PUBLISHED, PREVIOUS = "published", "previous"
+# The module's own default.
+WORK_DIR = "/var/tmp/inference.fleet/benchmark"
 # For what a module does around its client: pulling an image, starting, reading results.
 OVERHEAD_SECONDS = 1800
 
@@ -41,13 +44,18 @@ class ActionModule(LongTaskAction):
         args = dict(self._task.args)
         try:
             folder = Path(args.pop("results_dir", None) or "results").expanduser().absolute()
-            gates = check_gates(args.pop("gates", None) or [])
-            named = args.pop("baselines", None)
-            baselines = find_baselines(["published"] if named is None else named, folder)
-            if not self._task.check_mode:
-                prepare(folder)
+            # The module gets both as well: it keeps them with a result that this control host may never see.
+            gates = args["gates"] = check_gates(args.get("gates") or [])
+            if args.get("baselines") is None:
+                args["baselines"] = [PUBLISHED]
+            baselines = find_baselines(args["baselines"], folder)
             args.setdefault("run_host", task_vars.get("inventory_hostname"))
             args.setdefault("client_host", self._task.delegate_to or task_vars.get("inventory_hostname"))
+            if not self._task.check_mode:
+                store.prepare(folder)
+                collected = self._collect(folder, args, task_vars)
+                if collected:
+                    result["collected"] = [str(path) for path in collected]
             done = self.run_long(MODULE, args, task_vars, self._timeout(args))
             result.update(done)
             if "result" not in result:
@@ -55,13 +63,13 @@ class ActionModule(LongTaskAction):
             document = result["result"]
             document["baselines"] = compare(document, baselines, folder)
             document["gates"] = judge(gates, document)
-            path = write(document, folder)
-            result["path"] = str(path)
             result["table"] = summary_table(document)
+            result["result"] = documents.without_raw(document)
+            path = self._store(document, folder, result, args)
+            result["path"] = str(path)
             # Two hosts may end at once: one call keeps a table in one piece.
             display.display(f"\n{result['table']}\n  Result: {path}\n")
             missed = [gate for gate in document["gates"] if not gate["passed"]]
-            result["result"] = without_raw(document)
             if result.get("failed"):
                 count = len(document["sweep"]["points"])
                 raise FleetError(f"{result['msg']}\nThe {count} points before it are kept in {path}.")
@@ -75,6 +83,59 @@ class ActionModule(LongTaskAction):
         except FleetError as error:
             result.update({**error.details, "failed": True, "msg": str(error)})
         return result
+
+    def _store(self, document: dict[str, Any], folder: Path, result: dict[str, Any], args: dict[str, Any]) -> Path:
+        """Add the document to the history, and have the host forget it; FleetError says where it is otherwise."""
+        kept = result.pop("kept", None)
+        try:
+            path = store.add(document, folder)
+        except store.ExistsError:
+            # Run ids are never used twice: another task has just collected this very run.
+            path = folder / f"{document['run_id']}.json"
+        except FleetError as error:
+            if not kept:
+                raise
+            raise FleetError(
+                f"{error}. It is kept on {args['client_host']} as {kept}; the next benchmark of {args['run_host']} "
+                f"brings it to {folder}.",
+                kept=kept,
+            ) from error
+        if kept:
+            self._low_level_execute_command(f"rm -f {shlex.quote(kept)}")
+        return path
+
+    def _collect(self, folder: Path, args: dict[str, Any], task_vars: dict[str, Any]) -> list[Path]:
+        """Bring results of this host that never reached the control host into the history; return their paths.
+
+        FleetError where one cannot be written: neither could that of the run that is about to begin.
+        """
+        work_dir = self._remote_expand_user(args.get("work_dir") or WORK_DIR)
+        spooled = shlex.quote(f"{work_dir}/{spool.FOLDER}")
+        listed = self._low_level_execute_command(f"find {spooled} -name '[!.]*.json' -type f 2>/dev/null | sort")
+        collected = []
+        for file in listed["stdout"].split():
+            fetched = self._execute_module("ansible.legacy.slurp", {"src": file}, task_vars=task_vars)
+            if fetched.get("failed"):
+                # Another task was faster, or it will be said the next time.
+                continue
+            try:
+                kept = json.loads(base64.b64decode(fetched["content"]))
+                document, gates = kept["document"], check_gates(kept["gates"])
+                documents.check(document)
+            except (ValueError, KeyError, TypeError, binascii.Error, FleetError) as error:
+                display.warning(f"[{args['run_host']}] {file} on the host is no result, and was left there: {error}")
+                continue
+            if document["host"] != args["run_host"]:
+                continue
+            document["baselines"] = compare(document, _still_there(kept["baselines"], folder), folder)
+            document["gates"] = judge(gates, document)
+            try:
+                collected.append(store.add(document, folder))
+                self.say(task_vars, f"an earlier result that was still on the host is now in {collected[-1]}")
+            except store.ExistsError:
+                pass
+            self._low_level_execute_command(f"rm -f {shlex.quote(file)}")
+        return collected
 
     @staticmethod
     def _timeout(args: dict[str, Any]) -> int:
@@ -129,6 +190,17 @@ def find_baselines(names: Any, folder: Path) -> list[str | dict[str, Any]]:
     return found
 
 
+def _still_there(names: Any, folder: Path) -> list[str | dict[str, Any]]:
+    """Return what an earlier run was to be compared with, as far as it can be had today."""
+    found = []
+    for name in names:
+        try:
+            found += find_baselines([name], folder)
+        except FleetError as error:
+            display.warning(f"an earlier result is not compared: {error}")
+    return found
+
+
 def compare(document: dict[str, Any], baselines: list[str | dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
     """Return the document beside each baseline that there is."""
     compared = []
@@ -166,52 +238,3 @@ def judge(gates: list[dict[str, Any]], document: dict[str, Any]) -> list[dict[st
             value = str(error).splitlines()[0]
         judged.append({**gate, "value": value, "passed": value is True})
     return judged
-
-
-def without_raw(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document for the task's result: the raw output is large, and in the file."""
-
-    def lighter(part: dict[str, Any]) -> dict[str, Any]:
-        repeats = [{key: value for key, value in repeat.items() if key != "raw"} for repeat in part["repeats"]]
-        return {**part, "repeats": repeats}
-
-    sweep = document["sweep"]
-    if sweep:
-        sweep = {**sweep, "points": [lighter(point) for point in sweep["points"]]}
-    return {**lighter(document), "sweep": sweep}
-
-
-def prepare(folder: Path) -> None:
-    """Make the folder for documents. FleetError where it cannot be, before a benchmark is run for nothing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FleetError(f"results_dir {folder} on the control host cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise FleetError(f"results_dir {folder} on the control host cannot be written to by this user")
-
-
-def write(document: dict[str, Any], folder: Path) -> Path:
-    """Write a document whole or not at all, and never over another one."""
-    path = folder / f"{document['run_id']}.json"
-    temporary = None
-    try:
-        if path.exists():
-            raise FleetError(f"there is a result {path} already; results are never written over")
-        # A dot in front: reports leave such files alone.
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{document['run_id']}.", suffix=".json", dir=folder)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=1, allow_nan=False)
-            stream.write("\n")
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
-            os.fsync(stream.fileno())
-        os.rename(temporary, path)
-        temporary = None
-    except (OSError, ValueError) as error:
-        raise FleetError(f"the result could not be written to {path} on the control host: {error}") from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-    return path

@@ -175,7 +175,10 @@ options:
     description: The host's name in the document. The inventory name where it is not given.
     type: str
   work_dir:
-    description: Directory on the host in which each run has a directory of its own, removed when the run succeeds.
+    description:
+      - Directory on the host in which each run has a directory of its own, removed when the run succeeds.
+      - Its result is kept in C(finished) there until it is in O(results_dir). One that did not get there, because the
+        control host was gone or its disk full, is brought there by the next benchmark of the same host.
     type: path
     default: /var/tmp/inference.fleet/benchmark
   results_dir:
@@ -254,6 +257,15 @@ path:
   description: The result document on the control host.
   returned: success, outside check mode
   type: str
+collected:
+  description: Result documents of earlier runs of this host that had not reached the control host, and now have.
+  returned: when there was one
+  type: list
+  elements: str
+kept:
+  description: The file on the host that has the result, where it could not be written on the control host.
+  returned: when the result could not be written
+  type: str
 result:
   description: The result document, but for the client's raw output, which is in the file at RV(path).
   returned: success, outside check mode
@@ -288,6 +300,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.history import spool
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
@@ -411,7 +424,10 @@ def run(params: dict, check_mode: bool) -> dict:
         price=params["price_per_hour"],
         secrets=[params["api_key"]],
     )
-    done = {"changed": True, "argv": document["client"]["argv"], "result": document}
+    kept, why_not = spool.keep(document, params["gates"], params["baselines"], work_dir.parent)
+    done = {"changed": True, "argv": document["client"]["argv"], "result": document, "kept": kept}
+    if why_not:
+        done["warnings"] = [why_not]
     if measured.failure:
         # The points before it are kept: they were paid for.
         done |= {**measured.failure.details, "failed": True, "msg": str(measured.failure)}

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.history.index import Index
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
 
 SCHEMA_VERSIONS = (1,)
@@ -27,7 +30,10 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a folder holds: *documents* by start time, then run id; *damaged* by file name."""
+    """What a folder holds: *documents* by start time, then run id; *damaged* by file name.
+
+    Documents come without their repeats' C(raw): see :func:`without_raw`.
+    """
 
     documents: tuple[dict[str, Any], ...]
     damaged: tuple[Damaged, ...]
@@ -38,19 +44,22 @@ def load(folder: Path) -> Loaded:
 
     A file that is no result document, or that repeats the run of a file before it, is in
     ``damaged``. Raises OSError where the folder itself cannot be listed.
+
+    What was read once is remembered (see :mod:`..history.index`): only files that are new, or that
+    changed, are read again.
     """
     documents: dict[str, dict[str, Any]] = {}
     files: dict[str, str] = {}
     damaged: list[Damaged] = []
+    index = Index(folder, _form())
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     for path in paths:
         # A name with a dot in front is a document that is being written.
         if path.suffix != ".json" or path.name.startswith("."):
             continue
-        try:
-            document = read(path)
-        except ValueError as error:
-            damaged.append(Damaged(path.name, str(error)))
+        document, reason = _read_once(path, index)
+        if document is None:
+            damaged.append(Damaged(path.name, reason))
             continue
         run_id = document["run_id"]
         if run_id in documents:
@@ -58,8 +67,51 @@ def load(folder: Path) -> Loaded:
             continue
         documents[run_id] = document
         files[run_id] = path.name
+    index.save()
     ordered = sorted(documents.values(), key=lambda item: (words.parse_time(item["started_at"]), item["run_id"]))
     return Loaded(tuple(ordered), tuple(damaged))
+
+
+@cache
+def _form() -> str:
+    """Return what an index depends on: what is asked of a document, which is this file."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def _read_once(path: Path, index: Index) -> tuple[dict[str, Any] | None, str]:
+    """Return a document without its raw output, or why there is none; from the index where the file is as it was."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        return None, f"cannot be read: {error.strerror}"
+    known = index.find(path.name, stat)
+    if known is None:
+        try:
+            known = [without_raw(read(path)), ""]
+        except UnreadableError as error:
+            # May be another time, without a change to the file.
+            return None, str(error)
+        except ValueError as error:
+            known = [None, str(error)]
+        index.keep(path.name, stat, known)
+    return known[0], known[1]
+
+
+def without_raw(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document without what its clients wrote, which is most of its size and in no comparison."""
+
+    def lighter(part: Mapping[str, Any]) -> dict[str, Any]:
+        repeats = [{key: value for key, value in repeat.items() if key != "raw"} for repeat in part["repeats"]]
+        return {**part, "repeats": repeats}
+
+    sweep = document.get("sweep")
+    if sweep:
+        sweep = {**sweep, "points": [lighter(point) for point in sweep["points"]]}
+    return {**lighter(document), "sweep": sweep}
+
+
+class UnreadableError(ValueError):
+    """A file that the system did not let be read, whatever is in it."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -67,7 +119,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from error
+        raise UnreadableError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"not JSON: byte {error.start} is not UTF-8") from error
     if not text.strip():
@@ -136,6 +188,7 @@ _SUMMARY = {
     "min": _Maybe(_NUMBER),
     "max": _Maybe(_NUMBER),
     "cv": _Maybe(_NUMBER),
+    "values": _Maybe([_NUMBER]),
     "unit": str,
 }
 _DOCUMENT = {
@@ -148,6 +201,9 @@ _DOCUMENT = {
     "hardware": {
         "profile": str,
         "gpus": _Maybe([{}]),
+        "driver_version": _Maybe(str),
+        "cuda_version": _Maybe(str),
+        "kernel": _Maybe(str),
         "cpu_count": _Maybe(_NUMBER),
         "memory_mib": _Maybe(_NUMBER),
         "os": _Maybe({}),
@@ -176,6 +232,7 @@ _DOCUMENT = {
         }
     ],
     "metrics": _Each(_Maybe(_SUMMARY)),
+    "sweep": _Maybe({"points": [{"repeats": [{}]}]}),
     "quality": {
         "completed": int,
         "failed": int,

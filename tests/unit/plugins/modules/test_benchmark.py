@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -142,7 +141,7 @@ class TestModule:
         assert raw["request_rate"] == "inf"
         assert [repeat["seed"] for repeat in document["repeats"]] == [0, 1]
         assert (tmp_path / "progress").read_text(encoding="utf-8").startswith("warm-up: 4 requests, not counted\n")
-        assert [path.name for path in (tmp_path / "work").iterdir()] == [".127.0.0.1.lock"]
+        assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [".127.0.0.1.lock", "finished"]
 
     def test_what_disturbed_a_run_is_in_its_document(
         self,
@@ -309,31 +308,6 @@ class TestBaselines:
         assert action.compare(factory.document(), ["previous"], tmp_path) == []
 
 
-class TestWrite:
-    def test_whole_and_readable(self, tmp_path: Path) -> None:
-        path = action.write({"run_id": "r", "a": 1}, tmp_path)
-        assert path == tmp_path / "r.json"
-        assert json.loads(path.read_text(encoding="utf-8")) == {"run_id": "r", "a": 1}
-        assert stat.S_IMODE(path.stat().st_mode) == 0o644
-        assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
-
-    def test_never_over_another_one(self, tmp_path: Path) -> None:
-        action.write({"run_id": "r"}, tmp_path)
-        with pytest.raises(FleetError, match="never written over"):
-            action.write({"run_id": "r", "a": 1}, tmp_path)
-        assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == {"run_id": "r"}
-
-    def test_what_json_has_not_leaves_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(FleetError, match="could not be written"):
-            action.write({"run_id": "r", "a": float("nan")}, tmp_path)
-        assert list(tmp_path.iterdir()) == []
-
-    def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("", encoding="utf-8")
-        with pytest.raises(FleetError, match="results_dir"):
-            action.prepare(tmp_path / "file" / "results")
-
-
 class TestPlay:
     """The task as Ansible runs it."""
 
@@ -385,3 +359,47 @@ class TestPlay:
         assert ran.stdout.index("Gate FAILED: too slow") < ran.stdout.index("Gate met: too slow")
         assert "1 of 2 gates not met: too slow (host == 'second' gave false). The result is kept in" in ran.stdout
         assert "changed: [second]" in ran.stdout
+        assert [list(work.iterdir()) for work in tmp_path.glob("work-*/finished")] == [[], []]
+
+    def test_a_result_that_finds_no_room_is_kept_on_the_host_and_collected_by_the_next_run(
+        self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
+    ) -> None:
+        folder = tmp_path / "kept"
+        folder.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False).returncode:
+            pytest.skip("a disk that is full needs the right to mount one")
+        try:
+            (folder / "filler").write_bytes(b"x" * 60 * 1024)
+            options = parameters(tmp_path, url=serve().url, client_path=client, results_dir=str(folder))
+            options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+            options["gates"] = [{"condition": "metrics.output_throughput.mean > `11`", "message": "too slow"}]
+
+            full = self.play(tmp_path, options, "here")
+            assert full.returncode == 2
+            assert "No space left on device. It is kept on here as" in full.stdout + full.stderr
+            assert [path.name for path in folder.iterdir()] == ["filler"]
+            (spooled,) = (tmp_path / "work" / "finished").iterdir()
+            assert spooled.stat().st_mode & 0o777 == 0o600
+
+            # Full still: nothing is measured for nothing.
+            early = self.play(tmp_path, options, "here")
+            assert early.returncode == 2
+            assert "warm-up" not in early.stdout
+            assert "No space left on device" in early.stdout + early.stderr
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+        (tmp_path / "work" / "finished" / "half.json").write_text("{")
+        options["gates"] = []
+        after = self.play(tmp_path, options, "here")
+        assert after.returncode == 0, after.stdout + after.stderr
+        assert "an earlier result that was still on the host is now in" in after.stdout
+        assert "half.json on the host is no result, and was left there" in after.stdout + after.stderr
+        # Each has the gates of its own run.
+        first, second = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
+        assert first["run_id"] == spooled.stem
+        for document in (first, second):
+            check_document(document)
+        assert [gate["passed"] for gate in first["gates"]] == [False]
+        assert second["gates"] == []
+        assert [path.name for path in (tmp_path / "work" / "finished").iterdir()] == ["half.json"]
