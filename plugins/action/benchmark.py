@@ -58,6 +58,8 @@ class ActionModule(LongTaskAction):
                     result["collected"] = [str(path) for path in collected]
             done = self.run_long(MODULE, args, task_vars, self._timeout(args))
             result.update(done)
+            if result.get("skipped"):
+                self.say(task_vars, f"skipped: {result['skip_reason']}")
             if "result" not in result:
                 return result
             document = result["result"]
@@ -143,8 +145,10 @@ class ActionModule(LongTaskAction):
         try:
             points = len(args.get("sweep") or ()) + 1
             runs = int(args.get("repeats") or 3) + 1
-            each = runs * int(args.get("timeout") or 3600) + int(args.get("wait_idle") or 0)
-            return points * each + OVERHEAD_SECONDS
+            wait = int(args.get("wait_idle") or 0)
+            each = runs * int(args.get("timeout") or 3600) + wait
+            # Another benchmark of the host is waited for once.
+            return wait + points * each + OVERHEAD_SECONDS
         except (TypeError, ValueError):
             return OVERHEAD_SECONDS
 

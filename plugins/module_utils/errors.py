@@ -16,3 +16,7 @@ class FleetError(Exception):
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
         self.details = details
+
+
+class BusyError(FleetError):
+    """Somebody else uses what was wanted: nothing is wrong with it, and later will do."""

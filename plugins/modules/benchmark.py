@@ -141,10 +141,22 @@ options:
   wait_idle:
     description:
       - Seconds to wait for an engine that somebody else uses. It is asked for its requests at C(/metrics) before the
-        warm-up, and during each repeat; one that is busy for longer fails the task.
+        warm-up, and during each repeat; what becomes of one that is busy for longer, O(busy) says.
+      - Another benchmark of the same host is waited for as long.
       - Where the engine does not tell, the result says so. SGLang tells with C(--enable-metrics).
     type: int
     default: 0
+  busy:
+    description:
+      - What to do where somebody else uses the engine, or another benchmark of its host is under way, for longer than
+        O(wait_idle).
+      - V(fail) fails the task.
+      - V(skip) runs nothing, says why in RV(skip_reason), and leaves no document. The task counts as skipped. It is for
+        benchmarks on a timer.
+      - A later point of O(sweep) that finds the engine busy ends the sweep and fails in either case.
+    type: str
+    choices: [fail, skip]
+    default: fail
   max_variation:
     description:
       - The coefficient of variation of the repeats' output throughput, in per cent, above which the result is flagged.
@@ -278,6 +290,10 @@ command:
   description: The client's command line, as one would type it.
   returned: when a run does not count
   type: str
+skip_reason:
+  description: Who uses the engine, and what was found of it.
+  returned: when O(busy=skip) and somebody else uses the engine
+  type: str
 raw_output:
   description: Directory on the host with what the client left.
   returned: when a run does not count
@@ -285,6 +301,7 @@ raw_output:
 """
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -299,7 +316,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import spool
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
@@ -343,6 +360,7 @@ def argument_spec() -> dict:
         "slo": {"type": "dict", "options": {name: {"type": "float"} for name in ("ttft_ms", "tpot_ms", "e2el_ms")}},
         "price_per_hour": {"type": "float"},
         "wait_idle": {"type": "int", "default": 0},
+        "busy": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
         "max_variation": {"type": "float", "default": 5},
         "timeout": {"type": "int", "default": 3600},
         "extra_args": {"type": "list", "elements": "str", "default": []},
@@ -402,11 +420,18 @@ def run(params: dict, check_mode: bool) -> dict:
     client_runner = make_runner(params, executable, endpoint)
     session.make_work_dir(params["work_dir"], work_dir.name)
     progress = Progress(params["progress_file"])
-    with claimed(work_dir.parent, endpoint.url, run_id, progress):
-        if byte_level:
-            _write_tokenizer(Path(endpoint.tokenizer))
-        started_at = session.now()
-        measured = session.run(plan, client_runner, work_dir, progress)
+    try:
+        with claimed(work_dir.parent, endpoint.url, run_id, progress, plan.wait_idle):
+            if byte_level:
+                _write_tokenizer(Path(endpoint.tokenizer))
+            started_at = session.now()
+            measured = session.run(plan, client_runner, work_dir, progress)
+    except BusyError as error:
+        # Nothing ran, so nothing is left to look at.
+        shutil.rmtree(work_dir, ignore_errors=True)
+        if params["busy"] == "fail":
+            raise
+        return {"changed": False, "skipped": True, "skip_reason": str(error)}
     document = result.build(
         run_id=run_id,
         host=host,

@@ -17,26 +17,38 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 # A control host asks after its run every quarter of a minute. One that has not for this long, in seconds, has gone.
 _GONE = 60
 # How long a run that is told to end may take, in seconds.
 _ENDING = 30
+# Seconds from one look at another's run to the next.
+_AGAIN = 1.0
 
 
 @contextmanager
-def claimed(folder: Path, url: str, run_id: str, progress: Progress) -> Iterator[None]:
+def claimed(folder: Path, url: str, run_id: str, progress: Progress, wait: float = 0) -> Iterator[None]:
     """Hold the right to benchmark the host of *url*, as long as it lasts.
 
-    A run whose control host has gone is ended for it. FleetError where another is under way.
+    A run whose control host has gone is ended for it. BusyError where another is under way for longer than *wait*
+    seconds.
     """
     host = re.sub(r"[^A-Za-z0-9.-]+", "-", urlsplit(url).hostname or "host")
     path = folder / f".{host}.lock"
     with path.open("a+", encoding="utf-8") as lock:
-        if not _taken(lock):
-            _oust(lock, url)
+        deadline = time.monotonic() + wait
+        while not _taken(lock):
+            try:
+                _oust(lock, url)
+                break
+            except BusyError:
+                progress.require_asked()
+                if time.monotonic() >= deadline:
+                    raise
+                progress.say(f"waiting for up to {wait:g} s for another benchmark of this host to end")
+                time.sleep(min(_AGAIN, max(0.0, deadline - time.monotonic())))
         lock.truncate(0)
         json.dump({"pid": os.getpid(), "run_id": run_id, "asked": progress.asked_path}, lock)
         lock.flush()
@@ -69,7 +81,7 @@ def _oust(lock: Any, url: str) -> None:
                 return
             time.sleep(0.2)
     hint = f", or end it there: kill {pid}" if pid else ""
-    raise FleetError(f"another benchmark of {url} is under way ({run_id}): two would measure each other. Wait{hint}.")
+    raise BusyError(f"another benchmark of {url} is under way ({run_id}): two would measure each other. Wait{hint}.")
 
 
 def _age(path: str) -> float:

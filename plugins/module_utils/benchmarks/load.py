@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError
 
 UNKNOWN = "the engine tells no load at /metrics, so whether others used it is not known"
 # Two looks this far apart, in seconds, tell a pause between requests from an idle engine.
@@ -86,7 +86,7 @@ def look(endpoint: Endpoint, api_key: str | None, looks: int = 1) -> Load | None
 def require_idle(endpoint: Endpoint, api_key: str | None, wait: float, say: Callable[[str], None]) -> str | None:
     """Return when nobody uses an engine, with a note where it does not tell.
 
-    FleetError where somebody does for longer than *wait* seconds.
+    BusyError where somebody does for longer than *wait* seconds.
     """
     deadline = time.monotonic() + max(wait, _SETTLING)
     while True:
@@ -107,7 +107,7 @@ def require_idle(endpoint: Endpoint, api_key: str | None, wait: float, say: Call
         )
         if time.monotonic() >= deadline:
             waited = f" for {wait:g} s" if wait else ""
-            raise FleetError(
+            raise BusyError(
                 f"wanted an idle engine at {endpoint.url}, found {found}{waited}: somebody else uses it. "
                 "Run when it is idle, or set wait_idle to the seconds to wait for that."
             )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -21,7 +22,7 @@ import yaml
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -222,6 +223,26 @@ class TestModule:
         assert done["result"]["sweep"]["failure"] == done["msg"]
         assert [point["workload"]["num_prompts"] for point in done["result"]["sweep"]["points"]] == [4]
 
+    def test_a_busy_engine_fails_or_is_skipped(
+        self, serve: Callable, client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module.session.load, "_SETTLING", 0.0)
+        server = serve(metrics=True)
+        server.others = 2
+        options = parameters(tmp_path, url=server.url, client_path=client, tokenizer="byte-level")
+        with pytest.raises(BusyError, match="somebody else uses it"):
+            module.run(options, check_mode=False)
+        done = module.run({**options, "busy": "skip"}, check_mode=False)
+        assert (done["changed"], done["skipped"]) == (False, True)
+        assert "found 2 requests running and 0 waiting: somebody else uses it" in done["skip_reason"]
+        assert "result" not in done
+        assert [path.name for path in (tmp_path / "work").iterdir()] == [".127.0.0.1.lock"]
+
+    def test_an_endpoint_that_is_down_is_not_skipped(self, client: str, tmp_path: Path) -> None:
+        options = parameters(tmp_path, url="http://127.0.0.1:9", client_path=client, busy="skip")
+        with pytest.raises(FleetError, match="wanted an endpoint to benchmark"):
+            module.run(options, check_mode=False)
+
     def test_goodput_is_not_for_sglang(self, tmp_path: Path) -> None:
         with pytest.raises(FleetError, match="does not measure goodput"):
             module.run(parameters(tmp_path, client="sglang", slo={"ttft_ms": 100.0}), check_mode=True)
@@ -403,3 +424,17 @@ class TestPlay:
         assert [gate["passed"] for gate in first["gates"]] == [False]
         assert second["gates"] == []
         assert [path.name for path in (tmp_path / "work" / "finished").iterdir()] == ["half.json"]
+
+    def test_a_host_that_is_benchmarked_already_is_skipped_and_the_play_says_so(
+        self, serve: Callable, client: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "work").mkdir()
+        options = parameters(tmp_path, url=serve().url, client_path=client, results_dir="kept", busy="skip")
+        options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+        with (tmp_path / "work" / ".127.0.0.1.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ran = self.play(tmp_path, options, "here")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "[here] skipped: another benchmark of http://127.0.0.1:" in ran.stdout
+        assert "skipped=1" in ran.stdout
+        assert list((tmp_path / "kept").iterdir()) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils import progress as progresses
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 URL = "http://127.0.0.1:8000"
@@ -67,10 +68,22 @@ def test_one_after_the_other(tmp_path: Path) -> None:
 def test_two_at_once_on_one_host(tmp_path: Path, hold: Callable[[], subprocess.Popen]) -> None:
     other = hold()
     asked(tmp_path, 5)
-    expected = pytest.raises(FleetError, match=rf"under way \(the-other-run\).*kill {other.pid}")
+    expected = pytest.raises(BusyError, match=rf"under way \(the-other-run\).*kill {other.pid}")
     with expected, claimed(tmp_path, URL, "mine", Progress()):
         pass
     assert other.poll() is None
+
+
+def test_another_run_is_waited_for(tmp_path: Path, hold: Callable[[], subprocess.Popen]) -> None:
+    other = hold()
+    asked(tmp_path, 5)
+    progress = Progress(str(tmp_path / "mine"))
+    threading.Timer(1.5, other.kill).start()
+    started = time.monotonic()
+    with claimed(tmp_path, URL, "mine", progress, wait=30):
+        assert time.monotonic() - started > 1
+    waited = "waiting for up to 30 s for another benchmark of this host to end\n"
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == waited
 
 
 def test_another_host_is_another_matter(tmp_path: Path, hold: Callable[[], subprocess.Popen]) -> None:
