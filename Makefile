@@ -33,6 +33,7 @@ unit lint sanity integration molecule: setup ## (unit, lint, sanity, integration
 bench: setup ## Print what the modules cost beside the alternatives, and benchmark clients side by side (half an hour)
 	@python tests/bench/engine.py
 	@python tests/bench/benchmark.py
+	@python tests/bench/regression.py
 
 clean: ## Remove what setup and the tests made
 	-@tests/fleet/fleet image --remove
