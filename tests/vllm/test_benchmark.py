@@ -25,7 +25,9 @@ sys.path.insert(0, str(ROOT / ".build" / "collections"))
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: E402  (after the path, as what follows)
 
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS as CLIENT_MODULES  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load  # noqa: E402
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError  # noqa: E402
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module  # noqa: E402
 
@@ -33,7 +35,13 @@ URL = "http://127.0.0.1:8000"
 CONTAINER = "qwen3-coder-next"
 MODEL = str(ROOT / ".build/models/tiny-qwen3")
 VENVS = ROOT / ".build/venvs"
-CLIENTS = {"vllm": VENVS / "vllm-cpu/bin/vllm", "aiperf": VENVS / "aiperf/bin/aiperf"}
+CLIENTS = {
+    "vllm": VENVS / "vllm-cpu/bin/vllm",
+    "aiperf": VENVS / "aiperf/bin/aiperf",
+    # Some GB: there where tests/rigs/sglang_client/build was run.
+    "sglang": VENVS / "sglang/bin/python",
+}
+LIMITS = ("ttft_ms", "tpot_ms", "e2el_ms")
 # That of the demo, and the one that new_key gave after it.
 KEYS = [
     yaml.safe_load((ROOT / "tests/rigs/vllm_cpu/vars.yml").read_text())["engine_api_key"],
@@ -77,14 +85,24 @@ def benchmark(key: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_run_that_counts(benchmark: Callable, client: str) -> None:
-    document = benchmark(client, warmup=True, slo={"e2el_ms": 60000})["result"]
+    measures = CLIENT_MODULES[client].MEASURES_GOODPUT
+    document = benchmark(client, warmup=True, slo=dict.fromkeys(LIMITS, 60000) if measures else None)["result"]
     (repeat,) = document["repeats"]
     assert (repeat["completed"], repeat["failed"]) == (16, 0)
     assert repeat["total_output_tokens"] == 16 * 16
     assert repeat["total_input_tokens"] >= 16 * 128
-    goodput = document["metrics"]["request_goodput"]["mean"]
-    assert goodput == pytest.approx(document["metrics"]["request_throughput"]["mean"])
+    assert set(METRICS) <= set(document["metrics"])
+    if measures:
+        goodput = document["metrics"]["request_goodput"]["mean"]
+        assert goodput == pytest.approx(document["metrics"]["request_throughput"]["mean"])
     assert document["warm"]
+
+
+@pytest.mark.parametrize("client", [name for name in CLIENTS if CLIENT_MODULES[name].MEASURES_GOODPUT])
+def test_no_request_keeps_a_limit_that_cannot_be_kept(benchmark: Callable, client: str) -> None:
+    document = benchmark(client, num_prompts=4, slo={"ttft_ms": 0.01, "e2el_ms": 60000})["result"]
+    assert document["metrics"]["request_goodput"]["mean"] == 0
+    assert document["metrics"]["request_throughput"]["mean"] > 0
 
 
 @pytest.mark.parametrize(

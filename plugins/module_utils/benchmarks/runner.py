@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 
 POLL_SECONDS = 0.5
 LOG = "output.log"
+_REMOVAL_SECONDS = 20
 # Of a line of a client's output in a message, in characters: vLLM prints all of its options in one.
 _WIDTH = 300
 # Owner of a client container: process id and start time of the module, so that a later one knows what is stale.
@@ -41,6 +43,19 @@ code = client.wait()
 sys.stdout.flush()
 os._exit(code if code >= 0 else 128 - code)
 """
+
+# The same in a container, by a shell's own words only, as an image need not have any other program. What the client
+# prints and its exit code go to files; when the pipe on stdin closes the container ends, and the daemon removes it.
+_CONTAINER_GUARD = """
+exec 3<&0 >"$0/{log}" 2>&1
+trap 'exit 143' TERM
+if [ -e "$0/{key}" ]; then IFS= read -r OPENAI_API_KEY <"$0/{key}" || :; export OPENAI_API_KEY; fi
+"$@" </dev/null 3<&- & client=$!
+while read -r _; do :; done <&3 && kill -TERM $$ &
+wait $client
+echo $? >"$0/{code}"
+"""
+_KEY_FILE, _CODE_FILE = ".api_key", ".exit_code"
 
 
 @dataclass(frozen=True)
@@ -159,19 +174,24 @@ class ContainerRunner:
         tick: Callable[[str], None],
     ) -> Ended:
         """Run a command as :meth:`ProcessRunner.run` does; *directory* is mounted at its own path."""
+        import docker
+
         plain = {name: value for name, value in environment.items() if value != self._api_key}
+        log, code = directory / LOG, directory / _CODE_FILE
+        log.touch()
         with _terminated_as_error(), self._container(argv, plain, directory) as container:
 
             def poll() -> int | None:
-                container.reload()
+                try:
+                    container.reload()
+                except docker.errors.NotFound:
+                    # It has ended, and the daemon has removed it.
+                    return _exit_code(code)
                 state = container.attrs["State"]
                 self.pid = state["Pid"] or None
-                return None if state["Status"] in ("created", "running") else state["ExitCode"]
+                return None if state["Status"] in ("created", "running", "removing") else _exit_code(code)
 
-            ended = _follow(poll, lambda: container.logs(tail=200).decode("utf-8", "replace"), timeout, tick)
-            log = container.logs().decode("utf-8", "replace")
-            (directory / LOG).write_text(log, encoding="utf-8")
-            return Ended(ended.exit_code, log)
+            return _follow(poll, lambda: _read(log), timeout, tick)
 
     @contextmanager
     def _container(self, argv: Sequence[str], environment: Mapping[str, str], directory: Path | None) -> Iterator[Any]:
@@ -183,16 +203,15 @@ class ContainerRunner:
         if self._cache_dir and os.path.isdir(self._cache_dir):
             volumes[self._cache_dir] = {"bind": "/root/.cache/huggingface", "mode": "ro"}
             variables |= {"HF_HOME": "/root/.cache/huggingface", "HF_HUB_OFFLINE": "1"}
-        key_file = None
-        if self._api_key and directory is not None:
+        key_file = directory / _KEY_FILE if self._api_key and directory is not None else None
+        if directory is not None:
+            guard = _CONTAINER_GUARD.format(log=LOG, key=_KEY_FILE, code=_CODE_FILE)
+            command = ["sh", "-c", guard, str(directory), *argv]
+        if key_file is not None:
             # A key in the environment of a container can be read by docker inspect; a mounted file cannot.
-            key_file = directory / ".api_key"
             key_file.touch(mode=0o600)
-            key_file.write_text(self._api_key, encoding="utf-8")
-            # The shell's own words only: an image need not have any other program.
-            read = f'IFS= read -r OPENAI_API_KEY <{key_file} || :; export OPENAI_API_KEY; exec "$@"'
-            command = ["sh", "-c", read, "sh", *argv]
-        container = None
+            key_file.write_text(self._api_key or "", encoding="utf-8")
+        container = held = None
         try:
             container = self._call(
                 f"create a container of {self._image}",
@@ -206,23 +225,30 @@ class ContainerRunner:
                     volumes=volumes,
                     network_mode=self._network,
                     working_dir=str(directory) if directory else None,
+                    stdin_open=directory is not None,
+                    auto_remove=directory is not None,
                 ),
             )
+            if directory is not None:
+                # Its stdin is open as long as this process lives.
+                held = container.attach_socket(params={"stdin": 1, "stream": 1})
             self._call(f"start the benchmark client in {self._image}", container.start)
             yield container
         finally:
             if container is not None:
                 with suppress(Exception):
-                    container.remove(force=True, v=True)
+                    _remove(container)
+            if held is not None:
+                held.close()
             if key_file is not None:
                 key_file.unlink(missing_ok=True)
 
     def _remove_stale(self) -> None:
-        for container in self._docker.containers.list(all=True, filters={"label": OWNER_LABEL}):
+        for container in self._docker.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True):
             owner = container.labels.get(OWNER_LABEL, "")
             pid = owner.partition(":")[0]
             if not pid.isdigit() or _identity(int(pid)) != owner:
-                container.remove(force=True, v=True)
+                _remove(container)
 
     def _need_image(self) -> None:
         import docker
@@ -241,6 +267,31 @@ class ContainerRunner:
             return function()
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise FleetError(f"could not {action}: {getattr(error, 'explanation', None) or error}") from error
+
+
+def _remove(container: Any) -> None:
+    """Remove a container, and return when it is gone, whoever else removes it."""
+    import docker
+
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            container.remove(force=True, v=True)
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            # The daemon is at it.
+            if error.status_code != HTTPStatus.CONFLICT or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def _exit_code(path: Path) -> int:
+    """Return the exit code that the guard of a container wrote; that of a kill where it did not come to it."""
+    try:
+        return int(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 128 + signal.SIGKILL
 
 
 _VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"

@@ -300,6 +300,38 @@ class TestPlainResults:
         assert (result.completed, result.failed, result.metrics) == (0, 512, {})
 
 
+class TestGoodput:
+    SMALL: ClassVar = Workload(100, 12, 6, 3)
+
+    def test_vllm_is_told_the_limits(self) -> None:
+        argv = vllm.argv(self.SMALL, SEED_CASE, "/out", slo={"ttft_ms": 2000.0, "tpot_ms": 30.5, "e2el_ms": 9e4})
+        at = argv.index("--goodput")
+        assert argv[at + 1 : at + 5] == ["ttft:2000", "tpot:30.5", "e2el:90000", "--save-result"]
+
+    def test_a_result_of_vllm_without_it_is_told(self) -> None:
+        raw = vllm.load(FIXTURES / "vllm")
+        raw.pop("request_goodput", None)
+        with pytest.raises(FleetError, match="request_goodput is missing"):
+            vllm.parse(raw, self.SMALL, {"ttft_ms": 1.0})
+
+    @pytest.mark.parametrize(
+        ("limit", "measure"),
+        [("ttft_ms", "time_to_first_token"), ("tpot_ms", "inter_token_latency"), ("e2el_ms", "request_latency")],
+    )
+    @pytest.mark.parametrize("keeping", [0, 2, 6])
+    def test_aiperf_s_requests_within_a_limit_are_counted(self, limit: str, measure: str, keeping: int) -> None:
+        raw = aiperf.load(FIXTURES / "aiperf")
+        times = sorted(record["metrics"][measure]["value"] for record in raw["records"])
+        at = times[keeping - 1] if keeping else times[0] / 2
+        result = aiperf.parse(raw, self.SMALL, {limit: at})
+        assert result.metrics["request_goodput"] == pytest.approx(keeping / result.duration)
+
+    def test_every_limit_has_to_be_kept(self) -> None:
+        raw = aiperf.load(FIXTURES / "aiperf")
+        result = aiperf.parse(raw, self.SMALL, {"e2el_ms": 1e9, "ttft_ms": 1e-9})
+        assert result.metrics["request_goodput"] == 0
+
+
 class TestManagedFlags:
     """An extra argument must not have a client do what the result does not tell."""
 

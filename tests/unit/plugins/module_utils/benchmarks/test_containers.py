@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -62,7 +63,7 @@ def start(image: str) -> Callable[..., runner.ContainerRunner]:
 
 
 def containers(engine: Any, image: str) -> list[Any]:
-    return engine.containers.list(all=True, filters={"ancestor": image})
+    return engine.containers.list(all=True, filters={"ancestor": image}, ignore_removed=True)
 
 
 def python(code: str) -> list[str]:
@@ -123,8 +124,15 @@ def test_version_of_a_package_that_is_not_there(start: Callable) -> None:
 
 
 def test_executable_that_is_not_in_the_image(engine: Any, image: str, start: Callable, tmp_path: Path) -> None:
+    ended = start().run(["/nothing"], {}, tmp_path, 60, lambda log: None)
+    assert ended.exit_code == 127
+    assert "/nothing" in ended.log
+    assert containers(engine, image) == []
+
+
+def test_an_image_without_a_shell(engine: Any, image: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError, match="could not start the benchmark client"):
-        start().run(["/nothing"], {}, tmp_path, 60, lambda log: None)
+        runner.ContainerRunner(image, "vllm", None).run(["vllm"], {}, tmp_path, 60, lambda log: None)
     assert containers(engine, image) == []
 
 
@@ -133,8 +141,9 @@ def test_image_that_cannot_be_had(engine: Any) -> None:
         runner.ContainerRunner("127.0.0.1:1/nothing:1", "vllm", None)
 
 
-def test_the_container_of_a_module_that_was_killed_is_removed_by_the_next(
-    engine: Any, image: str, start: Callable, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_module_that_is_killed_leaves_no_container(
+    engine: Any, image: str, start: Callable, tmp_path: Path, number: signal.Signals
 ) -> None:
     script = f"""
 import sys
@@ -145,15 +154,25 @@ runner = ContainerRunner({image!r}, "python3", None, mounts={HOST!r})
 argv = ["/usr/bin/python3", "-c", "import time; time.sleep(600)"]
 runner.run(argv, {{}}, Path({str(tmp_path)!r}), 600, lambda log: None)
 """
-    module = subprocess.Popen([sys.executable, "-c", script])
+    module = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 30
-        while not any(item.status == "running" for item in containers(engine, image)) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: any(item.status == "running" for item in containers(engine, image)))
         start()
         assert len(containers(engine, image)) == 1, "a container whose module lives is left alone"
     finally:
-        module.kill()
+        module.send_signal(number)
         module.wait()
+    wait_until(lambda: containers(engine, image) == [])
+
+
+def test_a_container_that_nobody_owns_any_more_is_removed(engine: Any, image: str, start: Callable) -> None:
+    engine.containers.create(image, command=["x"], labels={runner.OWNER_LABEL: "1:0"})
     start()
     assert containers(engine, image) == []
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
