@@ -36,6 +36,8 @@ OVERHEAD_SECONDS = 1800
 class ActionModule(LongTaskAction):
     """Runs the benchmark detached on the host and writes the document here."""
 
+    _ends_when_interrupted = True
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the task."""
         result = super().run(tmp, task_vars)

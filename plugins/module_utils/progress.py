@@ -40,9 +40,16 @@ class Progress:
         return f"{self._path}.asked" if self._path else None
 
     def require_asked(self) -> None:
-        """Raise FleetError where the controller has not asked for news for ABANDONED seconds: nobody waits any more."""
+        """Raise FleetError where nobody waits any more.
+
+        The controller said so, or has not asked for news for ABANDONED seconds.
+        """
         if self.asked_path is None:
             return
+        stop = Path(f"{self._path}.stop")
+        if stop.exists():
+            stop.unlink(missing_ok=True)
+            raise FleetError("the control host was interrupted, and with it this work")
         try:
             asked = Path(self.asked_path).stat().st_mtime
         except OSError:

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
@@ -45,6 +49,8 @@ class LongTaskAction(ActionBase):
     _supports_check_mode = True
     _supports_diff = True
     _supports_async = False
+    # Whether the work ends where this action is interrupted; else it goes on, and the next run takes it up.
+    _ends_when_interrupted = False
 
     def say(self, task_vars: dict[str, Any], text: str) -> None:
         """Print one line for the task's host, at once."""
@@ -71,12 +77,44 @@ class LongTaskAction(ActionBase):
             return started
         job_file = started["results_file"]
         progress_file = f"{job_file.rsplit('/', 1)[0]}/{progress_name}"
-        state = self._follow(started["ansible_job_id"], job_file, progress_file, task_vars, timeout + GRACE_SECONDS)
+        with self._watched(progress_file):
+            state = self._follow(started["ansible_job_id"], job_file, progress_file, task_vars, timeout + GRACE_SECONDS)
         result = self._finish(state, module_name, started, task_vars)
         if state == "ended":
             files = (job_file, progress_file, f"{progress_file}.asked")
             self._low_level_execute_command(f"rm -f {shlex.join(files)}")
         return result
+
+    @contextmanager
+    def _watched(self, progress_file: str) -> Iterator[None]:
+        """Tell the work on the host to end where this process is killed meanwhile, as Ctrl-C has Ansible do.
+
+        A process of its own tells it: a killed one cannot. Other connections than these could not be used by two.
+        """
+        if not self._ends_when_interrupted or self._connection.transport not in ("ssh", "local"):
+            yield
+            return
+        news, end = os.pipe()
+        watcher = os.fork()
+        if not watcher:
+            try:
+                # Ansible kills a worker with its group.
+                os.setsid()
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_DFL)
+                os.close(end)
+                if not os.read(news, 1):
+                    with suppress(AnsibleConnectionFailure):
+                        self._low_level_execute_command(f": > {shlex.quote(progress_file)}.stop")
+            finally:
+                os._exit(0)
+        os.close(news)
+        try:
+            yield
+            os.write(end, b"1")
+        finally:
+            os.close(end)
+            os.waitpid(watcher, 0)
 
     def _start(self, module_name: str, args: dict[str, Any], task_vars: dict[str, Any], limit: int) -> dict[str, Any]:
         # The wrapper reads its time limit from the task.

@@ -170,7 +170,12 @@ def _difference(workload: Workload, workloads: Sequence[Workload]) -> str:
 def _run_point(
     plan: Plan, workload: Workload, client_runner: Runner, directory: Path, prefix: str, progress: Progress
 ) -> Point:
-    unknown = load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, progress.say)
+
+    def waiting(text: str) -> None:
+        progress.require_asked()
+        progress.say(text)
+
+    unknown = load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, waiting)
     directory.mkdir(mode=0o700)
     if plan.warmup:
         warmup = workload.warmup()

@@ -9,8 +9,10 @@ import fcntl
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -332,8 +334,8 @@ class TestBaselines:
 class TestPlay:
     """The task as Ansible runs it."""
 
-    def play(self, tmp_path: Path, options: dict[str, Any], *hosts: str) -> subprocess.CompletedProcess[str]:
-        """Run the task for each host, one after the other, and end the play where one fails."""
+    def start(self, tmp_path: Path, options: dict[str, Any], *hosts: str) -> subprocess.Popen[str]:
+        """Start the task for each host, one after the other; the play ends where one fails."""
         play = {
             "hosts": "all",
             "gather_facts": False,
@@ -344,7 +346,7 @@ class TestPlay:
         (tmp_path / "hosts").write_text(
             "".join(f"{host} ansible_connection=local ansible_python_interpreter={sys.executable}\n" for host in hosts)
         )
-        return subprocess.run(
+        return subprocess.Popen(
             [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts", "--forks", "1", "play.yml"],
             cwd=tmp_path,
             env={
@@ -352,16 +354,25 @@ class TestPlay:
                 "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
                 "ANSIBLE_NOCOLOR": "1",
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
+
+    def play(self, tmp_path: Path, options: dict[str, Any], *hosts: str) -> subprocess.CompletedProcess[str]:
+        ran = self.start(tmp_path, options, *hosts)
+        output, _nothing = ran.communicate()
+        return subprocess.CompletedProcess(ran.args, ran.returncode, output)
+
+    def options(self, tmp_path: Path, **changes: Any) -> dict[str, Any]:
+        options = parameters(tmp_path, results_dir="kept", repeats=1, **changes)
+        return {key: value for key, value in options.items() if value is not None and key != "run_host"}
 
     def test_a_failed_gate_fails_the_play_after_every_document_is_kept(
         self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
     ) -> None:
-        options = parameters(tmp_path, url=serve().url, client_path=client, results_dir="kept", repeats=1)
-        options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+        options = self.options(tmp_path, url=serve().url, client_path=client)
         # Both are this machine, on which one benchmark runs at a time.
         options["work_dir"] += "-{{ inventory_hostname }}"
         options["gates"] = [
@@ -369,17 +380,18 @@ class TestPlay:
             {"condition": "host == 'second'", "message": "too slow"},
         ]
         ran = self.play(tmp_path, options, "first", "second")
-        assert ran.returncode == 2, ran.stdout + ran.stderr
+        output = ran.stdout
+        assert ran.returncode == 2, output
         documents = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "kept").glob("*.json")]
         for document in documents:
             check_document(document)
         gates = {document["host"]: [gate["passed"] for gate in document["gates"]] for document in documents}
         assert gates == {"first": [True, False], "second": [True, True]}
-        assert "[first] warm-up: 4 requests, not counted" in ran.stdout
-        assert "Gate FAILED: too slow" in ran.stdout
-        assert ran.stdout.index("Gate FAILED: too slow") < ran.stdout.index("Gate met: too slow")
-        assert "1 of 2 gates not met: too slow (host == 'second' gave false). The result is kept in" in ran.stdout
-        assert "changed: [second]" in ran.stdout
+        assert "[first] warm-up: 4 requests, not counted" in output
+        assert "Gate FAILED: too slow" in output
+        assert output.index("Gate FAILED: too slow") < output.index("Gate met: too slow")
+        assert "1 of 2 gates not met: too slow (host == 'second' gave false). The result is kept in" in output
+        assert "changed: [second]" in output
         assert [list(work.iterdir()) for work in tmp_path.glob("work-*/finished")] == [[], []]
 
     def test_a_result_that_finds_no_room_is_kept_on_the_host_and_collected_by_the_next_run(
@@ -397,7 +409,7 @@ class TestPlay:
 
             full = self.play(tmp_path, options, "here")
             assert full.returncode == 2
-            assert "No space left on device. It is kept on here as" in full.stdout + full.stderr
+            assert "No space left on device. It is kept on here as" in full.stdout
             assert [path.name for path in folder.iterdir()] == ["filler"]
             (spooled,) = (tmp_path / "work" / "finished").iterdir()
             assert spooled.stat().st_mode & 0o777 == 0o600
@@ -406,16 +418,16 @@ class TestPlay:
             early = self.play(tmp_path, options, "here")
             assert early.returncode == 2
             assert "warm-up" not in early.stdout
-            assert "No space left on device" in early.stdout + early.stderr
+            assert "No space left on device" in early.stdout
         finally:
             subprocess.run(["umount", folder], check=True)
 
         (tmp_path / "work" / "finished" / "half.json").write_text("{")
         options["gates"] = []
         after = self.play(tmp_path, options, "here")
-        assert after.returncode == 0, after.stdout + after.stderr
+        assert after.returncode == 0, after.stdout
         assert "an earlier result that was still on the host is now in" in after.stdout
-        assert "half.json on the host is no result, and was left there" in after.stdout + after.stderr
+        assert "half.json on the host is no result, and was left there" in after.stdout
         # Each has the gates of its own run.
         first, second = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
         assert first["run_id"] == spooled.stem
@@ -429,12 +441,39 @@ class TestPlay:
         self, serve: Callable, client: str, tmp_path: Path
     ) -> None:
         (tmp_path / "work").mkdir()
-        options = parameters(tmp_path, url=serve().url, client_path=client, results_dir="kept", busy="skip")
-        options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+        options = self.options(tmp_path, url=serve().url, client_path=client, busy="skip")
         with (tmp_path / "work" / ".127.0.0.1.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             ran = self.play(tmp_path, options, "here")
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert ran.returncode == 0, ran.stdout
         assert "[here] skipped: another benchmark of http://127.0.0.1:" in ran.stdout
         assert "skipped=1" in ran.stdout
         assert list((tmp_path / "kept").iterdir()) == []
+
+    def test_ctrl_c_ends_the_client_and_leaves_no_result(self, serve: Callable, tmp_path: Path) -> None:
+        client = tmp_path / "client"
+        client.write_text(
+            f"#!{sys.executable}\nimport os, time\n"
+            f"open({str(tmp_path / 'new')!r}, 'w').write(str(os.getpid()))\n"
+            f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pid')!r})\ntime.sleep(600)\n"
+        )
+        client.chmod(0o755)
+        ran = self.start(tmp_path, self.options(tmp_path, url=serve().url, client_path=str(client)), "here")
+        try:
+            wait_until((tmp_path / "pid").exists)
+            process = Path("/proc") / (tmp_path / "pid").read_text()
+            assert b"client" in (process / "cmdline").read_bytes()
+            os.killpg(ran.pid, signal.SIGINT)
+            output, _nothing = ran.communicate(timeout=60)
+        finally:
+            ran.kill()
+        assert ran.returncode == 99, output
+        wait_until(lambda: not process.exists())
+        assert list((tmp_path / "kept").iterdir()) == []
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
