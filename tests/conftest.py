@@ -1,0 +1,55 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever test leaves a result document leaves one that the schema takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "result.schema.json"
+# A result document's name is its run id, which begins with its time.
+_NAME = re.compile(r"\d{8}T\d{6}Z-.*\.json")
+
+
+@pytest.fixture(scope="session")
+def check_document() -> Callable[[dict[str, Any]], None]:
+    """Return what holds a result document against the schema."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+
+    def check(document: dict[str, Any]) -> None:
+        # As it is in the file: what JSON cannot hold must not be in a document.
+        plain = json.loads(json.dumps(document, allow_nan=False))
+        faults = [
+            f"{'/'.join(map(str, fault.absolute_path))}: {fault.message[:200]}"
+            for fault in validator.iter_errors(plain)
+        ]
+        assert not faults, "\n".join(faults)
+
+    return check
+
+
+@pytest.fixture(autouse=True)
+def _documents_meet_the_schema(
+    request: pytest.FixtureRequest, check_document: Callable[[dict[str, Any]], None]
+) -> Iterator[None]:
+    """Hold every document that a test wrote in its own directory against the schema.
+
+    Not those of a test that is marked C(damaged_documents), which writes others on purpose.
+    """
+    yield
+    folder = request.node.funcargs.get("tmp_path")
+    if folder is None or request.node.get_closest_marker("damaged_documents"):
+        return
+    for path in folder.rglob("*.json"):
+        if _NAME.fullmatch(path.name):
+            check_document(json.loads(path.read_text(encoding="utf-8")))
