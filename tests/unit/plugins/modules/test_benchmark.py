@@ -28,6 +28,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Busy
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module
 
 ROOT = Path(__file__).resolve().parents[4]
+STUBS = ROOT / "tests" / "fleet" / "stubs"
 
 
 def _shared(place: str) -> Any:
@@ -331,68 +332,47 @@ class TestBaselines:
         assert action.compare(factory.document(), ["previous"], tmp_path) == []
 
 
+def start_play(
+    tmp_path: Path, play: dict[str, Any], hosts: dict[str, dict[str, Any]], *arguments: str, **environment: str
+) -> subprocess.Popen[str]:
+    """Start a play on hosts that are this machine, each with variables of its own, one after the other."""
+    (tmp_path / "play.yml").write_text(
+        yaml.safe_dump([{"hosts": "all", "gather_facts": False, **play}]), encoding="utf-8"
+    )
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    listed = {"all": {"hosts": {host: {**local, **variables} for host, variables in hosts.items()}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(listed), encoding="utf-8")
+    program = Path(sys.executable).parent / "ansible-playbook"
+    return subprocess.Popen(
+        [str(program), "-i", "hosts.yml", "--forks", "1", *arguments, "play.yml"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 class TestPlay:
     """The task as Ansible runs it."""
 
-    def start(self, tmp_path: Path, options: dict[str, Any], *hosts: str) -> subprocess.Popen[str]:
-        """Start the task for each host, one after the other; the play ends where one fails."""
-        play = {
-            "hosts": "all",
-            "gather_facts": False,
-            "any_errors_fatal": True,
-            "tasks": [{"name": "Benchmark", "inference.fleet.benchmark": options}],
-        }
-        (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-        (tmp_path / "hosts").write_text(
-            "".join(f"{host} ansible_connection=local ansible_python_interpreter={sys.executable}\n" for host in hosts)
-        )
-        return subprocess.Popen(
-            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts", "--forks", "1", "play.yml"],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def play(self, tmp_path: Path, options: dict[str, Any], *hosts: str) -> subprocess.CompletedProcess[str]:
-        ran = self.start(tmp_path, options, *hosts)
-        output, _nothing = ran.communicate()
-        return subprocess.CompletedProcess(ran.args, ran.returncode, output)
-
     def options(self, tmp_path: Path, **changes: Any) -> dict[str, Any]:
-        options = parameters(tmp_path, results_dir="kept", repeats=1, **changes)
+        options = parameters(tmp_path, results_dir="kept", **changes)
         return {key: value for key, value in options.items() if value is not None and key != "run_host"}
 
-    def test_a_failed_gate_fails_the_play_after_every_document_is_kept(
-        self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
-    ) -> None:
-        options = self.options(tmp_path, url=serve().url, client_path=client)
-        # Both are this machine, on which one benchmark runs at a time.
-        options["work_dir"] += "-{{ inventory_hostname }}"
-        options["gates"] = [
-            {"condition": "metrics.output_throughput.mean > `1`", "message": "no output"},
-            {"condition": "host == 'second'", "message": "too slow"},
-        ]
-        ran = self.play(tmp_path, options, "first", "second")
-        output = ran.stdout
-        assert ran.returncode == 2, output
-        documents = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "kept").glob("*.json")]
-        for document in documents:
-            check_document(document)
-        gates = {document["host"]: [gate["passed"] for gate in document["gates"]] for document in documents}
-        assert gates == {"first": [True, False], "second": [True, True]}
-        assert "[first] warm-up: 4 requests, not counted" in output
-        assert "Gate FAILED: too slow" in output
-        assert output.index("Gate FAILED: too slow") < output.index("Gate met: too slow")
-        assert "1 of 2 gates not met: too slow (host == 'second' gave false). The result is kept in" in output
-        assert "changed: [second]" in output
-        assert [list(work.iterdir()) for work in tmp_path.glob("work-*/finished")] == [[], []]
+    def start(self, tmp_path: Path, options: dict[str, Any]) -> subprocess.Popen[str]:
+        return start_play(tmp_path, {"tasks": [{"inference.fleet.benchmark": options}]}, {"here": {}})
+
+    def play(self, tmp_path: Path, options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        ran = self.start(tmp_path, options)
+        output, _nothing = ran.communicate()
+        return subprocess.CompletedProcess(ran.args, ran.returncode, output)
 
     def test_a_result_that_finds_no_room_is_kept_on_the_host_and_collected_by_the_next_run(
         self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
@@ -403,11 +383,10 @@ class TestPlay:
             pytest.skip("a disk that is full needs the right to mount one")
         try:
             (folder / "filler").write_bytes(b"x" * 60 * 1024)
-            options = parameters(tmp_path, url=serve().url, client_path=client, results_dir=str(folder))
-            options = {key: value for key, value in options.items() if value is not None and key != "run_host"}
+            options = self.options(tmp_path, url=serve().url, client_path=client)
             options["gates"] = [{"condition": "metrics.output_throughput.mean > `11`", "message": "too slow"}]
 
-            full = self.play(tmp_path, options, "here")
+            full = self.play(tmp_path, options)
             assert full.returncode == 2
             assert "No space left on device. It is kept on here as" in full.stdout
             assert [path.name for path in folder.iterdir()] == ["filler"]
@@ -415,7 +394,7 @@ class TestPlay:
             assert spooled.stat().st_mode & 0o777 == 0o600
 
             # Full still: nothing is measured for nothing.
-            early = self.play(tmp_path, options, "here")
+            early = self.play(tmp_path, options)
             assert early.returncode == 2
             assert "warm-up" not in early.stdout
             assert "No space left on device" in early.stdout
@@ -424,7 +403,7 @@ class TestPlay:
 
         (tmp_path / "work" / "finished" / "half.json").write_text("{")
         options["gates"] = []
-        after = self.play(tmp_path, options, "here")
+        after = self.play(tmp_path, options)
         assert after.returncode == 0, after.stdout
         assert "an earlier result that was still on the host is now in" in after.stdout
         assert "half.json on the host is no result, and was left there" in after.stdout
@@ -444,7 +423,7 @@ class TestPlay:
         options = self.options(tmp_path, url=serve().url, client_path=client, busy="skip")
         with (tmp_path / "work" / ".127.0.0.1.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            ran = self.play(tmp_path, options, "here")
+            ran = self.play(tmp_path, options)
         assert ran.returncode == 0, ran.stdout
         assert "[here] skipped: another benchmark of http://127.0.0.1:" in ran.stdout
         assert "skipped=1" in ran.stdout
@@ -458,7 +437,7 @@ class TestPlay:
             f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pid')!r})\ntime.sleep(600)\n"
         )
         client.chmod(0o755)
-        ran = self.start(tmp_path, self.options(tmp_path, url=serve().url, client_path=str(client)), "here")
+        ran = self.start(tmp_path, self.options(tmp_path, url=serve().url, client_path=str(client)))
         try:
             wait_until((tmp_path / "pid").exists)
             process = Path("/proc") / (tmp_path / "pid").read_text()
@@ -470,6 +449,82 @@ class TestPlay:
         assert ran.returncode == 99, output
         wait_until(lambda: not process.exists())
         assert list((tmp_path / "kept").iterdir()) == []
+
+
+class TestRole:
+    """The role on two hosts, and a third that its client runs on."""
+
+    def start(self, tmp_path: Path, url: str, client: str, *arguments: str) -> subprocess.Popen[str]:
+        variables = {
+            "benchmark_url": url,
+            "benchmark_container_name": "",
+            "benchmark_client_path": client,
+            "benchmark_input_length": 64,
+            "benchmark_output_length": 8,
+            "benchmark_num_prompts": 4,
+            "benchmark_max_concurrency": 2,
+            "benchmark_repeats": 1,
+            "benchmark_gates": [
+                {"condition": "metrics.output_throughput.mean > `1`", "message": "no output"},
+                {"condition": "host == 'remote'", "message": "too slow"},
+            ],
+            "benchmark_results_dir": str(tmp_path / "kept"),
+            "benchmark_work_dir": str(tmp_path / "work-{{ inventory_hostname }}"),
+        }
+        hosts = {
+            "priced": {"benchmark_price_per_hour": 5.0},
+            "remote": {"benchmark_client_host": "elsewhere"},
+            "elsewhere": {},
+        }
+        (tmp_path / "gpus").write_text("h100x4", encoding="utf-8")
+        return start_play(
+            tmp_path,
+            {
+                "hosts": "priced:remote",
+                "any_errors_fatal": True,
+                "vars": variables,
+                "roles": ["inference.fleet.benchmark"],
+            },
+            hosts,
+            *arguments,
+            PATH=f"{STUBS}:{os.environ['PATH']}",
+            STUB_GPUS=str(tmp_path / "gpus"),
+        )
+
+    def test_check_mode_asks_for_nothing_and_leaves_nothing(self, serve: Callable, client: str, tmp_path: Path) -> None:
+        server = serve()
+        ran = self.start(tmp_path, server.url, client, "--check", "--diff", "--limit", "remote,elsewhere", "-v")
+        output, _nothing = ran.communicate()
+        assert ran.returncode == 0, output
+        assert "changed: [remote -> elsewhere]" in output
+        assert '"--num-prompts", "4"' in output
+        assert server.requests == []
+        assert not list(tmp_path.glob("kept*")) + list(tmp_path.glob("work*"))
+
+    def test_a_failed_gate_fails_the_play_after_every_document_is_kept(
+        self, serve: Callable, client: str, tmp_path: Path
+    ) -> None:
+        ran = self.start(tmp_path, serve().url, client)
+        output, _nothing = ran.communicate()
+        assert ran.returncode == 2, output
+        assert [list(work.iterdir()) for work in tmp_path.glob("work-*/finished")] == [[], []]
+        documents = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "kept").glob("*.json")]
+        found = {document["host"]: document for document in documents}
+        gates = {host: [gate["passed"] for gate in document["gates"]] for host, document in found.items()}
+        assert gates == {"priced": [True, False], "remote": [True, True]}
+        assert "[priced] warm-up: 4 requests, not counted" in output
+        assert output.index("Gate FAILED: too slow") < output.index("Gate met: too slow")
+        assert "1 of 2 gates not met: too slow (host == 'remote' gave false). The result is kept in" in output
+        assert "changed: [remote -> elsewhere]" in output
+        assert {host: document["client"]["host"] for host, document in found.items()} == {
+            "priced": "priced",
+            "remote": "elsewhere",
+        }
+        assert {document["hardware"]["profile"] for document in documents} == {"h100x4"}
+        # One is told its price, the other takes that of its profile.
+        prices = {host: document["efficiency"]["price_per_hour_usd"] for host, document in found.items()}
+        assert prices == {"priced": 5.0, "remote": 16.36}
+        assert all(document["efficiency"]["cost_per_million_output_tokens_usd"] for document in documents)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
