@@ -17,7 +17,16 @@ from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.reports import html, load, plots, series, tables, words
+from ansible_collections.inference.fleet.plugins.module_utils.reports import (
+    html,
+    load,
+    markdown,
+    overview,
+    plots,
+    spreadsheet,
+    tables,
+    words,
+)
 
 display = Display()
 
@@ -40,15 +49,20 @@ class ActionModule(ActionBase):
             argument_spec={
                 "results_dir": {"type": "path", "required": True},
                 "path": {"type": "path"},
+                "markdown_path": {"type": "path"},
+                "csv_path": {"type": "path"},
                 "show": {"type": "bool", "default": False},
             }
         )
         folder = Path(options["results_dir"]).absolute()
         path = Path(options["path"]).absolute() if options["path"] else folder / "report.html"
+        others = {
+            name: Path(options[name]).absolute() for name in ("markdown_path", "csv_path") if options[name] is not None
+        }
         # A folder that Ansible removes when it ends.
         plots.use_cache(Path(C.DEFAULT_LOCAL_TMP))
         try:
-            result.update(report(folder, path, check_mode=self._task.check_mode, diff_mode=self._task.diff))
+            result.update(report(folder, path, **others, check_mode=self._task.check_mode, diff_mode=self._task.diff))
         except FleetError as error:
             result.update(
                 {"path": str(path), "results_dir": str(folder), **error.details, "failed": True, "msg": str(error)}
@@ -59,26 +73,36 @@ class ActionModule(ActionBase):
         return result
 
 
-def report(folder: Path, path: Path, check_mode: bool = False, diff_mode: bool = False) -> dict[str, Any]:
-    """Bring the page at *path* up to date with the documents of *folder*; return the task's result.
+def report(
+    folder: Path,
+    path: Path,
+    markdown_path: Path | None = None,
+    csv_path: Path | None = None,
+    check_mode: bool = False,
+    diff_mode: bool = False,
+) -> dict[str, Any]:
+    """Bring the report's files up to date with the documents of *folder*; return the task's result.
 
-    Raises FleetError where there is nothing to report (outside check mode), where a folder or the
-    page cannot be read or written, and where matplotlib is missing.
+    *path* is the page's. Raises FleetError where there is nothing to report (outside check mode), where the folder or
+    a file cannot be read or written, where two files are to be one, and where matplotlib is missing.
     """
     if folder.exists() and not folder.is_dir():
         raise FleetError(f"{folder} is not a folder. results_dir is the folder of the result documents.")
+    paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path}
+    wanted = {name: found for name, found in paths.items() if found is not None}
+    _refuse_same(wanted)
     try:
         loaded = load.load(folder)
     except OSError as error:
         raise FleetError(f"The results folder {folder} cannot be listed: {error.strerror}.") from error
-    groups = series.group(loaded.documents)
+    found = overview.report(loaded.documents, PUBLISHED, loaded.damaged)
     result: dict[str, Any] = {
         "changed": False,
-        "path": str(path),
+        **{name: str(file) for name, file in wanted.items()},
         "results_dir": str(folder),
         "runs": len(loaded.documents),
-        "series": sum(len(item.series) for item in groups),
-        "simulated": sum(document["simulated"] for document in loaded.documents),
+        "series": len(found.series),
+        "simulated": found.simulated,
         "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in loaded.damaged],
         "warnings": _warnings(folder, loaded.damaged),
     }
@@ -88,18 +112,34 @@ def report(folder: Path, path: Path, check_mode: bool = False, diff_mode: bool =
             raise FleetError(message, **result)
         return {**result, "msg": message}
 
-    text = tables.text(groups, len(loaded.documents))
-    new = html.page(groups, PUBLISHED, loaded.damaged, text).encode("utf-8")
-    try:
-        old = path.read_bytes() if path.exists() else None
-    except OSError as error:
-        raise FleetError(f"The report {path} cannot be read: {error.strerror}.") from error
-    result.update(changed=old != new, table=text)
-    if diff_mode and result["changed"]:
-        result["diff"] = _difference(path, old, text)
-    if result["changed"] and not check_mode:
-        _write(path, new)
+    result["table"] = tables.text(found)
+    new = {"path": html.page(found, result["table"])}
+    if markdown_path:
+        new["markdown_path"] = markdown.page(found)
+    if csv_path:
+        new["csv_path"] = spreadsheet.text(loaded.documents)
+    stale = {}
+    for name, text in new.items():
+        old = _read(wanted[name])
+        if old != text.encode("utf-8"):
+            stale[name] = old
+    result["changed"] = bool(stale)
+    if diff_mode and stale:
+        shown = {**new, "path": result["table"]}
+        result["diff"] = [_difference(name, wanted[name], old, shown[name]) for name, old in stale.items()]
+    if not check_mode:
+        for name in stale:
+            _write(wanted[name], new[name].encode("utf-8"))
     return result
+
+
+def _refuse_same(wanted: dict[str, Path]) -> None:
+    """Raise FleetError where two of the report's files are one."""
+    names: dict[Path, str] = {}
+    for name, file in wanted.items():
+        other = names.setdefault(Path(os.path.normpath(file)), name)
+        if other != name:
+            raise FleetError(f"{other} and {name} are both {file}. Give each a file of its own.")
 
 
 def _nothing(folder: Path, loaded: load.Loaded) -> str:
@@ -124,25 +164,33 @@ def _warnings(folder: Path, damaged: tuple[load.Damaged, ...]) -> list[str]:
     return found
 
 
-def _difference(path: Path, old: bytes | None, text: str) -> dict[str, str]:
-    """Return the difference of the printed tables: that of the page would be plots, line by line."""
-    before = ""
-    if old is not None:
-        before = html.text_of(old.decode("utf-8", errors="replace")) or "(not a report of this collection)\n"
+def _read(path: Path) -> bytes | None:
+    """Return what a file holds; None where there is none."""
+    try:
+        return path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise FleetError(f"The report {path} cannot be read: {error.strerror}.") from error
+
+
+def _difference(name: str, path: Path, old: bytes | None, text: str) -> dict[str, str]:
+    """Return the difference of a file; of the page that of its printed tables, else it would be plots, line by line."""
+    before = "" if old is None else old.decode("utf-8", errors="replace")
+    if name == "path" and old is not None:
+        before = html.text_of(before) or "(not a report of this collection)\n"
         if before == text:
             before += "(the same tables on a page with other details)\n"
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": text}
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace the page in one step, so that a reader never sees half of it."""
+    """Replace a file in one step, so that a reader never sees half of it."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-            # mkstemp's mode is 0600; a page is to be read as any new file of the user's.
+            # mkstemp's mode is 0600; a report is to be read as any new file of the user's.
             umask = os.umask(0)
             os.umask(umask)
             os.fchmod(stream.fileno(), 0o666 & ~umask)

@@ -12,9 +12,10 @@ short_description: Write the report of a folder of benchmark results
 version_added: "0.1.0"
 description:
   - Reads every result document in a folder on the control host and writes one HTML page that needs nothing else - no
-    network, no script and no font.
+    network and no font. What a run was measured on is shown by a script in the page; its tables need none.
+  - The same can be written as Markdown for a pull request or a chat, and as CSV for a spreadsheet.
   - Returns the latest run of each host, engine, model, profile and workload beside the published figures, as text.
-  - The page holds no time but those of the documents. The same documents give the same page, and no change.
+  - No file holds a time but those of the documents. The same documents give the same files, and no change.
   - A file that cannot be read as a result document is named in a warning and left out. It is never changed or deleted.
   - Where there is no document to report, the module fails and says what to run. In check mode it says so without
     failing, because the benchmark that would have come before it wrote nothing either.
@@ -30,6 +31,16 @@ options:
       - Where to write the page on the control host. Missing folders are made.
       - Default is C(report.html) in O(results_dir).
     type: path
+  markdown_path:
+    description:
+      - Where to write the report as Markdown on the control host. Not written where it is not given.
+      - It is short enough for a comment on GitHub (65536 characters). It says which sections it had to leave out.
+    type: path
+  csv_path:
+    description:
+      - Where to write the report as CSV on the control host. Not written where it is not given.
+      - One row a run and point of its sweep, with every metric in full and its unit in the header.
+    type: path
   show:
     description: Whether to print the table, and where the page is, as plain lines as well.
     type: bool
@@ -39,7 +50,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: The difference is that of the printed tables, not of the page's HTML.
+    details: The difference of the page is that of its printed tables, not of its HTML.
   idempotent:
     support: full
     details: Another version of matplotlib on the control host may draw the same plots in other bytes.
@@ -63,6 +74,15 @@ EXAMPLES = r"""
     show: true
   delegate_to: localhost
   run_once: true
+
+- name: Write the report for a pull request and for a spreadsheet as well
+  inference.fleet.report:
+    results_dir: results
+    path: reports/index.html
+    markdown_path: reports/report.md
+    csv_path: reports/runs.csv
+  delegate_to: localhost
+  run_once: true
 """
 
 RETURN = r"""
@@ -71,13 +91,23 @@ path:
   returned: always
   type: str
   sample: /home/me/fleet/reports/index.html
+markdown_path:
+  description: Absolute path of the Markdown on the control host.
+  returned: when O(markdown_path) is given
+  type: str
+csv_path:
+  description: Absolute path of the CSV on the control host.
+  returned: when O(csv_path) is given
+  type: str
 results_dir:
   description: Absolute path of the folder that was read.
   returned: always
   type: str
   sample: /home/me/fleet/results
 table:
-  description: The latest run of each series beside the published row and the ratio, as text at most 80 columns wide.
+  description:
+    - The latest run of each series beside the published row and the ratio, as text at most 80 columns wide.
+    - Of more than eight hosts with the same engine, profile and workload, the median, the fastest and the slowest.
   returned: when there is a document
   type: str
 runs:

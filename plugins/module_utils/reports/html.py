@@ -1,25 +1,37 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report as one HTML page that needs nothing else: no network, no script, no font."""
+"""The report as one HTML page that needs nothing else: no network, no font, and no script to read its tables."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import plots, tables, words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.load import Damaged
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, NAMES
+from ansible_collections.inference.fleet.plugins.module_utils.reports import (
+    changes,
+    cohorts,
+    details,
+    plots,
+    sweeps,
+    tables,
+    words,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort
+from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
+from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
     SIMULATED,
     Document,
-    Group,
+    compared,
     remarks,
     subject,
+    value,
 )
 
 _HERE = Path(__file__).resolve().parent
@@ -33,17 +45,21 @@ _PLOTS = (
     ("Time per output token (TPOT)", ("mean_tpot_ms", "p99_tpot_ms"), "ms", "lower is better"),
     ("Inter-token latency (ITL)", ("mean_itl_ms", "p99_itl_ms"), "ms", "lower is better"),
 )
+_COSTS = (
+    ("Cost", (cohorts.cost_per_million_output, cohorts.cost_per_million), "US$ per million tokens"),
+    ("Energy of the GPUs", (cohorts.energy_per_million_output, cohorts.energy_per_million), "kWh per million tokens"),
+)
 _TREND = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")
+# Small plots of single hosts in one page. What changed is drawn first, then the slowest.
+_PANELS = 120
 
 _TEXT = re.compile(r'<pre id="table">(.*?)</pre>', re.DOTALL)
 
 
-def page(groups: Sequence[Group], published: Sequence[Mapping[str, Any]], damaged: Sequence[Damaged], text: str) -> str:
-    """Return the whole page.
+def page(report: Report, text: str) -> str:
+    """Return the whole page; *text* is the table as printed.
 
-    *groups* are those of :func:`series.group`, *published* the rows of the published tables,
-    *damaged* the files left out, *text* the table as printed. The page depends on nothing
-    else: the same documents give the same bytes. Raises FleetError without matplotlib.
+    The page depends on nothing else: the same documents give the same bytes. Raises FleetError without matplotlib.
     """
     import jinja2
 
@@ -56,31 +72,28 @@ def page(groups: Sequence[Group], published: Sequence[Mapping[str, Any]], damage
         keep_trailing_newline=True,
         finalize=_finalize,
     )
-    environment.globals.update(words=words, SIMULATED=SIMULATED, COMPARED=COMPARED, NAMES=NAMES)
+    environment.globals.update(words=words, cohorts=cohorts, SIMULATED=SIMULATED, COMPARED=COMPARED)
     environment.filters.update(
-        number=words.number, ratio=words.ratio, count=words.count, percent=words.percent, when=words.when
+        number=words.number, ratio=words.ratio, count=words.count, when=words.when, change=words.change
     )
-    series = [item for group in groups for item in group.series]
-    runs = [run for item in series for run in item.runs]
-    starts = sorted((run["started_at"] for run in runs), key=words.parse_time)
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    budget = _Budget(_PANELS)
     return environment.get_template("report.html.j2").render(
-        style=_markup((_HERE / "report.css").read_text(encoding="utf-8")),
-        groups=[_group(group, index) for index, group in enumerate(groups)],
-        series=series,
-        runs=runs,
-        hosts=len({run["host"] for run in runs}),
-        simulated=sum(run["simulated"] for run in runs),
-        first=starts[0][:10] if starts else None,
-        last=starts[-1][:10] if starts else None,
-        published=tables.published_rows(groups, published),
-        published_workload=published[0]["workload"] if published else None,
-        published_source=published[0].get("source", "") if published else "",
-        published_note=published[0].get("note", "") if published else "",
-        damaged=damaged,
+        style=_markup(_without_comments(style)),
+        script=_markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=_markup(details.embedded(report.documents)),
+        report=report,
+        groups=[_group(report, place, budget) for place in range(len(report.groups))],
+        sweeps=[_sweep(plot, place) for place, plot in enumerate(sweeps.plots(report.documents))],
+        costs=_costs(report),
+        published=tables.published_rows(report.cohorts, report.published),
         text=text,
         subject=subject,
         remarks=remarks,
+        value=value,
         anchor=anchor,
+        host_anchor=host_anchor,
     )
 
 
@@ -95,11 +108,27 @@ def anchor(document: Document) -> str:
     return "run-" + re.sub(r"[^A-Za-z0-9_.-]", "-", document["run_id"])
 
 
+def host_anchor(series: Any) -> str:
+    """Return the place of a series' runs in the page."""
+    return "of-" + anchor(series.runs[0])
+
+
+class _Budget:
+    """How many more small plots the page may have."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
 def _markup(text: str) -> Any:
     """Mark *text*, which is ours, as needing no escape."""
     from markupsafe import Markup
 
     return Markup(text)
+
+
+def _without_comments(style: str) -> str:
+    return re.sub(r"/\*.*?\*/\n?", "", style, flags=re.DOTALL)
 
 
 def _finalize(value: Any) -> Any:
@@ -111,22 +140,98 @@ def _finalize(value: Any) -> Any:
     return value
 
 
-def _group(group: Group, index: int) -> dict[str, Any]:
+def _group(report: Report, place: int, budget: _Budget) -> dict[str, Any]:
+    """Return a group of the report as the template shows it."""
+    group, members = report.groups[place], report.cohorts_of(place)
+    names = [_heading(cohort) for cohort in members]
     figures = []
-    for place, (title, keys, unit, better) in enumerate(_PLOTS):
-        if any(series.latest["metrics"].get(key) for series in group.series for key in keys):
-            label = f"{title} in {unit} of the latest runs, {better}. The table above has the figures."
-            svg = plots.bars(group.series, keys, unit, label, f"b{index}-{place}")
-            figures.append({"title": title, "unit": unit, "better": better, "svg": _markup(svg)})
-    trends = []
-    for place, series in enumerate(group.series):
-        if len(series.runs) > 1:
-            label = f"Figures of {series.latest['host']} over {len(series.runs)} runs."
-            trends.append({"series": series, "svg": _markup(plots.trend(series, _TREND, label, f"t{index}-{place}"))})
+    for number, (title, keys, unit, better) in enumerate(_PLOTS):
+        rows = [
+            plots.Bar(
+                name,
+                cohort.simulated,
+                tuple(cohort.figure(key) for key in keys),
+                tuple(compared(cohort.comparison, key, "baseline") for key in keys),
+            )
+            for name, cohort in zip(names, members, strict=True)
+        ]
+        parts = ("mean", "p99") if len(keys) > 1 else ("measured",)
+        label = f"{title} in {unit} of the latest runs, {better}. The table above has the figures."
+        figures += _bars(rows, parts, title, better, unit, label, f"b{place}-{number}")
     return {
         "model": group.model,
         "workload": group.workload,
-        "rows": [(series, tables.row(series.latest)) for series in group.series],
+        "rows": [tables.cohort_row(cohort) for cohort in members],
         "plots": figures,
-        "trends": trends,
+        "cohorts": [_cohort(report, cohort, f"{place}-{number}", budget) for number, cohort in enumerate(members)],
     }
+
+
+def _bars(
+    rows: Sequence[plots.Bar], names: Sequence[str], title: str, note: str, unit: str, label: str, name: str
+) -> list[dict[str, Any]]:
+    """Return one bar plot as the template shows it; none where there is nothing to draw."""
+    if not any(figure for row in rows for figure in row.figures):
+        return []
+    return [{"title": title, "note": note, "svg": _markup(plots.bars(rows, names, unit, label, name))}]
+
+
+def _heading(cohort: Cohort) -> str:
+    """Return what names a cohort in a plot: its host, or how many it has."""
+    hosts = cohort.latest[0]["host"] if len(cohort.series) == 1 else f"{len(cohort.series)} hosts"
+    return f"{words.shorten(words.clean(hosts), 24)}, {words.shorten(words.clean(cohort.subject), 28)}"
+
+
+def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[str, Any]:
+    """Return the hosts of a cohort, ranked, and their figures over time, as the template shows them."""
+    mine = [change for change in report.changes if any(change.series is series for series in cohort.series)]
+    ranked = cohorts.ranking(cohort)
+    trends, panels, several = [], [], [item for item in ranked if len(item.series.runs) > 1]
+    if several:
+        for number, key in enumerate(_TREND):
+            metric = next(item for item in COMPARED if item.key == key)
+            title = f"{metric.label}, {metric.unit}"
+            label = f"{title}, of {cohort.subject} over {cohort.runs} runs."
+            trends.append({"title": title, "svg": _markup(plots.trend(cohort, key, mine, label, f"t{name}-{number}"))})
+    if len(cohort.series) > 1 and several:
+        # Drawn where room is left: who changed, then who is slowest; shown by rank.
+        first = sorted(several, key=lambda item: (not changes.of_series(mine, item.series), -ranked.index(item)))
+        drawn = first[: budget.left]
+        budget.left -= len(drawn)
+        for number, item in enumerate(item for item in ranked if item in drawn):
+            label = f"Output throughput of {item.series.latest['host']} over {len(item.series.runs)} runs, in tok/s."
+            own = changes.of_series(mine, item.series)
+            svg = plots.panel(item.series, _TREND[0], cohort, own, label, f"p{name}-{number}")
+            panels.append({"series": item.series, "place": item.place, "svg": _markup(svg)})
+    return {
+        "cohort": cohort,
+        "ranked": [(item, changes.of_series(mine, item.series)) for item in ranked],
+        "trends": trends,
+        "panels": panels,
+        "undrawn": len(several) - len(panels) if panels else 0,
+        "published": any(compared(cohort.comparison, key, "baseline") is not None for key in _TREND),
+    }
+
+
+def _sweep(plot: sweeps.Plot, place: int) -> dict[str, Any]:
+    label = f"Output throughput per GPU against the speed for each user, {plot.model}, {plot.workload}."
+    return {"plot": plot, "svg": _markup(plots.pareto(plot.sweeps, label, f"s{place}"))}
+
+
+def _costs(report: Report) -> dict[str, Any]:
+    """Return what tokens cost in money and energy, as the template shows it; no rows where no run tells it."""
+    known = [
+        cohort
+        for cohort in report.cohorts
+        if any(cohort.efficiency(read) for _title, readers, _unit in _COSTS for read in readers)
+    ]
+    figures = []
+    for number, (title, readers, unit) in enumerate(_COSTS):
+        rows = [
+            plots.Bar(_heading(cohort), cohort.simulated, tuple(map(cohort.efficiency, readers)), (None, None))
+            for cohort in known
+        ]
+        label = f"{title} in {unit} of the latest runs, lower is better. The table above has the figures."
+        names = ("output tokens", "all tokens")
+        figures += _bars(rows, names, title, "lower is better", unit, label, f"c{number}")
+    return {"cohorts": known, "plots": figures}

@@ -40,6 +40,7 @@ _LONG = {
     "output_throughput": "Output throughput",
     "total_token_throughput": "Total token throughput",
     "request_throughput": "Request throughput",
+    measures.GOODPUT: "Goodput",
     "ttft_ms": "Time to first token (TTFT)",
     "tpot_ms": "Time per output token (TPOT)",
     "itl_ms": "Inter-token latency (ITL)",
@@ -60,4 +61,4 @@ def long_name(key: str) -> str:
 
 
 # What a run's details list, in this order.
-NAMES = {key: long_name(key) for key in measures.METRICS}
+NAMES = {key: long_name(key) for key in (*measures.METRICS, measures.GOODPUT)}

@@ -12,30 +12,35 @@ from __future__ import annotations
 import io
 import os
 import re
+import statistics
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
+from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, ordered
+from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Figure
 from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
-    SIMULATED,
-    Series,
-    baseline,
-    compared,
-    subject,
-    value,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import SIMULATED, Series, compared
+from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import Sweep
 
 # Points; one is one CSS pixel when a plot is shown at its own width.
 WIDTH = 360
+PANEL_WIDTH = 200
 _LEFT, _RIGHT = 8, 58
 _FONT = 10.5
+_PANEL_FONT = 9.5
+# A line of more runs than this has no marker a run.
+_MARKED = 60
+# So many hosts that changed are named in a plot of all.
+_NAMED = 6
 
 # Colours that nobody would choose, each replaced by a variable of the style sheet.
 _INK = "#010101"
@@ -45,7 +50,14 @@ _BAR = "#010104"
 _BAR_LIGHT = "#010105"
 _MARK = "#010106"
 _SURFACE = "#010107"
+_BETTER = "#010108"
+_WORSE = "#010109"
+_KINDS = ("#010111", "#010112", "#010113", "#010114", "#010115", "#010116")
+_SHAPES = "osD^vP"
 _VARIABLES = {
+    _BETTER: "--better",
+    _WORSE: "--worse",
+    **{colour: f"--kind-{place}" for place, colour in enumerate(_KINDS, start=1)},
     _INK: "--ink",
     _MUTED: "--muted",
     _GRID: "--line",
@@ -55,6 +67,8 @@ _VARIABLES = {
     _SURFACE: "--surface",
 }
 _HATCH = "//////"
+# Where a path is interrupted.
+_GAP = float("nan")
 # A published figure beyond this many times the longest bar is shown as an arrow.
 _FAR = 4
 
@@ -103,51 +117,61 @@ def _writable(path: Path) -> bool:
     return path.is_dir() and os.access(path, os.W_OK)
 
 
-def bars(series: Sequence[Series], keys: Sequence[str], unit: str, label: str, name: str) -> str:
-    """Return horizontal bars, one block for the latest run of each series, as an ``<svg>``.
+@dataclass(frozen=True)
+class Bar:
+    """One block of a bar plot: a *figure* and its published *mark* for each of the plot's names."""
 
-    *keys* are one metric, or the mean and the p99 of one. The published figure is a mark across
-    the bar; a simulated run's bars are hatched. *label* says the same to a screen reader;
-    *name* is unique among the plots of a page.
+    heading: str
+    simulated: bool
+    figures: tuple[Figure | None, ...]
+    marks: tuple[float | None, ...]
+
+
+def bars(rows: Sequence[Bar], names: Sequence[str], unit: str, label: str, name: str) -> str:
+    """Return horizontal bars, one block a row, as an ``<svg>``.
+
+    A bar is the middle of a figure, with a line from its lowest host to its highest. The published figure is a mark
+    across the bar; a simulated one is hatched. *label* says the same to a screen reader; *name* is unique among the
+    plots of a page.
     """
     thick, gap, heading = 11.0, 3.0, 17.0
-    block = heading + len(keys) * (thick + gap) + 9
-    top, bottom = 26.0, 34.0
-    height = top + block * len(series) + bottom
-    runs = [item.latest for item in series]
-    shown = [value(run, key) for run in runs for key in keys]
-    marks = [compared(baseline(run), key, "baseline") for run in runs for key in keys]
-    limit, beyond = _scale(shown, marks)
-    with _figure(height) as figure:
-        axes = _axes(figure, height, top, bottom)
+    block = heading + len(names) * (thick + gap) + 9
+    figures = [figure for row in rows for figure in row.figures]
+    marks = [mark for row in rows for mark in row.marks]
+    limit, beyond = _scale([figure.high for figure in figures if figure], marks)
+    handles = _bar_handles(rows, names, figures, marks, beyond)
+    top, bottom = 26.0 if _columns(handles) == len(handles) else 41.0, 34.0
+    height = top + block * len(rows) + bottom
+    with _figure(height) as drawing:
+        axes = _axes(drawing, height, top, bottom)
         axes.set_xlim(0, limit * 1.02)
-        axes.set_ylim(block * len(series), 0)
+        axes.set_ylim(block * len(rows), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(True)
-        for index, run in enumerate(runs):
+        for index, row in enumerate(rows):
             offset = index * block
-            _row_heading(axes, offset + heading - 6, run)
-            for place, key in enumerate(keys):
+            _row_heading(axes, offset + heading - 6, row)
+            for place, (figure, mark) in enumerate(zip(row.figures, row.marks, strict=True)):
                 y = offset + heading + place * (thick + gap) + thick / 2
-                number = value(run, key)
-                if number is None:
+                if figure is None:
                     continue
                 axes.barh(
                     y,
-                    number,
+                    figure.middle,
                     height=thick,
                     color=_BAR_LIGHT if place else _BAR,
-                    hatch=_HATCH if run["simulated"] else None,
-                    edgecolor=_SURFACE if run["simulated"] else "none",
+                    hatch=_HATCH if row.simulated else None,
+                    edgecolor=_SURFACE if row.simulated else "none",
                     linewidth=0,
                 )
-                mark = compared(baseline(run), key, "baseline")
+                if figure.hosts > 1:
+                    axes.plot([figure.low, figure.high], [y, y], color=_INK, linewidth=1.2, marker="|", markersize=5)
                 if mark is not None and mark > limit:
                     axes.plot([limit], [y], color=_MARK, marker=">", markersize=6)
                 elif mark is not None:
                     axes.plot([mark, mark], [y - thick / 2 - 2, y + thick / 2 + 2], color=_MARK, linewidth=2.4)
                 axes.annotate(
-                    words.number(number),
+                    words.number(figure.middle),
                     (1, y),
                     xycoords=("axes fraction", "data"),
                     xytext=(_RIGHT - 4, 0),
@@ -157,81 +181,285 @@ def bars(series: Sequence[Series], keys: Sequence[str], unit: str, label: str, n
                     color=_INK,
                 )
         axes.set_xlabel(unit, color=_MUTED)
-        _legend(figure, height, _bar_handles(runs, keys, marks, beyond))
+        _legend(drawing, handles)
+        return _svg(drawing, label, name)
+
+
+def trend(cohort: Cohort, key: str, changes: Sequence[Change], label: str, name: str) -> str:
+    """Return one metric of all hosts of a cohort over time, as an ``<svg>``.
+
+    One host has a point a run with the range of its repeats. Of several each is a thin line, their median of each day
+    a strong one, and those with a change point in the metric are named there.
+    """
+    top, panel, bottom = 46.0, 150.0, 34.0
+    height = top + panel + bottom
+    metric = next(item for item in COMPARED if item.key == key)
+    lines = [_line(series, key) for series in cohort.series]
+    changes = [change for change in changes if change.metric == key]
+    with _figure(height) as figure:
+        axes = _axes(figure, height, top, bottom, left=48, right=12)
+        axes.xaxis.axis_date()
+        handles = []
+        if len(lines) == 1:
+            handles += _draw_one(axes, cohort.series[0], key)
+        else:
+            handles += _draw_all(axes, lines, cohort.simulated)
+        _mark_changes(axes, changes, handles, named=len(lines) > 1)
+        published = compared(cohort.comparison, key, "baseline")
+        low, high = limits([cohort], key)
+        if published is not None and low <= published <= high:
+            axes.axhline(published, color=_MARK, linewidth=1.4)
+            handles.append(_line_handle(color=_MARK, linewidth=1.4, label="published"))
+        axes.set_ylim(low, high)
+        _time_axis(axes, *period([cohort]))
+        axes.set_ylabel(f"{metric.label}, {metric.unit}", color=_MUTED)
+        axes.set_xlabel("start of the run, UTC", color=_MUTED)
+        _legend(figure, handles)
         return _svg(figure, label, name)
 
 
-def trend(series: Series, keys: Sequence[str], label: str, name: str) -> str:
-    """Return a metric a panel over time, one point a run with the range of its repeats, as an ``<svg>``."""
+def panel(series: Series, key: str, cohort: Cohort, changes: Sequence[Change], label: str, name: str) -> str:
+    """Return one metric of one host beside the median of its cohort, small, on the axes that all of them share."""
+    top, bottom, left, right = 8.0, 20.0, 36.0, 8.0
+    height = 104.0
+    metric = next(item for item in COMPARED if item.key == key)
+    with _figure(height, PANEL_WIDTH) as figure:
+        axes = _axes(figure, height, top, bottom, left=left, right=right, width=PANEL_WIDTH)
+        axes.xaxis.axis_date()
+        _draw(axes, *_middle(_line(item, key) for item in cohort.series), _GRID, 2.2)
+        _draw(axes, *_line(series, key), _BAR, 1.6, dashed=cohort.simulated)
+        _mark_changes(axes, [change for change in changes if change.metric == key], [], named=False)
+        axes.set_ylim(*limits([cohort], key))
+        first, last = period([cohort])
+        _time_axis(axes, first, last)
+        axes.set_xticks([first, last] if first != last else [first])
+        axes.set_xticklabels([f"{moment:%Y-%m-%d}" for moment in ((first, last) if first != last else (first,))])
+        for text, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
+            text.set_ha(side if first != last else "center")
+        axes.grid(visible=False, axis="x")
+        axes.locator_params(axis="y", nbins=3)
+        axes.tick_params(labelsize=_PANEL_FONT)
+        axes.annotate(
+            metric.unit, (0, 1), xycoords="axes fraction", xytext=(3, -2), textcoords="offset points",
+            va="top", color=_MUTED, fontsize=_PANEL_FONT,
+        )  # fmt: skip
+        return _svg(figure, label, name)
+
+
+def pareto(sweeps: Sequence[Sweep], label: str, name: str) -> str:
+    """Return the points of sweeps, throughput per GPU against speed for each user, as an ``<svg>``.
+
+    A line joins those of a sweep that no other of its points beats in both; each point says its concurrency.
+    """
+    from matplotlib.lines import Line2D
+
+    panel, bottom = 230.0, 36.0
+    top = 10.0 + 15.5 * len(sweeps)
+    height = top + panel + bottom
+    with _figure(height) as figure:
+        axes = _axes(figure, height, top, bottom, left=52, right=22)
+        handles = []
+        for place, sweep in enumerate(sweeps):
+            colour, shape = _KINDS[place % len(_KINDS)], _SHAPES[place % len(_SHAPES)]
+            front = [(point.per_user, point.per_gpu) for point in sweep.points if point.pareto]
+            style = {"color": colour, "linewidth": 1.6, "linestyle": "--" if sweep.simulated else "-"}
+            axes.plot(*zip(*sorted(front), strict=True), **style)
+            for point in sweep.points:
+                face = colour if point.pareto and not sweep.simulated else _SURFACE
+                axes.plot(
+                    [point.per_user], [point.per_gpu], linestyle="none", marker=shape, markersize=6, color=colour,
+                    markerfacecolor=face,
+                )  # fmt: skip
+                axes.annotate(
+                    words.count(point.concurrency), (point.per_user, point.per_gpu), xytext=(5, 5),
+                    textcoords="offset points", color=_MUTED, fontsize=_FONT - 1,
+                )  # fmt: skip
+            text = words.shorten(words.clean(sweep.name), 44) + (f", {SIMULATED}" if sweep.simulated else "")
+            handles.append(
+                Line2D(
+                    [],
+                    [],
+                    **style,
+                    marker=shape,
+                    markersize=6,
+                    markerfacecolor=_SURFACE if sweep.simulated else colour,
+                    label=text,
+                )
+            )
+        axes.spines["left"].set_visible(True)
+        axes.grid(axis="y", color=_GRID, linewidth=0.8)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        axes.margins(0.08)
+        axes.locator_params(axis="y", nbins=5)
+        axes.yaxis.set_major_formatter(lambda number, _place: words.count(round(number, 6)))
+        axes.set_xlabel("output tokens/s for each user (1000 / mean TPOT)", color=_MUTED)
+        axes.set_ylabel("output tokens/s for each GPU", color=_MUTED)
+        _legend(figure, handles, columns=1)
+        return _svg(figure, label, name)
+
+
+def limits(cohorts: Iterable[Cohort], key: str) -> tuple[float, float]:
+    """Return the ends of the vertical axis that shows a metric of cohorts over time."""
+    ends = [
+        number
+        for cohort in cohorts
+        for series in cohort.series
+        for run in series.runs
+        if (summary := run["metrics"].get(key))
+        for number in (
+            (_bound(summary, "min"), _bound(summary, "max")) if len(cohort.series) == 1 else (summary["mean"],)
+        )
+    ]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    # A few percent of noise must not fill the plot.
+    middle, reach = (low + high) / 2, max((high - low) * 0.58, abs(high + low) * 0.05, 1e-9)
+    return max(0.0, middle - reach), middle + reach
+
+
+def period(cohorts: Iterable[Cohort]) -> tuple[datetime, datetime]:
+    """Return the first and the last start of cohorts' runs."""
+    starts = [
+        words.parse_time(run["started_at"])
+        for cohort in cohorts
+        for series in cohort.series
+        for run in (series.runs[0], series.runs[-1])
+    ]
+    return min(starts), max(starts)
+
+
+_Line = tuple[list[datetime], list[float]]
+
+
+def _line(series: Series, key: str) -> _Line:
+    points = [
+        (words.parse_time(run["started_at"]), run["metrics"][key]["mean"])
+        for run in series.runs
+        if run["metrics"].get(key)
+    ]
+    return [moment for moment, _mean in points], [mean for _moment, mean in points]
+
+
+def _middle(lines: Iterable[_Line]) -> _Line:
+    """Return the median of each day over all lines, at the middle of the day's runs."""
+    days: dict[str, list[tuple[datetime, float]]] = {}
+    for moments, means in lines:
+        for moment, mean in zip(moments, means, strict=True):
+            days.setdefault(f"{moment:%Y%m%d}", []).append((moment, mean))
+    moments, means = [], []
+    for _day, points in sorted(days.items()):
+        first, last = min(points)[0], max(points)[0]
+        moments.append(first + (last - first) / 2)
+        means.append(statistics.median(mean for _moment, mean in points))
+    return moments, means
+
+
+def _draw(
+    axes: Any, moments: list[datetime], means: list[float], colour: str, width: float, dashed: bool = False
+) -> None:
+    single = {"marker": "o", "markersize": 4} if len(moments) == 1 else {}
+    axes.plot(moments, means, color=colour, linewidth=width, linestyle="--" if dashed else "-", **single)
+
+
+def _draw_one(axes: Any, series: Series, key: str) -> list[Any]:
+    """Draw the runs of one host; return what the legend says."""
+    moments, means = _line(series, key)
+    simulated = series.latest["simulated"]
+    style = {
+        "color": _BAR,
+        "linewidth": 1.4,
+        "linestyle": "--" if simulated else "-",
+        "markersize": 4.5,
+        "markerfacecolor": _SURFACE if simulated else _BAR,
+        **({"marker": "o"} if len(moments) <= _MARKED else {}),
+    }
+    handles = [_line_handle(label=SIMULATED if simulated else "measured", **style)]
+    if any(len(run["repeats"]) > 1 for run in series.runs):
+        ranges = [
+            point
+            for run in series.runs
+            if (summary := run["metrics"].get(key))
+            for point in ((run["started_at"], end) for end in (_bound(summary, "min"), _bound(summary, "max"), _GAP))
+        ]
+        times = [words.parse_time(moment) for moment, _end in ranges]
+        axes.plot(times, [end for _moment, end in ranges], color=_BAR_LIGHT, linewidth=3)
+        handles.append(_line_handle(color=_BAR_LIGHT, linewidth=3, label="range of repeats"))
+    axes.plot(moments, means, **style)
+    return handles
+
+
+def _draw_all(axes: Any, lines: Sequence[_Line], simulated: bool) -> list[Any]:
+    """Draw the runs of several hosts as one path, and their median; return what the legend says."""
+    times: list[datetime] = []
+    values: list[float] = []
+    for moments, means in lines:
+        if moments:
+            times += [*moments, moments[-1]]
+            values += [*means, _GAP]
+    thin = {"color": _BAR_LIGHT, "linewidth": 0.9, "linestyle": "--" if simulated else "-"}
+    # Of one run a host there is no line to see.
+    thin |= {"marker": "o", "markersize": 3} if all(len(moments) < 2 for moments, _means in lines) else {}
+    axes.plot(times, values, **thin)
+    moments, means = _middle(lines)
+    strong = {"color": _BAR, "linewidth": 2.0, "linestyle": "--" if simulated else "-"}
+    if len(moments) == 1:
+        strong |= {"marker": "o", "markersize": 5}
+    axes.plot(moments, means, **strong)
+    each = f"each host, {SIMULATED}" if simulated else "each host"
+    return [_line_handle(label=each, **thin), _line_handle(label="their median", **strong)]
+
+
+def _mark_changes(axes: Any, changes: Sequence[Change], handles: list[Any], named: bool) -> None:
+    """Mark change points in one metric, the line of their host from there on; name the first of them."""
+    for place, change in enumerate(ordered(changes)):
+        colour = _WORSE if change.worse else _BETTER
+        moments, means = _line(change.series, change.metric)
+        since = words.parse_time(change.started_at)
+        after = [(moment, mean) for moment, mean in zip(moments, means, strict=True) if moment >= since]
+        if not after:
+            continue
+        axes.plot(*zip(*after, strict=True), color=colour, linewidth=1.6)
+        axes.plot(
+            [since], [after[0][1]], color=colour, marker="v" if change.after < change.before else "^", markersize=6
+        )
+        if named and place < _NAMED:
+            axes.annotate(
+                words.shorten(words.clean(change.host), 20), (since, after[0][1]),
+                xytext=(-6, -2), textcoords="offset points", color=colour, fontsize=_FONT - 1, ha="right", va="center",
+            )  # fmt: skip
+    for verdict, colour in (("worse", _WORSE), ("better", _BETTER)):
+        if any(change.verdict == verdict for change in changes):
+            handles.append(
+                _line_handle(color=colour, linewidth=1.6, marker="v", markersize=6, label=f"changed, {verdict}")
+            )
+
+
+def _line_handle(color: str, linewidth: float, label: str, **style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, linewidth=linewidth, label=label, **style)
+
+
+def _time_axis(axes: Any, first: datetime, last: datetime) -> None:
     from matplotlib import dates
 
-    panel, between, top, bottom = 92.0, 24.0, 44.0, 34.0
-    height = top + len(keys) * panel + (len(keys) - 1) * between + bottom
-    moments = [words.parse_time(run["started_at"]) for run in series.runs]
-    comparison = baseline(series.latest)
-    metrics = {metric.key: metric for metric in COMPARED}
-    with _figure(height) as figure:
-        for place, key in enumerate(keys):
-            upper = top + place * (panel + between)
-            axes = _axes(figure, height, upper, height - upper - panel, left=48, right=12)
-            points = [
-                (moment, run["metrics"][key])
-                for moment, run in zip(moments, series.runs, strict=True)
-                if run["metrics"].get(key)
-            ]
-            # Set before anything is drawn: a plot of nothing still has a time axis.
-            axes.xaxis.axis_date()
-            if points:
-                times = [moment for moment, _summary in points]
-                means = [summary["mean"] for _moment, summary in points]
-                low = [_bound(summary, "min") for _moment, summary in points]
-                high = [_bound(summary, "max") for _moment, summary in points]
-                axes.vlines(times, low, high, color=_BAR_LIGHT, linewidth=3)
-                axes.plot(
-                    times,
-                    means,
-                    color=_BAR,
-                    linewidth=1.4,
-                    linestyle="--" if series.latest["simulated"] else "-",
-                    marker="o",
-                    markersize=4.5,
-                    markerfacecolor=_SURFACE if series.latest["simulated"] else _BAR,
-                )
-                reference = compared(comparison, key, "baseline")
-                extremes = [*low, *high] + ([reference] if reference is not None else [])
-                if reference is not None:
-                    axes.axhline(reference, color=_MARK, linewidth=1.4)
-                # A few percent of noise must not fill the panel.
-                middle, reach = (min(extremes) + max(extremes)) / 2, (max(extremes) - min(extremes)) / 2
-                reach = max(reach * 1.15, abs(middle) * 0.1, 1e-9)
-                axes.set_ylim(max(0, middle - reach), middle + reach)
-                span = (max(times) - min(times)).total_seconds() or 3600.0
-                day = 86400.0
-                axes.set_xlim(
-                    dates.date2num(min(times)) - span * 0.06 / day, dates.date2num(max(times)) + span * 0.06 / day
-                )
-            axes.spines["left"].set_visible(True)
-            axes.locator_params(axis="y", nbins=4)
-            axes.yaxis.set_major_formatter(lambda number, _place: words.count(round(number, 6)))
-            axes.grid(axis="y", color=_GRID, linewidth=0.8)
-            metric = metrics[key]
-            axes.set_title(f"{metric.label}, {metric.unit}", loc="left", fontsize=_FONT, color=_INK, pad=5)
-            locator = dates.AutoDateLocator(minticks=3, maxticks=5)
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, **_DATES))
-            if place < len(keys) - 1:
-                axes.tick_params(labelbottom=False)
-        axes.set_xlabel("start of the run, UTC", color=_MUTED)
-        _legend(figure, height, _trend_handles(series, comparison is not None))
-        return _svg(figure, label, name)
+    room = (last - first or timedelta(hours=1)) * 0.04
+    axes.set_xlim(first - room, last + room)
+    axes.spines["left"].set_visible(True)
+    axes.locator_params(axis="y", nbins=5)
+    axes.yaxis.set_major_formatter(lambda number, _place: words.count(round(number, 6)))
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    locator = dates.AutoDateLocator(minticks=3, maxticks=5)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, **_DATES))
 
 
-def _scale(shown: Sequence[float | None], marks: Sequence[float | None]) -> tuple[float, bool]:
+def _scale(shown: Sequence[float], marks: Sequence[float | None]) -> tuple[float, bool]:
     """Return the end of the axis, and whether a mark lies beyond it.
 
     A published figure of another order, such as the p99 TTFT of a cold run, would press all bars flat.
     """
-    highest = max([number for number in shown if number is not None] or [0.0])
+    highest = max(shown, default=0.0)
     near = [mark for mark in marks if mark is not None and mark <= (_FAR * highest or mark)]
     return max([highest, *near]) or 1.0, any(mark is not None and mark not in near for mark in marks)
 
@@ -241,29 +469,36 @@ def _bound(summary: Any, key: str) -> float:
     return summary["mean"] if bound is None else bound
 
 
-def _row_heading(axes: Any, y: float, run: Any) -> None:
-    head = f"{words.shorten(words.clean(run['host']), 24)}, {words.shorten(words.clean(subject(run)), 28)}"
-    if run["simulated"]:
+def _row_heading(axes: Any, y: float, row: Bar) -> None:
+    head = words.shorten(words.clean(row.heading), 54)
+    if row.simulated:
         axes.text(0, y, SIMULATED, ha="left", va="baseline", weight="bold", color=_MARK, fontsize=_FONT - 1)
         axes.annotate(head, (0, y), xytext=(70, 0), textcoords="offset points", va="baseline", color=_INK)
     else:
         axes.text(0, y, head, ha="left", va="baseline", color=_INK)
 
 
-def _bar_handles(runs: Sequence[Any], keys: Sequence[str], marks: Sequence[float | None], beyond: bool) -> list[Any]:
+def _bar_handles(
+    rows: Sequence[Bar],
+    names: Sequence[str],
+    figures: Sequence[Figure | None],
+    marks: Sequence[float | None],
+    beyond: bool,
+) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    names = ("mean", "p99") if len(keys) > 1 else ("measured",)
-    if all(run["simulated"] for run in runs):
+    if all(row.simulated for row in rows):
         names = tuple("simulated" if name == "measured" else f"{name}, simulated" for name in names)
-    hatch = _HATCH if all(run["simulated"] for run in runs) else None
+    hatch = _HATCH if all(row.simulated for row in rows) else None
     handles: list[Any] = [
         Patch(facecolor=color, hatch=hatch, edgecolor=_SURFACE if hatch else "none", linewidth=0, label=name)
         for color, name in zip((_BAR, _BAR_LIGHT), names, strict=False)
     ]
-    if not hatch and any(run["simulated"] for run in runs):
+    if not hatch and any(row.simulated for row in rows):
         handles.append(Patch(facecolor=_BAR, hatch=_HATCH, edgecolor=_SURFACE, linewidth=0, label="simulated"))
+    if any(figure and figure.hosts > 1 for figure in figures):
+        handles.append(_line_handle(color=_INK, linewidth=1.2, marker="|", markersize=5, label="all hosts"))
     if any(mark is not None for mark in marks):
         handles.append(
             Line2D(
@@ -277,33 +512,9 @@ def _bar_handles(runs: Sequence[Any], keys: Sequence[str], marks: Sequence[float
     return handles
 
 
-def _trend_handles(series: Series, published: bool) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    simulated = series.latest["simulated"]
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=_BAR,
-            marker="o",
-            markersize=4.5,
-            linewidth=1.4,
-            linestyle="--" if simulated else "-",
-            markerfacecolor=_SURFACE if simulated else _BAR,
-            label=SIMULATED if simulated else "measured",
-        )
-    ]
-    if any(len(run["repeats"]) > 1 for run in series.runs):
-        handles.append(Line2D([], [], color=_BAR_LIGHT, linewidth=3, label="range of repeats"))
-    if published:
-        handles.append(Line2D([], [], color=_MARK, linewidth=1.4, label="published"))
-    return handles
-
-
 @contextmanager
-def _figure(height: float) -> Iterator[Any]:
-    """Yield an empty figure :data:`WIDTH` points wide, whatever the user's own matplotlib settings are."""
+def _figure(height: float, width: float = WIDTH) -> Iterator[Any]:
+    """Yield an empty figure *width* points wide, whatever the user's own matplotlib settings are."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -323,12 +534,20 @@ def _figure(height: float) -> Iterator[Any]:
                 "timezone": "UTC",
             }
         )
-        yield Figure(figsize=(WIDTH / 72, height / 72), dpi=72, facecolor="none")
+        yield Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
 
 
-def _axes(figure: Any, height: float, top: float, bottom: float, left: float = _LEFT, right: float = _RIGHT) -> Any:
+def _axes(
+    figure: Any,
+    height: float,
+    top: float,
+    bottom: float,
+    left: float = _LEFT,
+    right: float = _RIGHT,
+    width: float = WIDTH,
+) -> Any:
     axes = figure.add_axes(
-        (left / WIDTH, bottom / height, (WIDTH - left - right) / WIDTH, (height - top - bottom) / height),
+        (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height),
         facecolor="none",
     )
     for side in ("top", "right", "left"):
@@ -343,12 +562,19 @@ def _axes(figure: Any, height: float, top: float, bottom: float, left: float = _
     return axes
 
 
-def _legend(figure: Any, height: float, handles: list[Any]) -> None:
+def _columns(handles: Sequence[Any]) -> int:
+    """Return in how many columns a legend fits: all in one row, or two rows of them."""
+    # About the width of a letter, and of what stands before a text.
+    width = sum(5.4 * len(handle.get_label()) + 31 for handle in handles)
+    return len(handles) if width <= WIDTH else (len(handles) + 1) // 2
+
+
+def _legend(figure: Any, handles: list[Any], columns: int = 0) -> None:
     figure.legend(
         handles=handles,
         loc="upper left",
         bbox_to_anchor=(0, 1),
-        ncols=len(handles),
+        ncols=columns or _columns(handles),
         frameon=False,
         borderpad=0.1,
         borderaxespad=0.2,

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.comparison import BETTER, WORSE
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
+from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, ranking
 from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, Metric
+from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
     SIMULATED,
     Document,
-    Group,
-    Series,
     baseline,
     comparable,
     compared,
@@ -30,6 +31,11 @@ _WIDTH = 80
 _NAME_WIDTH = 12
 _CELL_WIDTH = 8
 _INDENT = " " * 2
+# Of a cohort with more hosts than this, a table shows the median, the fastest and the slowest.
+FEW = 3
+# The printed table is the only one that names each host.
+_FEW_PRINTED = 8
+_REMARKS = 8
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one document, all of :data:`COMPARED`, and what is said with them."""
+    """The figures of one host, or of several by their median: all of :data:`COMPARED`, and what is said with them.
 
+    *name* is the host, or how many there are; *note* what else the row is. *document* stands for all of them.
+    """
+
+    name: str
+    note: str
     document: Document
     cells: tuple[Cell, ...]
     remarks: tuple[str, ...]
@@ -60,9 +71,9 @@ class PublishedRow:
     ours: tuple[Row, ...] = field(default=())
 
 
-def row(document: Document, comparison: Mapping[str, Any] | None = None) -> Row:
-    """Return a document's row, beside *comparison* (default: the document's first)."""
-    comparison = comparison or baseline(document)
+def row(document: Document, note: str = "") -> Row:
+    """Return a document's row, beside the published one that it was compared with."""
+    comparison = baseline(document)
     judged = comparison is not None and comparable(document, comparison)
     cells = []
     for metric in COMPARED:
@@ -71,51 +82,108 @@ def row(document: Document, comparison: Mapping[str, Any] | None = None) -> Row:
         said = compared(comparison, metric.key, "verdict")
         verdict = said if judged and said in (BETTER, WORSE) else ""
         cells.append(Cell(metric, value(document, metric.key), published, ratio, verdict))
-    return Row(document, tuple(cells), tuple(remarks(document)))
+    return Row(document["host"], note, document, tuple(cells), tuple(remarks(document)))
 
 
-def published_rows(groups: Iterable[Group], published: Sequence[Mapping[str, Any]]) -> dict[str, list[PublishedRow]]:
+def cohort_row(cohort: Cohort) -> Row:
+    """Return a cohort's row: its host's, or the medians of its hosts' latest runs.
+
+    Several hosts are better or worse than the published row where each of them is.
+    """
+    rows = [row(document) for document in cohort.latest]
+    if len(rows) == 1:
+        return rows[0]
+    cells = []
+    for place, metric in enumerate(COMPARED):
+        figure = cohort.figure(metric.key)
+        middle = figure.middle if figure else None
+        published = compared(cohort.comparison, metric.key, "baseline")
+        ratio = middle / published if middle is not None and published else None
+        verdicts = {item.cells[place].verdict for item in rows}
+        cells.append(Cell(metric, middle, published, ratio, verdicts.pop() if len(verdicts) == 1 else ""))
+    note = "median of their latest runs"
+    return Row(f"{len(rows)} hosts", note, cohort.any, tuple(cells), _remarks_of_all(rows))
+
+
+def rows(cohort: Cohort, few: int = FEW) -> tuple[Row, ...]:
+    """Return the rows of a cohort: each host's where they are *few*, else the median, the fastest and the slowest."""
+    if len(cohort.series) <= few:
+        return tuple(row(document) for document in cohort.latest)
+    ranked = [item.series.latest for item in ranking(cohort) if item.place]
+    ends = zip((ranked[0], ranked[-1]), ("the fastest", "the slowest"), strict=True) if ranked else ()
+    return (cohort_row(cohort), *(row(document, note) for document, note in ends))
+
+
+def _remarks_of_all(rows_of_hosts: Sequence[Row]) -> tuple[str, ...]:
+    """Return what is said of several hosts, each remark once: first that which is said of most."""
+    said = Counter(remark for item in rows_of_hosts for remark in item.remarks)
+    listed = sorted(said.items(), key=lambda item: (-item[1], item[0]))
+    total = len(rows_of_hosts)
+    found = [remark if count == total else f"{count} of {total} hosts: {remark}" for remark, count in listed]
+    if len(found) > _REMARKS:
+        found[_REMARKS:] = [f"{len(found) - _REMARKS} more remarks are with the runs."]
+    return tuple(found)
+
+
+def published_rows(found: Sequence[Cohort], published: Sequence[Mapping[str, Any]]) -> dict[str, list[PublishedRow]]:
     """Return the published tables by engine, in their own order, each row with the latest runs compared with it."""
-    latest = [series.latest for group in groups for series in group.series]
-    tables: dict[str, list[PublishedRow]] = {}
+    by_engine: dict[str, list[PublishedRow]] = {}
     for entry in published:
-        ours = tuple(
-            row(document, comparison)
-            for document in latest
-            for comparison in document["baselines"]
-            if comparison["id"] == entry["id"]
-        )
-        tables.setdefault(entry["engine"], []).append(PublishedRow(entry, ours))
-    return tables
+        ours = [cohort for cohort in found if (cohort.comparison or {}).get("id") == entry["id"]]
+        lines = tuple(item for cohort in ours for item in rows(cohort))
+        by_engine.setdefault(entry["engine"], []).append(PublishedRow(entry, lines))
+    return by_engine
 
 
-def text(groups: Sequence[Group], runs: int) -> str:
-    """Return the latest run of every series beside the published row, as plain text at most 80 columns wide."""
-    series = [item for group in groups for item in group.series]
+def text(report: Report) -> str:
+    """Return the latest run of every series beside the published row, as plain text at most 80 columns wide.
+
+    Of many hosts that do the same, the median, the fastest and the slowest.
+    """
+    runs, series = len(report.documents), len(report.series)
     parts = [
-        f"{runs} run{'' if runs == 1 else 's'}, {len(series)} series; the latest of each. "
+        f"{runs} run{'' if runs == 1 else 's'}, {series} series; the latest of each. "
         "Throughput in tok/s, latencies in ms."
     ]
-    parts.extend(_text_group(group) for group in groups)
+    if report.changes:
+        parts.append("\n".join(_text_changes(report)))
+    parts.extend(_text_group(report, place) for place in range(len(report.groups)))
     return "\n\n".join(parts) + "\n"
 
 
-def _text_group(group: Group) -> str:
+def _text_changes(report: Report) -> list[str]:
+    lines = ["Changed:"]
+    for change in report.changes[:_REMARKS]:
+        mark = f"{SIMULATED} " if change.series.latest["simulated"] else ""
+        known = f" Expected: {words.clean(change.acknowledged)}." if change.acknowledged else ""
+        said = (
+            f"{mark}{words.clean(change.host)}: {change.name} {change.size} ({change.levels}), {change.verdict}, "
+            f"since {words.when(change.started_at)}. With it: {words.clean(change.together)}.{known}"
+        )
+        lines.extend(_wrap(said, _INDENT))
+    if len(report.changes) > _REMARKS:
+        lines.append(f"{_INDENT}{len(report.changes) - _REMARKS} more are in the report.")
+    return lines
+
+
+def _text_group(report: Report, place: int) -> str:
+    group = report.groups[place]
     lines = _wrap(f"{words.clean(group.model)}: {words.workload(group.workload)}", "")
     lines.append(_line("", [metric.name for metric in COMPARED]))
     lines.append(_line("", [metric.part or metric.unit for metric in COMPARED]))
     lines.append("-" * (_NAME_WIDTH + _CELL_WIDTH * len(COMPARED)))
-    for series in group.series:
-        lines.extend(_text_series(series))
+    for cohort in report.cohorts_of(place):
+        for facts in rows(cohort, _FEW_PRINTED):
+            lines.extend(_text_row(facts))
     return "\n".join(lines)
 
 
-def _text_series(series: Series) -> list[str]:
-    document = series.latest
-    facts = row(document)
+def _text_row(facts: Row) -> list[str]:
+    document = facts.document
     mark = f"{SIMULATED} " if document["simulated"] else ""
+    note = f", {facts.note}" if facts.note else ""
     heading = (
-        f"{mark}{words.clean(document['host'])}: {words.clean(subject(document))}, {words.when(document['started_at'])}"
+        f"{mark}{words.clean(facts.name)}{note}: {words.clean(subject(document))}, {words.when(document['started_at'])}"
     )
     lines = _wrap(heading, "")
     lines.append(

@@ -22,10 +22,14 @@ def clean(text: object, lines: bool = False) -> str:
     Control characters, bidirectional overrides and lone surrogates become U+FFFD. With *lines*,
     line breaks and tabs stay; otherwise they become spaces.
     """
+    text = str(text)
+    # Nearly every text is: a report cleans hundreds of thousands.
+    if text.isprintable():
+        return text
     keep = "\n\t" if lines else ""
     return "".join(
         char if char.isprintable() or char in keep else " " if char in "\r\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for char in str(text)
+        for char in text
     )
 
 
@@ -111,7 +115,26 @@ def parse_time(text: str) -> datetime:
 
 def when(text: str) -> str:
     """Return a time as ``2026-11-23 15:30 UTC``."""
-    return parse_time(text).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{minute(text)} UTC"
+
+
+def minute(text: str) -> str:
+    """Return a time as ``2026-11-23 15:30``, where it is said elsewhere that it is UTC."""
+    return parse_time(text).strftime("%Y-%m-%d %H:%M")
+
+
+def day(text: str) -> str:
+    """Return the day of a time, in UTC."""
+    return parse_time(text).strftime("%Y-%m-%d")
+
+
+def change(value: float | None) -> str:
+    """Return a change of a fraction as a percentage with its sign.
+
+    >>> change(-0.0123).encode("ascii", "replace"), change(0.2)
+    (b'?1.2 %', '+20.0 %')
+    """
+    return NOTHING if value is None else f"{value * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def duration(start: str, end: str) -> str:

@@ -62,25 +62,25 @@ def test_check_mode_foretells_and_writes_nothing(results, tmp_path):
 def test_the_difference_is_that_of_the_printed_tables(results, tmp_path):
     path = tmp_path / "index.html"
     first = action.report(results, path, diff_mode=True)
-    assert first["diff"]["before"] == ""
-    assert first["diff"]["after"] == first["table"]
+    assert first["diff"][0]["before"] == ""
+    assert first["diff"][0]["after"] == first["table"]
 
     factory.write(results, factory.document(host="gpu2"))
     second = action.report(results, path, diff_mode=True)
-    assert second["diff"]["before"] == first["table"]
-    assert second["diff"]["after"] == second["table"] != first["table"]
+    assert second["diff"][0]["before"] == first["table"]
+    assert second["diff"][0]["after"] == second["table"] != first["table"]
 
     assert "diff" not in action.report(results, path, diff_mode=True)
 
     path.write_text("<p>mine</p>")
     third = action.report(results, path, diff_mode=True)
-    assert third["diff"]["before"] == "(not a report of this collection)\n"
+    assert third["diff"][0]["before"] == "(not a report of this collection)\n"
 
     # An older run changes the page, not the table of the latest: the difference still is one.
     path.write_text(path.read_text().replace("</html>", "</html><!-- -->"))
     fourth = action.report(results, path, diff_mode=True)
     assert fourth["changed"]
-    assert fourth["diff"]["before"] != fourth["diff"]["after"]
+    assert fourth["diff"][0]["before"] != fourth["diff"][0]["after"]
 
 
 def test_a_damaged_file_is_warned_of_and_kept(results, tmp_path):

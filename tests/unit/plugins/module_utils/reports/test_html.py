@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
+import hashlib
 import html as escapes
+import json
 import random
 import re
 import subprocess
@@ -15,7 +18,14 @@ from xml.etree import ElementTree
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.reports import html, load, plots, series, tables
+from ansible_collections.inference.fleet.plugins.module_utils.reports import (
+    changes,
+    html,
+    load,
+    overview,
+    plots,
+    tables,
+)
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 PUBLISHED = [
@@ -35,19 +45,19 @@ START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}$\\frac$\x1b]0;\u202e\ud800"
 
 
-def page(*documents, damaged=()):
-    groups = series.group(documents)
-    return html.page(groups, PUBLISHED, damaged, tables.text(groups, len(documents)))
+def page(*documents, damaged=(), find_changes=lambda item: ()):
+    report = overview.report(documents, PUBLISHED, damaged, find_changes)
+    return html.page(report, tables.text(report))
 
 
 class Page(HTMLParser):
     """What a browser would see: tags, attributes, ids and text."""
 
-    VOID = frozenset({"meta", "link", "br", "img", "path", "use"})
+    VOID = frozenset({"meta", "link", "br", "img", "path", "use", "input"})
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.attributes, self.ids, self.text, self.open = [], [], [], [], []
+        self.tags, self.attributes, self.ids, self.text, self.open, self.scripts = [], [], [], [], [], []
         self.feed(text)
         self.close()
 
@@ -68,7 +78,16 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text.append(data)
+        if self.open[-1:] != ["style"]:
+            (self.scripts if self.open[-1:] == ["script"] else self.text).append(data)
+
+    def details(self):
+        """Return what the page's script has to show."""
+        return json.loads(self.scripts[0])
+
+    def texts(self):
+        """Return all that a reader can see or open."""
+        return " ".join([*self.text, json.dumps(self.details(), ensure_ascii=False)])
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +109,8 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(fleet):
 
 def test_the_page_needs_nothing_else(fleet):
     found = Page(fleet)
-    assert not {"script", "iframe", "object", "embed", "img", "audio", "video", "base", "form"} & set(found.tags)
+    assert found.tags.count("script") == 2
+    assert not {"iframe", "object", "embed", "img", "audio", "video", "base", "form"} & set(found.tags)
     for tag, key, value in found.attributes:
         if key in ("src", "href", "xlink:href", "srcset", "action", "data", "poster", "background"):
             assert value.startswith("#") or value == "data:,", (tag, key, value)
@@ -98,10 +118,20 @@ def test_the_page_needs_nothing_else(fleet):
     assert "@import" not in fleet
     assert "@font-face" not in fleet
     assert not re.search(r"url\((?!#)", fleet)
+    # Only the one script that is the page's own may run, and it asks for nothing.
+    (policy,) = (value for _tag, key, value in found.attributes if key == "content" and "default-src" in value)
+    digest = base64.b64encode(hashlib.sha256(found.scripts[1].encode()).digest()).decode()
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{digest}'",
+        "img-src data:",
+    ]
+    assert not re.search(r"fetch|XMLHttp|WebSocket|EventSource|innerHTML|insertAdjacent|eval|import", found.scripts[1])
 
 
 def test_the_page_shows_each_part(fleet):
-    text = " ".join("".join(Page(fleet).text).split())
+    text = " ".join(Page(fleet).texts().split())
     for wanted in (
         "5 runs on 3 hosts, 2026-11-01 to 2026-11-23",
         "SIMULATED 1 of 5 runs in this report is simulated",
@@ -111,8 +141,8 @@ def test_the_page_shows_each_part(fleet):
         "--tensor-parallel-size 4",
         "HF_HOME=/root/.cache/huggingface",
         "aiperf profile",
+        "ansible-playbook deploy.yml benchmark.yml",
         "4\N{MULTIPLICATION SIGN} NVIDIA H100 80GB HBM3, 81,559 MiB",
-        "Repeats",
         "not recorded",
     ):
         assert wanted in text
@@ -127,7 +157,9 @@ def test_each_row_and_run_of_a_simulation_is_marked():
 
 
 def test_nothing_is_marked_simulated_in_a_measured_fleet():
-    assert "SIMULATED" not in page(factory.document()).upper().replace(".SIMULATED", "")
+    found = Page(page(factory.document()))
+    assert "SIMULATED" not in found.texts().upper()
+    assert not [value for _tag, key, value in found.attributes if key == "class" and "simulated" in value]
 
 
 def test_the_same_documents_give_the_same_page(fleet):
@@ -174,25 +206,37 @@ def test_hostile_values_everywhere_stay_text():
 
 
 def _hostile(*documents):
-    text = page(*documents, damaged=[load.Damaged(EVIL, EVIL)])
+    def change(item):
+        return [
+            changes.Change(
+                item, "output_throughput", "tok/s", item.latest["run_id"], item.latest["started_at"], 2.0, 1.0, True,
+                (EVIL,), EVIL,
+            )
+        ]  # fmt: skip
+
+    text = page(*documents, damaged=[load.Damaged(EVIL, EVIL)], find_changes=change)
     found = Page(text)
-    assert not {"script", "img"} & set(found.tags)
+    assert found.tags.count("script") == 2
+    assert "img" not in found.tags
     assert not [key for _tag, key, _value in found.attributes if key.startswith("on")]
     assert "alert(1)" in "".join(found.text)
+    assert "alert(1)" in json.dumps(found.details())
     assert "49" not in re.findall(r"alert\(2\).{0,40}", "".join(found.text))[0]
+    # Nothing in the data can end its element or begin another.
+    assert not re.search(r"[<>&\u2028\u2029]", found.scripts[0])
     text.encode("utf-8")
     assert all(char.isprintable() or char in "\n\t" for char in text)
 
 
 def test_every_plot_is_xml_with_axes_units_and_a_legend(fleet):
     found = re.findall(r"<svg.*?</svg>", fleet, re.DOTALL)
-    # Six plots for each of two groups, and one trend.
-    assert len(found) == 13
+    # Six plots for each of two groups, and three of the one host with a history.
+    assert len(found) == 15
     for plot in found:
         root = ElementTree.fromstring(plot)
         words = " ".join("".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text"))
         assert re.search(r"tok/s|\bms\b", words)
-        assert re.search("measured|simulated|mean", words, re.IGNORECASE)
+        assert re.search("measured|simulated|mean|output tokens|each host", words, re.IGNORECASE)
         assert root.get("role") == "img"
         assert root.get("aria-label")
         # Every colour follows the page's light or dark theme.
@@ -218,7 +262,7 @@ def test_runs_at_the_same_moment_have_a_trend():
 
 def test_the_printed_table_can_be_read_back_from_the_page():
     document = factory.document(model="a<b>&amp;")
-    text = tables.text(series.group([document]), 1)
+    text = tables.text(overview.report([document], PUBLISHED))
     assert html.text_of(page(document)) == text
     assert html.text_of("<p>something else") is None
     assert escapes.escape("a<b>&amp;") in page(document)

@@ -7,10 +7,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import series, tables
+from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, overview, series, tables
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
+
+
+def text_of(*documents):
+    return tables.text(overview.report(documents, []))
 
 
 def test_runs_of_one_series_differ_only_in_time_and_seed():
@@ -46,7 +50,7 @@ def test_measured_stands_before_simulated():
 
 
 def test_text_shows_measured_published_and_ratio_in_80_columns():
-    text = tables.text(series.group([factory.document(factors=(0.5,))]), 1)
+    text = text_of(factory.document(factors=(0.5,)))
 
     lines = text.splitlines()
     assert "  measured     1,072   9,645   1,903   8,622    28.4    30.8    28.4     239" in lines
@@ -57,7 +61,7 @@ def test_text_shows_measured_published_and_ratio_in_80_columns():
 
 
 def test_text_marks_what_is_simulated_in_every_line_of_its_figures():
-    text = tables.text(series.group([factory.document(simulated=True, num_prompts=64)]), 1)
+    text = text_of(factory.document(simulated=True, num_prompts=64))
     assert "\nSIMULATED gpu1: vLLM on 4\N{MULTIPLICATION SIGN} H100" in text
     assert "\n  simulated    2,144" in text
     assert "measured  " not in text
@@ -65,13 +69,13 @@ def test_text_marks_what_is_simulated_in_every_line_of_its_figures():
 
 
 def test_text_without_a_published_row():
-    text = tables.text(series.group([factory.document(profile="cpu", published=None)]), 1)
+    text = text_of(factory.document(profile="cpu", published=None))
     assert "No published row for vLLM on CPU with this model." in text
     assert "ratio" not in text
 
 
 def test_text_cannot_be_hijacked():
-    text = tables.text(series.group([factory.document(host="\x1b[2Jgpu", model="a\nb\u202e")]), 1)
+    text = text_of(factory.document(host="\x1b[2Jgpu", model="a\nb\u202e"))
     assert all(char.isprintable() or char == "\n" for char in text)
     assert "a b" in text
 
@@ -79,7 +83,7 @@ def test_text_cannot_be_hijacked():
 def test_text_with_a_missing_metric():
     document = factory.document()
     del document["metrics"]["p99_itl_ms"]
-    assert tables.text(series.group([document]), 1)
+    assert text_of(document)
 
 
 def test_verdicts_only_where_the_comparison_is_fair():
@@ -125,7 +129,49 @@ def test_published_tables_keep_their_order_and_take_ours_by_id():
         {"id": "lambda/qwen3-coder-next/sglang/b200x2", "engine": "sglang"},
         {"id": "lambda/qwen3-coder-next/vllm/h100x4", "engine": "vllm"},
     ]
-    found = tables.published_rows(series.group([factory.document(host="a"), factory.document(host="b")]), published)
+    (group,) = series.group([factory.document(host="a"), factory.document(host="b")])
+    found = tables.published_rows(cohorts.cohorts(group), published)
     assert list(found) == ["sglang", "vllm"]
     assert found["sglang"][0].ours == ()
     assert [row.document["host"] for row in found["vllm"][0].ours] == ["a", "b"]
+
+
+def fleet(*factors, **changes):
+    """Return one document of each of as many hosts, h0 first."""
+    found = [factory.document(host=f"h{place}", factors=each, **changes) for place, each in enumerate(factors)]
+    (group,) = series.group(found)
+    (cohort,) = cohorts.cohorts(group)
+    return cohort
+
+
+def test_many_hosts_are_told_by_their_median_the_fastest_and_the_slowest():
+    cohort = fleet((1.0,), (1.2,), (0.8,), (1.1,), (0.9,))
+    rows = tables.rows(cohort)
+    assert [(row.name, row.note) for row in rows] == [
+        ("5 hosts", "median of their latest runs"),
+        ("h1", "the fastest"),
+        ("h2", "the slowest"),
+    ]
+    first = rows[0].cells[0]
+    assert (first.value, first.ratio) == (2143.7, pytest.approx(2143.7 / 2180))
+    assert [row.name for row in tables.rows(cohort, few=5)] == ["h0", "h1", "h2", "h3", "h4"]
+
+
+def test_hosts_beat_the_published_row_together_only_where_each_does():
+    fast, slow = (1.19, 1.2, 1.21), (0.79, 0.8, 0.81)
+    assert {cell.verdict for cell in tables.cohort_row(fleet(fast, fast)).cells} == {"better"}
+    assert {cell.verdict for cell in tables.cohort_row(fleet(fast, slow)).cells} == {""}
+
+
+def test_what_is_said_of_several_hosts_is_said_once():
+    remarks = tables.cohort_row(fleet((1.0,), (1.0,), (1.0, 1.0))).remarks
+    assert remarks == ("2 of 3 hosts: One repeat: how much this result varies is not known.",)
+
+
+def test_the_printed_table_of_a_fleet_stays_short():
+    documents = [factory.document(host=f"h{place:02}", factors=(1 + place / 100,)) for place in range(40)]
+    text = text_of(*documents)
+    assert "40 hosts, median of their latest runs: vLLM" in text
+    assert "h39, the fastest: vLLM" in text
+    assert "h00, the slowest: vLLM" in text
+    assert len(text.splitlines()) < 30

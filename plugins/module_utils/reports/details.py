@@ -1,0 +1,257 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a page says of each run when it is opened, as compact JSON that report.js shows.
+
+A fleet's runs share most of their surroundings: each different text and table stands once, and runs name it by its
+place. All wording is here; the script only lays it out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import measures
+from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat, words
+from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, NAMES
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, remarks, subject
+from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
+
+# Where a run's own id stands in what is otherwise the same for many runs. No text has it: words.clean takes it out.
+RUN_ID = "\0"
+_DIGITS = 5
+
+
+class _Pool:
+    """Values by place, each once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        key = json.dumps(value, sort_keys=True)
+        if key not in self._places:
+            self._places[key] = len(self.values)
+            self.values.append(value)
+        return self._places[key]
+
+
+def embedded(documents: Iterable[Document]) -> str:
+    """Return the JSON of all *documents*, safe to stand in a ``<script>`` element.
+
+    ``names`` has [name, unit] of each metric that a run's values follow, ``pool`` the shared values. A run is
+    [run id, sections, values by metric, baselines, notes, repeats, commands, sweep]; a section is the places of its
+    title, its names and its texts.
+    """
+    pool = _Pool()
+    listed = list(documents)
+    extra = sorted({key for document in listed for key in document["metrics"]} - NAMES.keys())
+    keys = [*NAMES, *extra]
+    data = {
+        "names": [[words.clean(NAMES.get(key, key)), _unit(key, listed)] for key in keys],
+        # The metrics that the table of repeats shows.
+        "repeats": [[keys.index(metric.key), f"{metric.label}, {metric.unit}"] for metric in COMPARED],
+        "runs": [_run(document, keys, pool) for document in listed],
+        "pool": pool.values,
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Nothing in a document may end the element, or begin another.
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _apart(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Return the names and the texts of facts: many runs have the same names, few the same texts."""
+    return [name for name, _text in facts], [text for _name, text in facts]
+
+
+def _run(document: Document, keys: Sequence[str], pool: _Pool) -> list[Any]:
+    def shared(value: Any) -> int:
+        return pool.place(_without_id(value, document["run_id"]))
+
+    again = repeat.repeat(document)
+    engine, client = document["engine"], document["client"]
+    environment = "\n".join(f"{name}={text}" for name, text in sorted((engine.get("environment") or {}).items()))
+    commands = [
+        ["The command that repeats this run", again.command, list(again.notes)],
+        ["Engine's command line", words.command(engine.get("argv") or []), []],
+        ["Engine's environment", environment, []],
+        ["Client's command line", words.command(client["argv"]), []],
+    ]
+    return [
+        words.clean(document["run_id"]),
+        [
+            [pool.place(title), *(shared(_clean(part)) for part in _apart(facts))]
+            for title, facts in _sections(document)
+        ],
+        [_values(document, key) for key in keys],
+        [_baseline(baseline, keys, pool) for baseline in document["baselines"]],
+        [shared(words.clean(note)) for note in remarks(document)],
+        [[words.span(_took(item)), item["completed"], item["failed"]] for item in document["repeats"]],
+        [shared(_clean(command)) for command in commands if command[1]],
+        _points(document),
+    ]
+
+
+def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
+    """Return the facts of a run as titles with pairs of name and text, those that runs share apart from others."""
+    hardware, engine, model = document["hardware"], document["engine"], document["model"]
+    client, workload, quality = document["client"], document["workload"], document["quality"]
+    image = engine.get("image") or {}
+    container = engine.get("container") or {}
+    system = hardware.get("os") or {}
+    memory, cores = hardware.get("memory_mib"), hardware.get("cpu_count")
+    tokens = (quality.get("total_input_tokens"), quality.get("total_output_tokens"))
+    gates = [[f"Gate {'met' if gate['passed'] else 'FAILED'}", gate["message"]] for gate in document.get("gates") or []]
+    sections = [
+        (
+            "Run",
+            [
+                ["Run", document["run_id"]],
+                ["Started", words.when(document["started_at"])],
+                ["Took", words.duration(document["started_at"], document["finished_at"])],
+                ["Engine's container started", container.get("started_at")],
+            ],
+        ),
+        (
+            "Requests",
+            [
+                ["Completed", f"{words.count(quality['completed'])}, failed {words.count(quality['failed'])}"],
+                [
+                    "Tokens",
+                    None if None in tokens else f"{words.count(tokens[0])} in, {words.count(tokens[1])} out",
+                ],
+                *gates,
+                *_efficiency(document),
+            ],
+        ),
+        (
+            "Host",
+            [
+                ["Host", document["host"]],
+                ["Hardware profile", hardware["profile"]],
+                ["GPUs", words.gpus(hardware.get("gpus") or []) or "none"],
+                ["Driver", hardware.get("driver_version")],
+                ["CUDA", hardware.get("cuda_version")],
+                ["Operating system", system.get("pretty_name")],
+                ["Kernel", hardware.get("kernel")],
+                ["CPU", hardware.get("cpu_model")],
+                ["CPU cores", words.count(cores) if cores else None],
+                ["Memory", f"{words.count(memory)} MiB" if memory else None],
+            ],
+        ),
+        (
+            "Engine",
+            [
+                ["Engine", f"{words.engine(engine['name'])} {engine.get('version') or '(version unknown)'}"],
+                ["Imitates", subject(document) if document.get("simulates") else None],
+                ["Tensor parallel size", engine.get("tensor_parallel_size")],
+                ["Its GPUs", ", ".join(engine.get("gpus") or []) or None],
+                ["Image", image.get("reference")],
+                ["Image digest", image.get("digest") or image.get("id")],
+                ["Model", model["id"]],
+                ["Model revision", model.get("revision") or "not recorded"],
+                ["Served as", model["served_model_name"]],
+            ],
+        ),
+        (
+            "Benchmark",
+            [
+                ["Workload", words.workload(workload)],
+                ["Seed", workload.get("seed")],
+                ["Engine warm", "yes" if document["warm"] else "no"],
+                ["Client", f"{client['name']} {client.get('version') or '(version unknown)'}"],
+                ["Client's image", client.get("image")],
+                ["Client's host", client.get("host")],
+                ["Tokenizer", client.get("tokenizer")],
+            ],
+        ),
+    ]
+    return [
+        (title, [[name, str(text)] for name, text in facts if text is not None and text != ""])
+        for title, facts in sections
+    ]
+
+
+def _efficiency(document: Document) -> list[list[str | None]]:
+    found = document.get("efficiency") or {}
+
+    def mean(key: str) -> float | None:
+        return (found.get(key) or {}).get("mean")
+
+    facts = (
+        ("Output per GPU", found.get("output_throughput_per_gpu"), "tok/s"),
+        ("Speed for each user", found.get("tokens_per_second_per_user"), "tok/s"),
+        ("GPU power", mean("gpu_power_w"), "W"),
+        ("Energy per output token", mean("energy_per_output_token_j"), "J"),
+        ("Price", found.get("price_per_hour_usd"), "US$ an hour"),
+        ("Per million output tokens", found.get("cost_per_million_output_tokens_usd"), "US$"),
+        ("Per million tokens", found.get("cost_per_million_tokens_usd"), "US$"),
+    )
+    return [[name, None if number is None else f"{words.number(number)} {unit}"] for name, number, unit in facts]
+
+
+def _values(document: Document, key: str) -> list[float] | None:
+    """Return a metric's value in each repeat, or its mean alone; None where there is none."""
+    summary = document["metrics"].get(key)
+    if not summary:
+        return None
+    found = summary.get("values") or [summary["mean"]]
+    return [_rounded(number) for number in found]
+
+
+def _baseline(baseline: Mapping[str, Any], keys: Sequence[str], pool: _Pool) -> int:
+    """Return the place of [title, what it is, values by metric] of a baseline."""
+    published = baseline.get("kind", "published") == "published"
+    what = f"{words.engine(baseline['engine'])} on {words.profile(baseline['profile'])}, "
+    what += words.workload(baseline["workload"]) + (", looks cold" if baseline["cold"] else "")
+    values = [(baseline["metrics"].get(key) or {}).get("baseline") for key in keys]
+    rounded = [number if number is None or isinstance(number, int) else _rounded(number) for number in values]
+    return pool.place(["Published" if published else f"Run {words.clean(baseline['id'])}", words.clean(what), rounded])
+
+
+def _points(document: Document) -> list[list[str]]:
+    """Return a sweep's points as rows of text; none where there is no sweep."""
+    if not document.get("sweep"):
+        return []
+    rows = []
+    for point in every_point(document):
+        found, metrics = point.get("efficiency") or {}, point["metrics"]
+        means = [(metrics.get(key) or {}).get("mean") for key in ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")]
+        numbers = [*means, found.get("output_throughput_per_gpu"), found.get("tokens_per_second_per_user")]
+        front = "yes" if point.get("pareto") else "no"
+        rows.append([words.workload(point["workload"]), *map(words.number, numbers), front])
+    return rows
+
+
+def _took(item: Mapping[str, Any]) -> float:
+    if item.get("duration_s"):
+        return item["duration_s"]
+    return (words.parse_time(item["finished_at"]) - words.parse_time(item["started_at"])).total_seconds()
+
+
+def _unit(key: str, documents: Iterable[Document]) -> str:
+    if key in NAMES:
+        return measures.unit(key)
+    return words.clean(next(found["metrics"][key]["unit"] for found in documents if found["metrics"].get(key)))
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{_DIGITS}g}")
+
+
+def _clean(value: Any) -> Any:
+    """Return *value* with every text cleaned."""
+    if isinstance(value, str):
+        return words.clean(value, lines=True)
+    return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _without_id(value: Any, run_id: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(words.clean(run_id), RUN_ID) if run_id else value
+    return [_without_id(item, run_id) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,243 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as Markdown, for a pull request or a chat: tables, no plots, and short enough for a comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, sweeps, tables, words
+from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Ranked
+from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
+from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import SIMULATED, subject, value
+
+# A comment on GitHub has at most 65,536 characters.
+LONGEST = 60_000
+# Of a longer list, so many: of the ranks of hosts from each end.
+_LISTED = 20
+_ENDS = 5
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
+_LETTERS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+
+
+def page(report: Report) -> str:
+    """Return the report. The same documents give the same text.
+
+    A section that would make it too long for a comment is left out, and said to be.
+    """
+    sections = [
+        ("Change points", _changes(report)),
+        ("Slower than their siblings", _slower(report)),
+        ("The published tables, with ours beside them", _published(report)),
+        ("Latest of each engine and profile", _latest(report)),
+        ("Cost and energy", _costs(report)),
+        ("Sweeps", _sweeps(report)),
+        ("Hosts ranked", _ranks(report)),
+        ("Left out", _damaged(report)),
+    ]
+    text = "\n".join(_lead(report))
+    left_out = []
+    for title, lines in sections:
+        if not lines:
+            continue
+        section = "\n".join(["", "", f"## {title}", "", *lines])
+        if len(text) + len(section) > LONGEST:
+            left_out.append(title)
+        else:
+            text += section
+    if left_out:
+        text += f"\n\nToo long for a comment, and only in the page: {', '.join(left_out)}."
+    return text + "\n"
+
+
+def escape(text: object) -> str:
+    """Return *text* so that Markdown shows it as it is, in one line, and notifies nobody.
+
+    >>> escape("a|b <i> @all")
+    'a\\\\|b &lt;i&gt; &#64;all'
+    """
+    plain = "".join(_LETTERS.get(letter, letter) for letter in words.clean(text))
+    # The entities' own number sign is none of the text's.
+    return _SPECIAL.sub(r"\\\1", plain).replace("&\\#64;", "&#64;")
+
+
+def _lead(report: Report) -> list[str]:
+    runs, hosts, simulated = len(report.documents), report.hosts, report.simulated
+    plural = "" if runs == 1 else "s"
+    lines = [
+        "# Inference fleet report",
+        "",
+        f"{runs:,} run{plural} on {hosts:,} host{'' if hosts == 1 else 's'}, {report.span}. "
+        "Tables show the latest run of every host, engine, profile and workload.",
+    ]
+    if simulated:
+        which = "Every run" if simulated == runs else f"{simulated:,} of {runs:,} runs"
+        verb = "is" if simulated in (1, runs) else "are"
+        lines += ["", f"> **{SIMULATED}**: {which} {verb} simulated. Such figures say nothing about hardware."]
+    return lines
+
+
+def _changes(report: Report) -> list[str]:
+    lines = []
+    for change in report.changes[:_LISTED]:
+        known = f" Expected: {escape(change.acknowledged)}." if change.acknowledged else ""
+        lines.append(
+            f"- **{change.size}** {_mark(change.series.latest['simulated'])}{escape(change.host)}, "
+            f"{escape(subject(change.series.latest))}: {change.name} got {change.verdict}, {change.levels}, "
+            f"since {words.when(change.started_at)}. With it: {escape(change.together)}.{known}"
+        )
+    return lines + _more(len(report.changes))
+
+
+def _slower(report: Report) -> list[str]:
+    found = [
+        (cohort, ranked.place)
+        for cohort in report.cohorts
+        for ranked in cohorts.ranking(cohort)
+        if ranked.place and ranked.place.slower
+    ]
+    lines = [
+        f"- **{words.change(place.ratio - 1)}** {_mark(cohort.simulated)}{escape(place.host)}, "
+        f"{escape(cohort.subject)}: output throughput {escape(place.sentence)}"
+        for cohort, place in found[:_LISTED]
+    ]
+    return lines + _more(len(found))
+
+
+def _published(report: Report) -> list[str]:
+    lines: list[str] = []
+    for engine, entries in tables.published_rows(report.cohorts, report.published).items():
+        rows = []
+        for entry in entries:
+            cold = ", looks cold" if entry.published["cold"] else ""
+            figures = [words.number(entry.published["metrics"].get(metric.key)) for metric in COMPARED]
+            rows.append([f"{words.profile(entry.published['profile'])}, published{cold}", *figures])
+            rows.extend([_name(row), *_figures(row)] for row in entry.ours)
+        lines += [*_gap(lines), f"**{words.engine(engine)}**", "", *_table(["Hardware", *_heads()], rows)]
+    return lines
+
+
+def _latest(report: Report) -> list[str]:
+    lines: list[str] = []
+    for place, group in enumerate(report.groups):
+        rows = [
+            [f"{escape(subject(row.document))}: {_name(row)}", *_figures(row)]
+            for row in map(tables.cohort_row, report.cohorts_of(place))
+        ]
+        title = f"**{escape(group.model)}**, {words.workload(group.workload)}"
+        lines += [*_gap(lines), title, "", *_table(["Engine and hardware", *_heads()], rows)]
+    return lines
+
+
+def _costs(report: Report) -> list[str]:
+    readers = (
+        ("Price, US$/h", cohorts.price),
+        ("US$ per million output tokens", cohorts.cost_per_million_output),
+        ("US$ per million tokens", cohorts.cost_per_million),
+        ("GPU power, W", cohorts.power),
+        ("kWh per million output tokens", cohorts.energy_per_million_output),
+        ("kWh per million tokens", cohorts.energy_per_million),
+    )
+    rows = []
+    for cohort in report.cohorts:
+        figures = [cohort.efficiency(read) for _head, read in readers]
+        if any(figures):
+            name = f"{_mark(cohort.simulated)}{escape(cohort.subject)}, {words.workload(cohort.any['workload'])}"
+            rows.append([name, *(words.number(figure.middle if figure else None) for figure in figures)])
+    return _table(["Engine and hardware", *(head for head, _read in readers)], rows) if rows else []
+
+
+def _sweeps(report: Report) -> list[str]:
+    lines: list[str] = []
+    for plot in sweeps.plots(report.documents):
+        for sweep in plot.sweeps:
+            rows = [
+                [
+                    words.count(point.concurrency),
+                    words.number(point.per_gpu),
+                    words.number(point.per_user),
+                    words.number(value(point.facts, "mean_ttft_ms")),
+                    "yes" if point.pareto else "",
+                ]
+                for point in sweep.points
+            ]
+            title = f"{_mark(sweep.simulated)}**{escape(sweep.name)}**, {escape(plot.model)}, {plot.workload}"
+            heads = ["In flight", "tok/s per GPU", "tok/s per user", "TTFT mean, ms", "On the Pareto front"]
+            lines += [*_gap(lines), title, "", *_table(heads, rows)]
+    return lines
+
+
+def _ranks(report: Report) -> list[str]:
+    lines: list[str] = []
+    several = [cohort for cohort in report.cohorts if len(cohort.series) > 1]
+    for cohort in several[:_LISTED]:
+        title = f"{_mark(cohort.simulated)}**{escape(cohort.subject)}**, {words.workload(cohort.any['workload'])}"
+        heads = ["#", "Host", "Output, tok/s", "Of the median", "TTFT mean, ms", "TPOT mean, ms", "Runs", ""]
+        lines += [*_gap(lines), title, "", *_table(heads, _rank_rows(cohort))]
+    return lines + _more(len(several))
+
+
+def _rank_rows(cohort: Cohort) -> list[list[str]]:
+    ranked = cohorts.ranking(cohort)
+    if len(ranked) <= 2 * _ENDS + 1:
+        return [_rank_row(item) for item in ranked]
+    middle = ["…", f"{len(ranked) - 2 * _ENDS} more hosts", *[""] * 6]
+    return [*map(_rank_row, ranked[:_ENDS]), middle, *map(_rank_row, ranked[-_ENDS:])]
+
+
+def _rank_row(item: Ranked) -> list[str]:
+    document, place = item.series.latest, item.place
+    figures = (words.number(value(document, key)) for key in ("mean_ttft_ms", "mean_tpot_ms"))
+    return [
+        str(place.rank) if place else "",
+        escape(document["host"]),
+        words.number(value(document, "output_throughput")),
+        words.change(place.ratio - 1) if place else "",
+        *figures,
+        words.count(len(item.series.runs)),
+        "slower" if place and place.slower else "",
+    ]
+
+
+def _damaged(report: Report) -> list[str]:
+    lines = [f"- {escape(item.file)}: {escape(item.reason)}" for item in report.damaged[:_LISTED]]
+    return lines + _more(len(report.damaged))
+
+
+def _heads() -> list[str]:
+    return [f"{metric.label}, {metric.unit}" for metric in COMPARED]
+
+
+def _name(row: tables.Row) -> str:
+    return _mark(row.document["simulated"]) + escape(row.name) + (f", {row.note}" if row.note else "")
+
+
+def _figures(row: tables.Row) -> list[str]:
+    """Return each figure, with its ratio to the published one where there is one."""
+    return [
+        words.number(cell.value) + ("" if cell.ratio is None else f" ({words.ratio(cell.ratio)}{_TIMES})")
+        for cell in row.cells
+    ]
+
+
+def _mark(simulated: bool) -> str:
+    return f"**{SIMULATED}** " if simulated else ""
+
+
+def _more(total: int) -> list[str]:
+    return ["", f"{total - _LISTED} more are in the page."] if total > _LISTED else []
+
+
+def _gap(lines: Sequence[str]) -> list[str]:
+    return [""] if lines else []
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    return [line(heads), line(["---", *["---:"] * (len(heads) - 1)]), *map(line, rows)]

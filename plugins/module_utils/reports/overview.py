@@ -1,0 +1,74 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A folder of result documents as a report sees it, whatever it is written as."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.reports import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, ordered
+from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, cohorts
+from ansible_collections.inference.fleet.plugins.module_utils.reports.load import Damaged
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, Group, Series
+
+
+@dataclass(frozen=True)
+class Report:
+    """What every form of a report is made of.
+
+    *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
+    *changes* the change points of the histories, those first that need somebody.
+    """
+
+    documents: tuple[Document, ...]
+    groups: tuple[Group, ...]
+    published: tuple[Mapping[str, Any], ...]
+    damaged: tuple[Damaged, ...]
+    changes: tuple[Change, ...]
+
+    @functools.cached_property
+    def _by_group(self) -> tuple[tuple[Cohort, ...], ...]:
+        return tuple(map(cohorts, self.groups))
+
+    def cohorts_of(self, place: int) -> tuple[Cohort, ...]:
+        """Return the cohorts of the group at *place*."""
+        return self._by_group[place]
+
+    @property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        return tuple(cohort for members in self._by_group for cohort in members)
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return tuple(series for group in self.groups for series in group.series)
+
+    @property
+    def hosts(self) -> int:
+        return len({document["host"] for document in self.documents})
+
+    @property
+    def simulated(self) -> int:
+        return sum(document["simulated"] for document in self.documents)
+
+    @property
+    def span(self) -> str:
+        """The days of the first and the last run."""
+        days = [words.day(document["started_at"]) for document in (self.documents[0], self.documents[-1])]
+        return " to ".join(dict.fromkeys(days))
+
+
+def report(
+    documents: Sequence[Document],
+    published: Sequence[Mapping[str, Any]],
+    damaged: Sequence[Damaged] = (),
+    find_changes: Callable[[Series], Sequence[Change]] = lambda item: (),
+) -> Report:
+    """Return the report of *documents*, oldest first; *find_changes* tells the change points of one series."""
+    groups = series.group(documents)
+    found = [change for group in groups for item in group.series for change in find_changes(item)]
+    return Report(tuple(documents), groups, tuple(published), tuple(damaged), ordered(found))

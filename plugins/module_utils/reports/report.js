@@ -1,0 +1,189 @@
+// Copyright (c) 2026, inference.fleet contributors
+// GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Opens a run: lays out what details.py says of it. Everything enters the page as text, nothing as HTML.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = new Map(data.runs.map((run) => [place(run[0]), run]));
+  const DASH = "\u2013";
+
+  function place(id) {
+    return "run-" + id.replace(/[^A-Za-z0-9_.-]/gu, "-");
+  }
+
+  function make(tag, properties = {}, ...children) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  }
+
+  // As words.number, words.ratio and words.percent in Python.
+  function number(value) {
+    if (value === null || value === undefined) return DASH;
+    const size = Math.abs(value);
+    if (Number.isInteger(value) || size >= 99.95) return Math.round(value).toLocaleString("en-US");
+    if (size >= 9.995) return value.toFixed(1);
+    if (size >= 0.9995) return value.toFixed(2);
+    return value.toFixed(Math.min(12, 2 - Math.floor(Math.log10(size))));
+  }
+
+  function ratio(value) {
+    const size = Math.abs(value);
+    if (size >= 99.95) return Math.round(value).toLocaleString("en-US");
+    if (size >= 9.995) return value.toFixed(1);
+    return size >= 0.0995 ? value.toFixed(2) : value.toPrecision(2);
+  }
+
+  function mean(values) {
+    return values.reduce((sum, value) => sum + value, 0) / values.length;
+  }
+
+  function variation(values) {
+    const middle = mean(values);
+    const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
+    return middle ? `${((100 * Math.sqrt(squares / (values.length - 1))) / middle).toFixed(1)} %` : DASH;
+  }
+
+  function table(head, rows) {
+    const row = (cells, tag) =>
+      make("tr", {}, ...cells.map((cell, index) => make(index ? tag : "th", { scope: index ? "" : "row" }, cell)));
+    const columns = make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, cell)));
+    const body = make("tbody", {}, ...rows.map((cells) => row(cells, "td")));
+    return make("div", { className: "scroll" }, make("table", { className: "plain" }, make("thead", {}, columns), body));
+  }
+
+  function details(run) {
+    const [id, sections, values, baselines, notes, repeats, commands, sweep] = run;
+    const filled = (text) => text.replaceAll("\0", id);
+    const shared = (index) => data.pool[index];
+    const command = ([title, text, remarks]) => [
+      make("h4", {}, title),
+      ...remarks.map((remark) => make("p", { className: "fine" }, filled(remark))),
+      copied(filled(text)),
+    ];
+    const box = make("div", { className: "details" });
+    if (notes.length) {
+      box.append(make("ul", { className: "notes" }, ...notes.map((note) => make("li", {}, filled(shared(note))))));
+    }
+    const spread = values.some((found) => found && found.length > 1);
+    const beside = baselines.map(shared);
+    const head = ["Metric", "Unit", spread ? "Mean" : "Value", ...(spread ? ["Lowest", "Highest", "Variation"] : [])];
+    beside.forEach(([title]) => head.push(title, "Ratio"));
+    const rows = [];
+    values.forEach((found, index) => {
+      if (!found) return;
+      const middle = mean(found);
+      const cells = [...data.names[index], number(middle)];
+      if (spread) cells.push(number(Math.min(...found)), number(Math.max(...found)), found.length > 1 ? variation(found) : DASH);
+      for (const [, , theirs] of beside) {
+        const base = theirs[index];
+        cells.push(number(base), base ? ratio(middle / base) : DASH);
+      }
+      rows.push(cells);
+    });
+    box.append(make("h4", {}, "Metrics"), table(head, rows));
+    const said = spread ? `Variation is the standard deviation \u00f7 the mean of ${repeats.length} repeats.` : "One repeat: no spread.";
+    box.append(make("p", { className: "fine" }, [said, ...beside.map(([title, what]) => `${title}: ${what}.`)].join(" ")));
+    if (spread) {
+      const columns = data.repeats.filter(([index]) => values[index] && values[index].length === repeats.length);
+      const lines = repeats.map(([took, completed, failed], line) =>
+        [String(line + 1), took, number(completed), number(failed), ...columns.map(([index]) => number(values[index][line]))]);
+      const names = columns.map(([, name]) => name);
+      box.append(make("h4", {}, "Repeats"), table(["Repeat", "Took", "Completed", "Failed", ...names], lines));
+    }
+    if (sweep.length) {
+      const names = ["Workload", "Output, tok/s", "TTFT mean, ms", "TPOT mean, ms", "tok/s per GPU", "tok/s per user", "Best"];
+      box.append(make("h4", {}, "Points of the sweep"), table(names, sweep));
+    }
+    const [again, ...others] = commands.map(shared);
+    box.append(...command(again));
+    for (const [title, names, texts] of sections) {
+      const pairs = shared(names).map((name, index) =>
+        make("div", {}, make("dt", {}, filled(name)), make("dd", {}, filled(shared(texts)[index]))));
+      if (pairs.length) box.append(make("h4", {}, shared(title)), make("dl", {}, ...pairs));
+    }
+    box.append(...others.flatMap(command));
+    return box;
+  }
+
+  // A command with a button that copies it, where the browser lets a page of a file do so.
+  function copied(text) {
+    const box = make("div", { className: "command" }, make("pre", {}, text));
+    if (navigator.clipboard) {
+      const button = make("button", { type: "button" }, "Copy");
+      button.addEventListener("click", async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          button.textContent = "Copied";
+        } catch {
+          getSelection().selectAllChildren(box.firstChild);
+          button.textContent = "Selected";
+        }
+      });
+      box.append(button);
+    }
+    return box;
+  }
+
+  // Opens the run of a row, or closes it; what is opened once stays made.
+  function toggle(row, open) {
+    const run = byId.get(row.id);
+    if (!run) return;
+    let shown = row.nextElementSibling;
+    if (!shown || !shown.classList.contains("shown")) {
+      if (open === false) return;
+      shown = make("tr", { className: "shown", hidden: true }, make("td", { colSpan: row.cells.length }, details(run)));
+      row.after(shown);
+    }
+    shown.hidden = open === undefined ? !shown.hidden : !open;
+    row.classList.toggle("open", !shown.hidden);
+  }
+
+  function follow() {
+    let id = "";
+    try {
+      id = decodeURIComponent(location.hash.slice(1));
+    } catch {
+      return;
+    }
+    const target = id && document.getElementById(id);
+    if (!target) return;
+    const around = target.closest("details");
+    if (around) around.open = true;
+    if (target.matches("table.runs tr")) toggle(target, true);
+    target.scrollIntoView();
+  }
+
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("table.runs > tbody > tr[id]");
+    const link = event.target.closest("a");
+    if (!row || (link && (event.ctrlKey || event.metaKey || event.shiftKey))) return;
+    if (link) {
+      event.preventDefault();
+      history.replaceState(null, "", link.hash);
+    }
+    toggle(row);
+  });
+  window.addEventListener("hashchange", follow);
+
+  const series = [...document.querySelectorAll("details.series")];
+  if (series.length > 3) {
+    const input = make("input", { type: "search", placeholder: "host, engine, workload or run", autocomplete: "off" });
+    const count = make("span", { className: "fine" });
+    const texts = series.map((item) => (item.firstElementChild.textContent + [...item.querySelectorAll("tr[id]")].map((row) => row.id).join(" ")).toLowerCase());
+    input.setAttribute("aria-label", "Show only runs of");
+    input.addEventListener("input", () => {
+      const wanted = input.value.toLowerCase().split(/\s+/u).filter(Boolean);
+      let left = 0;
+      series.forEach((item, index) => {
+        item.hidden = !wanted.every((word) => texts[index].includes(word));
+        left += !item.hidden;
+      });
+      count.textContent = wanted.length ? `${left} of ${series.length}` : "";
+    });
+    series[0].before(make("p", { className: "filter" }, input, " ", count));
+  }
+  document.documentElement.classList.add("scripted");
+  follow();
+})();
