@@ -21,6 +21,8 @@ description:
     O(schedules[].wait_idle) and O(schedules[].busy).
   - Under systemd a timer makes up for a run that was missed while the control host was down, once. Cron cannot, and
     knows no time zones.
+  - Whether the playbooks of a new or changed schedule find their hosts is tried at once, with C(--list-hosts). Where
+    they do not, a warning says why.
   - What a run prints goes to the journal, or with cron to the system log, under C(inference-fleet-schedule-NAME).
 requirements:
   - root on the control host
@@ -300,6 +302,8 @@ def change(params: dict, check_mode: bool) -> tuple[dict, list[str]]:
         )
     if difference and not check_mode:
         host.apply(difference, settings)
+        if settings:
+            warnings += host.rehearse(difference, names, settings, host.run_patiently)
     if difference and settings and settings.init == files.CRON:
         warnings.append(_WITHOUT_CATCH_UP)
     result = {

@@ -197,6 +197,21 @@ def apply(difference: Difference, settings: Settings | None, run_command: RunCom
         _begin(name, difference, run_command)
 
 
+def rehearse(difference: Difference, names: Sequence[str], settings: Settings, run_command: RunCommand) -> list[str]:
+    """Return what would keep changed schedules from finding their playbooks and hosts. It runs nothing on these."""
+    changed = {file.path for file, _before in difference.write}
+    faults = []
+    for name in names:
+        if files.ENVIRONMENT in changed or any(
+            f"{files.CONFIG}/{name}{end}" in changed for end in (".json", ".vars.json")
+        ):
+            argv = [settings.python, files.RUNNER, "check", name, "--cron"]
+            code, output, error = run_command(["runuser", "-u", settings.user, "--", *argv])
+            if code:
+                faults.append(f"{(output or error).strip()} Until that is mended, each run of it will fail.")
+    return faults
+
+
 def gpus_in_containers(proc: Path = Path("/proc")) -> bool:
     """Tell whether a container uses a GPU: a daemon-reload of systemd can take it away."""
     for process in proc.glob("[0-9]*"):

@@ -6,6 +6,7 @@
     schedule.py run NAME        run it; what it prints goes to the journal
     schedule.py run NAME --cron the same under cron, which has no limits, no environment file and no hook of its own
     schedule.py failed NAME     tell the hooks that a run failed
+    schedule.py check NAME      run nothing, and say what would keep its playbooks from finding their hosts
 
 It is installed as a file of its own: standard library only, and nothing of the collection.
 """
@@ -50,7 +51,7 @@ _RESULTS = {TIMED_OUT: "timeout"}
 def main(argv: list[str] | None = None) -> int:
     """Run one command, and return its exit code."""
     parser = argparse.ArgumentParser(prog="schedule.py", description="Run a schedule of inference.fleet.")
-    parser.add_argument("command", choices=["run", "failed"])
+    parser.add_argument("command", choices=["run", "failed", "check"])
     parser.add_argument("name")
     parser.add_argument("--cron", action="store_true", help="started by cron")
     parser.add_argument("--config", type=Path, default=Path("/etc/inference.fleet/schedule"))
@@ -61,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
         os.environ.update(read_environment((options.config / "environment").read_text(encoding="utf-8")))
     if options.command == "failed":
         return tell(plan, by_systemd(plan))
+    if options.command == "check":
+        return check(plan)
     run = Run(plan, options.state)
     if not options.cron:
         return run.once()
@@ -74,6 +77,38 @@ def main(argv: list[str] | None = None) -> int:
 def say(plan: dict[str, Any], text: str) -> None:
     """Print one line for the journal, at once."""
     print(f"schedule {plan['schedule']}: {text}", flush=True)
+
+
+def check(plan: dict[str, Any]) -> int:
+    """Let each playbook list its hosts; return 0 where all of them do."""
+    fault = 0
+    for playbook in plan["playbooks"]:
+        try:
+            done = subprocess.run(
+                [*playbook["argv"], "--list-hosts"],
+                cwd=plan["directory"],
+                env=environment(plan),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+            code, said = done.returncode, (done.stderr or done.stdout).strip()
+        except OSError as error:
+            code, said = 127, str(error)
+        if code:
+            fault = 1
+            # Of several lines, those before the error are warnings, and those after it explain.
+            reason = said[max(0, said.find("[ERROR]"), said.find("ERROR!")) :].splitlines()[0:1] or ["it said nothing"]
+            say(plan, _without(f"{playbook['name']}: {reason[0]}", _secrets(plan)))
+    return fault
+
+
+def environment(plan: dict[str, Any]) -> dict[str, str]:
+    """Return what playbooks have in their environment. The hook's own secrets are none of Ansible's business."""
+    own = {name: value for name, value in os.environ.items() if name not in (WEBHOOK_URL, WEBHOOK_TOKEN)}
+    return {**own, **plan["environment"], "PWD": plan["directory"]}
 
 
 def read_environment(text: str) -> dict[str, str]:
@@ -137,15 +172,11 @@ class Run:
         return first
 
     def _one(self, argv: list[str], deadline: float, lock: IO[str]) -> int:
-        environment = {**os.environ, **self.plan["environment"], "PWD": self.plan["directory"]}
-        # The hook's own secrets are none of Ansible's business.
-        for name in (WEBHOOK_URL, WEBHOOK_TOKEN):
-            environment.pop(name, None)
         try:
             self._child = subprocess.Popen(
                 argv,
                 cwd=self.plan["directory"],
-                env=environment,
+                env=environment(self.plan),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -224,7 +255,7 @@ def _output(argv: list[str]) -> str:
 
 def tell(plan: dict[str, Any], what: dict[str, Any]) -> int:
     """Give a failed run to the hooks as JSON; return 0 where all of them took it."""
-    secrets = [os.environ[name] for name in plan["secrets"] if len(os.environ.get(name, "")) > 3]
+    secrets = _secrets(plan)
     url = os.environ.get(WEBHOOK_URL)
     body = {
         "schedule": plan["schedule"],
@@ -242,6 +273,11 @@ def tell(plan: dict[str, Any], what: dict[str, Any]) -> int:
     if url:
         faults.append(_post(plan, url, data))
     return 1 if any(faults) else 0
+
+
+def _secrets(plan: dict[str, Any]) -> list[str]:
+    """Return the values that nobody may read. What is as short as a switch is none."""
+    return [os.environ[name] for name in plan["secrets"] if len(os.environ.get(name, "")) > 3]
 
 
 def _without(line: str, secrets: list[str]) -> str:

@@ -128,6 +128,13 @@ def test_what_cannot_be_started(start: Callable) -> None:
     assert "/nowhere/ansible-playbook cannot be started" in lines[1]
 
 
+def test_what_would_keep_a_playbook_from_its_hosts_is_said(start: Callable) -> None:
+    said = f"echo '[WARNING]: x' >&2; echo '[ERROR]: no hosts with {SECRET}' >&2; echo more >&2; exit 1"
+    code, lines = finish(start("true", said, 'echo "$0" | grep -q -- --list-hosts', command="check"))
+    assert code == 1
+    assert lines == ["schedule nightly: p2: [ERROR]: no hosts with ***"]
+
+
 def test_a_webhook_that_cannot_be_reached_is_told_without_its_path(start: Callable, tmp_path: Path) -> None:
     environment = 'INFERENCE_FLEET_WEBHOOK_URL="http://127.0.0.1:9/a-secret-path"\n'
     (tmp_path / "environment").write_text(environment, encoding="utf-8")
