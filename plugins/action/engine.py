@@ -8,9 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Timeouts
+from ansible_collections.inference.fleet.plugins.module_utils.instances import without_secrets
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"
+
+
+def _are_entries(value: Any) -> bool:
+    """Tell whether a value is a list of dictionaries; the module refuses any other."""
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
 
 
 class ActionModule(LongTaskAction):
@@ -22,6 +28,8 @@ class ActionModule(LongTaskAction):
         del tmp
         task_vars = task_vars or {}
         args = dict(self._task.args)
+        if _are_entries(args.get("instances")):
+            args["instances"], args["instance_secrets"] = without_secrets(args["instances"])
         look = self._look(args, task_vars)
         if look.get("failed") or self._task.check_mode or not look.get("steps"):
             result.update(look)
@@ -42,5 +50,11 @@ class ActionModule(LongTaskAction):
     def _timeout(look: dict[str, Any]) -> int:
         """Return the time that the module may take, in seconds: another run's, for which it waits, and its own."""
         options = look.get("invocation", {}).get("module_args", {})
-        given = {kind: options.get(f"{kind}_timeout") for kind in ("pull", "weights", "start", "ready", "stop")}
-        return 2 * Timeouts(**{kind: int(value) for kind, value in given.items() if value is not None}).longest
+        total = 0
+        for entry in options.get("instances") or [{}]:
+            given = {
+                kind: entry.get(f"{kind}_timeout") or options.get(f"{kind}_timeout")
+                for kind in ("pull", "weights", "start", "ready", "stop")
+            }
+            total += Timeouts(**{kind: int(value) for kind, value in given.items() if value is not None}).longest
+        return 2 * total

@@ -26,11 +26,13 @@ def size(count: int) -> str:
 class Progress:
     """Append lines to a file that the controller follows; without a path, say nothing.
 
-    A line equal to the one before it is dropped, so callers may report in a loop.
+    A line equal to the one before it is dropped, so callers may report in a loop. A *name* tells whose line it is,
+    where several write to one file.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, name: str | None = None) -> None:
         self._path = Path(path) if path else None
+        self._name = name
         self._last: str | None = None
         self._begun = time.time()
 
@@ -60,6 +62,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Append one line. Whatever line breaks the text has are made spaces."""
         line = " ".join(text.split())
+        line = f"{self._name}: {line}" if self._name else line
         if self._path is None or line == self._last:
             return
         self._last = line

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,16 @@ DEFAULT_SIMULATES = {"engine": "vllm", "profile": "h100x4"}
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Do what the module engine was asked for; return its result."""
-    progress = Progress(params["progress_file"])
+def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Do what the module engine was asked for; return its result.
+
+    *siblings* are the containers that the same task brings to where they should be: what one of them has now is no
+    reason to refuse this one.
+    """
+    progress = Progress(params["progress_file"], params.get("progress_name"))
     daemon = Daemon(params["docker_host"], progress.say)
     wanted, probe = _wanted(params)
+    wanted = replace(wanted, siblings=siblings)
     life = lifecycle.Lifecycle(daemon, wanted, probe, progress)
     look = life.look() if check_mode else life.apply()
     images: list[str] = []
@@ -63,6 +70,11 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         "engine": describe(daemon, container) if container else {},
         "diff": _diff(look, wanted),
     }
+
+
+def wanted_container(params: Mapping[str, Any]) -> ContainerSpec:
+    """Return the container that the options ask for on this host."""
+    return _wanted(params)[0].container
 
 
 def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
@@ -140,12 +152,18 @@ def _gpus(request: Request) -> list[dict[str, Any]]:
     """Return the host's GPUs where something is to be derived from them."""
     if request.profile or ENGINES[request.engine].SIMULATED:
         return []
-    found = gpus.query(command.run)
+    found = _query()
     if found.error:
         raise FleetError(
             f"nvidia-smi does not tell the host's GPUs: {found.error}. Mend the driver, or set profile by hand."
         )
     return found.gpus
+
+
+@functools.lru_cache(maxsize=1)
+def _query() -> gpus.Gpus:
+    """Ask for the GPUs once, for however many engines: each answer may take seconds."""
+    return gpus.query(command.run)
 
 
 def _build(result: Deployment) -> lifecycle.Build | None:

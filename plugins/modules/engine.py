@@ -266,6 +266,20 @@ options:
     description: The URL of the Docker daemon.
     type: str
     default: unix:///var/run/docker.sock
+  instances:
+    description:
+      - Several engines of the host, each a dictionary of the options in which it differs from those beside this one.
+        Not of O(state), O(docker_host) and O(remove_images), which are the host's.
+      - All are looked at together, in one remote call, and nothing is touched where one has a reason to fail. Images
+        and weights are brought first. What serves is replaced one after another, so that the others serve meanwhile.
+        After a failure the rest is left as it is. Engines that are new, or do not run, are started side by side.
+      - Two engines that would share a port, GPUs or a name are refused.
+    type: list
+    elements: dict
+  instance_secrets:
+    description: Of each entry of O(instances) its O(api_key) and O(hf_token). The action sets it.
+    type: list
+    elements: dict
   progress_file:
     description: File on the host to which plain progress lines are appended. The action sets it.
     type: path
@@ -286,6 +300,14 @@ EXAMPLES = r"""
     port: 8001
     gpus: ["2", "3"]
     tensor_parallel_size: 2
+  become: true
+
+- name: Serve it twice, on the two halves of the host's GPUs
+  inference.fleet.engine:
+    tensor_parallel_size: 4
+    instances:
+      - {container_name: first, gpus: ["0", "1", "2", "3"]}
+      - {container_name: second, gpus: ["4", "5", "6", "7"], port: 8001}
   become: true
 
 - name: Remove the engine
@@ -323,14 +345,22 @@ steps:
   elements: str
   sample: ["replace the container", "wait until the endpoint is ready"]
 ready:
-  description: Whether the endpoint serves.
+  description: Whether the endpoint serves. With O(instances), whether all do.
   returned: success
   type: bool
+instances:
+  description:
+    - For each entry of O(instances), in their order, C(name), C(changed), C(diff), RV(engine), RV(steps) and RV(ready).
+      What is beside this is then the first engine, and the steps of all.
+  returned: success, with O(instances)
+  type: list
+  elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.inference.fleet.plugins.module_utils import serving
+from ansible_collections.inference.fleet.plugins.module_utils import instances
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, lifecycle, plan
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
@@ -397,8 +427,24 @@ def argument_spec() -> dict:
         "ready_timeout": {"type": "int", "default": 1800},
         "stop_timeout": {"type": "int", "default": 30},
         "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
+        "instances": {"type": "list", "elements": "dict"},
+        "instance_secrets": {"type": "list", "elements": "dict", "no_log": True},
         "progress_file": {"type": "path"},
     }
+
+
+def validated(entry: dict) -> dict:
+    """Return an entry of instances with its values in the types of the module's options."""
+    spec = {
+        name: {key: value for key, value in option.items() if key != "default"}
+        for name, option in argument_spec().items()
+        if name not in instances.HOST_OPTIONS
+    }
+    result = ArgumentSpecValidator(spec).validate(entry)
+    if result.error_messages:
+        name = entry.get("container_name") or entry.get("served_model_name") or f"port {entry.get('port')}"
+        raise FleetError(f"instances, entry {name}: {'; '.join(result.error_messages)}")
+    return {key: value for key, value in result.validated_parameters.items() if value is not None}
 
 
 def main() -> None:
@@ -406,7 +452,7 @@ def main() -> None:
     if daemon.IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
     try:
-        result = serving.run(module.params, module.check_mode)
+        result = instances.run(instances.expand(module.params, validated), module.check_mode)
         for warning in result.pop("warnings"):
             module.warn(warning)
         module.exit_json(**result)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
@@ -33,6 +34,21 @@ def conflicts(wanted: ContainerSpec, others: Iterable[Observed]) -> list[str]:
             f"{other.name} has port {port.host_port} of {port.host_ip} already. Choose another port."
             for port in wanted.ports
             if any(_same_port(port, taken) for taken in other.spec.ports)
+        ]
+    return found
+
+
+def between(wanted: Iterable[ContainerSpec]) -> list[str]:
+    """Return, in sentences, what any two wanted containers of one host would both have."""
+    found = []
+    for one, other in itertools.combinations(wanted, 2):
+        both = f"{one.name} and {other.name} would both have"
+        if _share_gpus(one.gpus, other.gpus):
+            found.append(f"{both} GPUs ({one.gpus}; {other.gpus}). Give each its own with gpus.")
+        found += [
+            f"{both} port {port.host_port}. Give each its own with port."
+            for port in one.ports
+            if any(_same_port(port, taken) for taken in other.ports)
         ]
     return found
 

@@ -103,6 +103,8 @@ class Wanted:
     recreate: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     preflight: Preflight | None = None
+    # Containers whose GPUs and ports do not count: the same task changes them too.
+    siblings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ class Lifecycle:
 
     def _require(self, strict: bool) -> None:
         """Fail before anything is stopped, where the new engine could not serve on this host beside its others."""
-        mine = (self._name, self._next, self._previous)
+        mine = {self._name, self._next, self._previous} | self._wanted.siblings
         ours = self._daemon.ours()
         if self._wanted.state in _SERVING:
             found = conflicts(self._wanted.container, [container for container in ours if container.name not in mine])

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
+from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between, conflicts
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     ALL_GPUS,
@@ -67,3 +67,13 @@ def test_what_does_not_run_has_nothing() -> None:
 
 def test_a_container_is_in_nobodys_way_but_others() -> None:
     assert conflicts(WANTED, [running(WANTED)]) == []
+
+
+def test_wanted_containers_are_held_against_each_other() -> None:
+    same_port = ContainerSpec("port", "image", (), ports=(Port(8000, "0.0.0.0", 8000),))
+    same_gpu = ContainerSpec("gpu", "image", (), gpus=Gpus(device_ids=("1",)))
+    apart = ContainerSpec("apart", "image", (), gpus=Gpus(device_ids=("2",)), ports=(Port(8001, "127.0.0.1", 8001),))
+    assert between([WANTED, apart]) == []
+    first, second = between([WANTED, same_port, same_gpu, apart])
+    assert first == "new and port would both have port 8000. Give each its own with port."
+    assert second.startswith("new and gpu would both have GPUs (")

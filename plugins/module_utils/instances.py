@@ -1,0 +1,167 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several engines of one host: one look for all, then each brought to where it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils import deployment, serving
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+# What is said once for a host, and not for one of its engines.
+HOST_OPTIONS = frozenset({"state", "docker_host", "remove_images", "progress_file", "instances", "instance_secrets"})
+SECRETS = ("api_key", "hf_token")
+# Steps during which an engine that served does not: taken by one engine of a host at a time.
+_OUTAGE = frozenset({plan.REPLACE, plan.RESTART})
+
+Params = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+def without_secrets(instances: Sequence[Params]) -> tuple[list[Params], list[dict[str, Any]]]:
+    """Return the entries without their secrets, and these, so that Ansible hides them as it does any secret option."""
+    secret = [{key: entry[key] for key in SECRETS if entry.get(key)} for entry in instances]
+    return [{key: value for key, value in entry.items() if key not in SECRETS} for entry in instances], secret
+
+
+def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the options of each engine: what its entry gives, and the host's for the rest.
+
+    *validated* returns an entry with its values in the types of their options, or raises FleetError. The result has one
+    element where the host has no list.
+    """
+    entries, hidden = params.get("instances") or (), params.get("instance_secrets") or ()
+    host = {key: value for key, value in params.items() if key not in ("instances", "instance_secrets")}
+    if not entries:
+        return [host]
+    expanded = []
+    for index, entry in enumerate(entries):
+        given = validated({**entry, **(hidden[index] if index < len(hidden) else {})})
+        one = {**host, **given}
+        if "served_model_name" in given and "container_name" not in given:
+            # The host's name is that of what the host's other variables describe.
+            one["container_name"] = None
+        expanded.append(one)
+    names = [name_of(one) for one in expanded]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FleetError(
+            f"instances: wanted a container_name of its own for each engine of a host, found {', '.join(twice)} more "
+            "than once. Set container_name, or served_model_name, in each entry."
+        )
+    return expanded
+
+
+def name_of(params: Params) -> str:
+    """Return the name of an engine's container."""
+    return params["container_name"] or deployment.container_name(params["served_model_name"])
+
+
+def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:
+    """Do for every engine of a host what the module engine was asked for; return the module's result.
+
+    All are looked at before one is touched. FleetError names every engine that has a reason to fail.
+    """
+    if len(instances) == 1:
+        return serving.run(instances[0], check_mode)
+    looks = _look(instances)
+    if check_mode or not any(look["steps"] for look in looks):
+        return _merged(instances, looks)
+    return _merged(instances, _act(instances, looks))
+
+
+def _look(instances: Sequence[dict[str, Any]]) -> list[Result]:
+    names = frozenset(map(name_of, instances))
+    if instances[0]["state"] in (plan.PRESENT, plan.RESTARTED):
+        found = between([serving.wanted_container(one) for one in instances])
+        if found:
+            raise FleetError("\n".join(found))
+    looks, problems = [], []
+    for one in instances:
+        try:
+            looks.append(serving.run(one, check_mode=True, siblings=names))
+        except FleetError as error:
+            problems.append(f"{name_of(one)}: {error}")
+    if problems:
+        raise FleetError("\n".join(problems))
+    return looks
+
+
+def _act(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[Result]:
+    """Replace engines one after another, so that the others serve meanwhile; then start the new ones side by side."""
+    results = list(looks)
+    busy = [index for index, look in enumerate(looks) if look["steps"]]
+    fetched = _fetch([instances[index] for index in busy], [looks[index] for index in busy])
+    one_by_one = [index for index in busy if _OUTAGE & set(looks[index]["steps"]) or not _serves(instances[index])]
+    for place, index in enumerate(one_by_one):
+        try:
+            results[index] = serving.run(_speaking(instances[index]), check_mode=False)
+        except FleetError as error:
+            left = [name_of(instances[other]) for other in busy if other not in one_by_one[: place + 1]]
+            untouched = f"\nNot touched any more: {', '.join(left)}." if left else ""
+            raise FleetError(f"{name_of(instances[index])}: {error}{untouched}", **error.details) from error
+    side_by_side = [index for index in busy if index not in one_by_one]
+    problems = []
+    with ThreadPoolExecutor(max_workers=len(side_by_side) or 1) as pool:
+        futures = {
+            index: pool.submit(serving.run, _speaking(instances[index]), check_mode=False) for index in side_by_side
+        }
+        for index, future in futures.items():
+            try:
+                results[index] = future.result()
+            except FleetError as error:
+                problems.append(f"{name_of(instances[index])}: {error}")
+    if problems:
+        raise FleetError("\n".join(problems))
+    for index, steps in zip(busy, fetched, strict=True):
+        results[index] = {
+            **results[index],
+            "changed": results[index]["changed"] or bool(steps),
+            "steps": [*steps, *(step for step in results[index]["steps"] if step not in steps)],
+        }
+    return results
+
+
+def _fetch(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[list[str]]:
+    """Bring images and weights, which engines may have in common, before one is stopped; return each one's steps."""
+    done = []
+    for one, look in zip(instances, looks, strict=True):
+        wanted = _serves(one) and set(look["steps"]) & set(plan.FETCH)
+        done.append(
+            serving.run({**_speaking(one), "state": plan.PREFETCHED}, check_mode=False)["steps"] if wanted else []
+        )
+    return done
+
+
+def _serves(one: Params) -> bool:
+    return one["state"] in (plan.PRESENT, plan.RESTARTED)
+
+
+def _speaking(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one, "progress_name": name_of(one)}
+
+
+def _merged(instances: Iterable[dict[str, Any]], results: Sequence[Result]) -> Result:
+    named = list(zip(map(name_of, instances), results, strict=True))
+    return {
+        "changed": any(result["changed"] for result in results),
+        "warnings": [f"{name}: {warning}" for name, result in named for warning in result["warnings"]],
+        "steps": [f"{name}: {step}" for name, result in named for step in result["steps"]],
+        "ready": all(result["ready"] for result in results),
+        "engine": results[0]["engine"],
+        "diff": [
+            {"before_header": name, "after_header": name, **result["diff"]}
+            for name, result in named
+            if result["changed"]
+        ],
+        "instances": [
+            {**{key: value for key, value in result.items() if key != "warnings"}, "name": name}
+            for name, result in named
+        ],
+    }
