@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     tables,
     words,
 )
+from ansible_collections.inference.fleet.plugins.plugin_utils import files
 
 display = Display()
 
@@ -183,20 +182,7 @@ def _difference(name: str, path: Path, old: bytes | None, text: str) -> dict[str
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file in one step, so that a reader never sees half of it."""
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            # mkstemp's mode is 0600; a report is to be read as any new file of the user's.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(stream.fileno(), 0o666 & ~umask)
-        os.replace(temporary, path)
+        files.replace(path, content)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         raise FleetError(f"The report cannot be written to {path}: {error.strerror}.") from error
