@@ -10,7 +10,7 @@ VARS ?=
 # Which parts 'make test' runs; all of them where it is empty.
 PARTS ?=
 
-.PHONY: help setup demo teardown test unit lint sanity integration molecule bench clean
+.PHONY: help setup demo teardown test unit lint sanity integration molecule fleet bench clean
 
 help: ## List these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,13 +27,14 @@ teardown: setup ## Undo the demo; results are kept
 test: setup ## Run every check (PARTS="lint unit" for some)
 	@scripts/test $(PARTS)
 
-unit lint sanity integration molecule: setup ## (unit, lint, sanity, integration, molecule) Run one part of the checks
+unit lint sanity integration molecule fleet: setup ## (unit, lint, sanity, integration, molecule, fleet) Run one part of the checks
 	@scripts/test $@
 
-bench: setup ## Print what the modules cost beside the alternatives, and benchmark clients side by side (half an hour)
+bench: setup ## Print what modules and playbooks cost beside the alternatives, and benchmark clients side by side (half an hour)
 	@python tests/bench/engine.py
 	@python tests/bench/benchmark.py
 	@python tests/bench/regression.py
+	@python tests/bench/fleet.py
 
 clean: ## Remove what setup and the tests made
 	-@tests/fleet/fleet image --remove

@@ -1,0 +1,193 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deploy that changes nothing costs on a fleet behind SSH: figures and ratios of one run, no judgement.
+
+Usage: python tests/bench/fleet.py [noop] [scale]
+
+Eight hosts in containers, each with its own Docker Engine and stub GPUs, serve the simulator. 'noop' runs the
+collection's deploy.yml, a plain playbook with community.docker that does the same, and a ping, in turns. 'scale' runs
+deploy.yml and ping for 8 to 64 inventory names, several of which are one host.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [
+    str(ROOT / path) for path in (".build/collections", "tests/integration", "tests/rigs/hub", "tests/bench")
+]
+
+from engine import community  # noqa: E402  (after the path)
+
+FLEET = ROOT / "tests/fleet/fleet"
+NAME = "bench"
+HOSTS, LARGE = 8, 64
+REPEATS = 5
+BARS = {"plain": 0.25, "ping": 2.5}
+VARIABLES = {"engine_name": "simulator", "ansible_become": True}
+
+# What an operator writes without the collection: the same packages, service, GPUs, container and model.
+PLAIN = [
+    {
+        "hosts": "all",
+        "become": True,
+        "tasks": [
+            {"ansible.builtin.apt": {"name": ["docker.io", "iptables", "python3-docker"]}},
+            {"ansible.builtin.service": {"name": "docker", "state": "started"}},
+            {"ansible.builtin.command": {"argv": ["nvidia-smi", "-L"]}, "changed_when": False},
+            {
+                "community.docker.docker_container": {
+                    "name": "plain",
+                    "image": "{{ bench_image }}",
+                    "command": "{{ bench_command }}",
+                    "published_ports": ["127.0.0.1:8100:8100"],
+                    "ipc_mode": "host",
+                    "pull": "never",
+                    "restart_policy": "unless-stopped",
+                }
+            },
+            {
+                "ansible.builtin.uri": {"url": "http://127.0.0.1:8100/v1/models", "return_content": True},
+                "register": "served",
+                "until": "served.status == 200 and 'qwen3-coder-next' in served.content",
+                "retries": 60,
+                "delay": 1,
+            },
+        ],
+    }
+]
+
+
+class Bench:
+    """A fleet, and what is timed on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        written = ROOT / f".build/fleet-{NAME}/inventory.yml"
+        self._inventory = json.loads(written.read_text().removeprefix("---\n"))
+        self._names = dict(self._inventory["all"]["children"]["h100"]["hosts"])
+        self._inventory["all"]["vars"] |= VARIABLES
+        self._environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.build/collections'}:{community()}",
+            "INFERENCE_FLEET_SUMMARY": str(folder / "summary.json"),
+        }
+
+    def inventory(self, count: int) -> Path:
+        """Return an inventory of as many names; beyond the fleet's hosts, several are one host."""
+        hosts = list(self._names.values())
+        named = {f"host-{number:02}": hosts[number % len(hosts)] for number in range(count)}
+        self._inventory["all"]["children"] = {"h100": {"hosts": named}}
+        path = self._folder / f"{count}.json"
+        path.write_text(json.dumps(self._inventory))
+        return path
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin" / command[0]), *command[1:]],
+            env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+        return done.stdout
+
+    def ways(self, count: int) -> dict[str, Callable[[], str]]:
+        inventory = str(self.inventory(count))
+        plain = self._folder / "plain.json"
+        plain.write_text(json.dumps(PLAIN))
+        variables = json.dumps(self._plain_variables())
+        return {
+            "deploy": lambda: self.run("ansible-playbook", "-i", inventory, str(ROOT / "playbooks/deploy.yml")),
+            "plain": lambda: self.run("ansible-playbook", "-i", inventory, str(plain), "-e", variables),
+            "ping": lambda: self.run("ansible", "-i", inventory, "all", "-m", "ansible.builtin.ping"),
+        }
+
+    def _plain_variables(self) -> dict[str, Any]:
+        """Return image and command of the engine that deploy.yml made, on another port."""
+        first = f"{NAME}-1"
+        form = "{{json .Config}}"
+        asked = ["docker", "exec", first, "docker", "inspect", "--format", form, "qwen3-coder-next"]
+        config = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+        command = ["8100" if word == "8000" else word for word in config["Cmd"]]
+        return {"bench_image": config["Image"], "bench_command": command}
+
+
+def timed(work: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def noop(bench: Bench) -> None:
+    """Time the three in turns, each with its connections open."""
+    ways = bench.ways(HOSTS)
+    for way in ways.values():
+        way()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(REPEATS):
+        for name in sorted(ways, reverse=bool(turn % 2)):
+            output = ""
+            started = time.monotonic()
+            output = ways[name]()
+            times[name].append(time.monotonic() - started)
+            assert "changed=1" not in output, output
+    print(f"\nA deploy that changes nothing on {HOSTS} hosts, {REPEATS} turns, seconds of wall time")
+    for name, values in times.items():
+        print(f"  {name:8} median {statistics.median(values):5.2f}  ({min(values):.2f} to {max(values):.2f})")
+    for other, bar in BARS.items():
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(times["deploy"], times[other], strict=True))
+        print(f"  deploy / {other:6} median of the turns {ratio:.2f}, wanted at most {bar}")
+
+
+def scale(bench: Bench) -> None:
+    """Time deploy and ping for more and more names."""
+    print(f"\nCost by the number of inventory names, on {HOSTS} hosts: seconds of wall time, median of 3")
+    found: dict[int, float] = {}
+    count = HOSTS
+    while count <= LARGE:
+        ways = bench.ways(count)
+        walls = {}
+        for name in ("deploy", "ping"):
+            ways[name]()
+            walls[name] = statistics.median(timed(ways[name]) for _turn in range(3))
+        found[count] = walls["deploy"]
+        print(
+            f"  {count:3} names  deploy {walls['deploy']:6.2f}  a name {walls['deploy'] / count:.3f}  "
+            f"ping {walls['ping']:6.2f}  a name {walls['ping'] / count:.3f}"
+        )
+        count *= 2
+    counts = list(found)
+    each = [(found[b] - found[a]) / (b - a) for a, b in itertools.pairwise(counts)]
+    print(f"  each further name: {', '.join(f'{value:.3f}' for value in each)}")
+
+
+def main() -> None:
+    """Run the benchmarks that are named, or all."""
+    benches = {"noop": noop, "scale": scale}
+    subprocess.run([str(FLEET), "up", str(HOSTS), "--kind", "h100", "--name", NAME], check=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fleet-bench-") as folder:
+            bench = Bench(Path(folder))
+            print(f"{HOSTS} hosts in containers on one machine with {os.cpu_count()} CPUs")
+            bench.run("ansible-playbook", "-i", str(bench.inventory(HOSTS)), str(ROOT / "playbooks/deploy.yml"))
+            for name in sys.argv[1:] or benches:
+                benches[name](bench)
+    finally:
+        subprocess.run([str(FLEET), "down", "--name", NAME], check=True)
+
+
+if __name__ == "__main__":
+    main()
