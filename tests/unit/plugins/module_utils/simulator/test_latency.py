@@ -49,6 +49,13 @@ def test_the_same_workload_gives_the_same_figures(speed):
     assert latency.run(speed, workload()) == latency.run(speed, workload())
 
 
+@pytest.mark.parametrize("changes", [{}, {"max_concurrency": 1}, {"output_length": 1}, {"output_length": 300}])
+def test_steps_that_are_alike_may_be_gone_at_once(speed, monkeypatch, changes):
+    at_once = latency.run(speed, workload(**changes))
+    monkeypatch.setattr(latency.Engine, "steady", lambda engine, step: 0)
+    assert at_once == pytest.approx(latency.run(speed, workload(**changes)), rel=1e-9)
+
+
 def test_one_stream_is_faster_than_many(speed):
     one, many = (latency.run(speed, workload(max_concurrency=count)) for count in (1, 32))
     assert one["mean_tpot_ms"] < many["mean_tpot_ms"]
