@@ -160,6 +160,10 @@ def test_what_the_daemon_can_change_is_changed_without_a_restart(
     settle(process, UPDATE, restart_policy="always")
     limited = settle(process, UPDATE, restart_policy="always", memory="600m", cpus=0.5, cpuset_cpus="0")
     assert limited["diff"]["before"] | limited["diff"]["after"] == limited["diff"]["after"]
+    # Somebody lets it swap.
+    docker_engine.client.containers.get(NAME).update(memswap_limit="900m")
+    swapping = settle(process, UPDATE, restart_policy="always", memory="600m", cpus=0.5, cpuset_cpus="0")
+    assert (swapping["diff"]["before"]["swap_bytes"], swapping["diff"]["after"]["swap_bytes"]) == (300 * 2**20, 0)
     host = inspect(docker_engine)["HostConfig"]
     assert (host["Memory"], host["NanoCpus"], host["CpusetCpus"]) == (600 * 2**20, 500_000_000, "0")
     settle(process, UPDATE, restart_policy="always")
@@ -215,6 +219,13 @@ def _cpuset(engine: DockerEngine) -> None:
     engine.client.containers.get(NAME).update(cpuset_cpus="0")
 
 
+def _starve(engine: DockerEngine) -> None:
+    """What the SDK does not know of: processes, shares of the CPU, NUMA nodes."""
+    api = engine.client.api
+    body = {"PidsLimit": 40, "CpuShares": 2, "CpusetMems": "0"}
+    api._raise_for_status(api._post_json(api._url("/containers/{0}/update", NAME), data=body))
+
+
 def _disconnect(engine: DockerEngine) -> None:
     engine.client.networks.get("bridge").disconnect(NAME)
 
@@ -239,6 +250,7 @@ def _instead_of_bridge(engine: DockerEngine) -> None:
         (_memory, UPDATE),
         (_quota, UPDATE),
         (_cpuset, UPDATE),
+        (_starve, UPDATE),
         (_disconnect, [*UPDATE, plan.WAIT]),
         (_another_network, UPDATE),
         (_instead_of_bridge, UPDATE),

@@ -61,6 +61,10 @@ _FIELDS = (
     _Field("memory_bytes", int, UPDATE),
     _Field("nano_cpus", int, UPDATE),
     _Field("cpuset_cpus", str, UPDATE),
+    _Field("swap_bytes", int, UPDATE),
+    _Field("pids_limit", int, UPDATE),
+    _Field("cpu_shares", int, UPDATE),
+    _Field("cpuset_mems", str, UPDATE),
 )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
@@ -21,6 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
     observe,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
+    DEFAULT_CPU_SHARES,
     ContainerSpec,
     create_config,
 )
@@ -42,6 +44,7 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 CALL_TIMEOUT = 120
 # A daemon that is restarted is back in seconds; with many containers, in a minute or two.
 DAEMON_RETURN_SECONDS = 180
+_NODES = Path("/sys/devices/system/node/online")
 REGISTRY_REMEDY = "Check the reference, the registry and the host's network."
 
 
@@ -119,7 +122,12 @@ class Daemon:
     def host_size(self) -> HostSize:
         """Return the memory and the CPUs of the daemon's host."""
         info = self._ask("ask the daemon for its host's size", self._api.info)
-        return HostSize(memory_bytes=info["MemTotal"], cpus=info["NCPU"])
+        nodes = None
+        # The daemon does not tell them.
+        if self._host.startswith("unix://"):
+            with suppress(OSError):
+                nodes = _NODES.read_text(encoding="ascii").strip()
+        return HostSize(info["MemTotal"], info["NCPU"], nodes, bool(info.get("SwapLimit", True)))
 
     def ours(self) -> list[Observed]:
         """Return every container that the collection made."""
@@ -194,7 +202,7 @@ class Daemon:
 
         self._ask(f"remove container {name}", remove)
 
-    def update(self, name: str, spec: ContainerSpec, fields: Collection[str]) -> None:
+    def update(self, name: str, spec: ContainerSpec, fields: Set[str]) -> None:
         """Bring some fields of a container to those of *spec*, without a restart.
 
         The daemon cannot take a limit off; the whole host is none.
@@ -203,11 +211,17 @@ class Daemon:
         if "restart_policy" in fields:
             policy = spec.restart_policy
             body["RestartPolicy"] = {"Name": policy.name, "MaximumRetryCount": policy.maximum_retries}
-        if "memory_bytes" in fields:
+        if fields & {"memory_bytes", "swap_bytes"}:
             memory = spec.memory_bytes or self.host_size().memory_bytes
             body["Memory"], body["MemorySwap"] = memory, memory
         if "cpuset_cpus" in fields:
             body["CpusetCpus"] = spec.cpuset_cpus or self.host_size().cpuset_cpus
+        if "cpuset_mems" in fields:
+            body["CpusetMems"] = self.host_size().memory_nodes
+        if "pids_limit" in fields:
+            body["PidsLimit"] = -1
+        if "cpu_shares" in fields:
+            body["CpuShares"] = DEFAULT_CPU_SHARES
         if "nano_cpus" in fields:
             # A quota that was set by hand stands in the way of a limit that is a number of CPUs.
             self._update(name, {"CpuQuota": -1})

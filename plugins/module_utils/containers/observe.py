@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     ALL_INTERFACES,
+    DEFAULT_CPU_SHARES,
     DEFAULT_IPC,
     DEFAULT_NETWORK,
     DEFAULT_SHM_BYTES,
@@ -35,10 +36,16 @@ _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", r
 
 @dataclass(frozen=True)
 class HostSize:
-    """What the whole host has. A limit that reaches it is none."""
+    """What the whole host has. A limit that reaches it is none.
+
+    ``memory_nodes`` are its NUMA nodes, as a set; ``None`` where they are not known. ``limits_swap`` tells whether its
+    kernel can limit swap: where it cannot, the daemon notes every container as one that swaps without end.
+    """
 
     memory_bytes: int
     cpus: int
+    memory_nodes: str | None = None
+    limits_swap: bool = True
 
     @property
     def nano_cpus(self) -> int:
@@ -66,6 +73,7 @@ class Observed:
     error: str
     started_at: str
     created_at: str
+    finished_at: str = ""
     networks: tuple[str, ...] = (DEFAULT_NETWORK,)
     host: HostSize | None = None
     image_environment: frozenset[str] = frozenset()
@@ -81,6 +89,10 @@ class Observed:
         """Whether its process ever ran."""
         return bool(self.started_at) and not self.started_at.startswith("0001-")
 
+    def stopped_after(self, other: Observed) -> bool:
+        """Whether it ended after another container was made, and does not run again."""
+        return not self.running and _instant(self.finished_at) > _instant(other.created_at)
+
     @property
     def ours(self) -> bool:
         """Whether the collection made it."""
@@ -92,9 +104,15 @@ class Observed:
         return self.spec.labels.get(LABEL_SECRETS)
 
 
+def _instant(text: str) -> tuple[str, str]:
+    """Return one of the daemon's times in a form that sorts: it leaves out zeros at the end."""
+    whole, _point, fraction = text.rstrip("Z").partition(".")
+    return whole, fraction.ljust(9, "0")
+
+
 def is_limited(inspect: Mapping[str, Any]) -> bool:
     """Tell whether a container has any limit, which only the host's size gives a meaning."""
-    return any(inspect["HostConfig"].get(key) for key in ("Memory", "NanoCpus", "CpuQuota", "CpusetCpus"))
+    return any(inspect["HostConfig"].get(key) for key in ("Memory", "NanoCpus", "CpuQuota", "CpusetCpus", "CpusetMems"))
 
 
 def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None, host: HostSize | None = None) -> Observed:
@@ -118,6 +136,7 @@ def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None, host: H
         error=state.get("Error") or "",
         started_at=state.get("StartedAt") or "",
         created_at=inspect.get("Created") or "",
+        finished_at=state.get("FinishedAt") or "",
         host=host,
         networks=tuple(sorted((inspect.get("NetworkSettings") or {}).get("Networks") or ())),
         image_environment=frozenset(image_config.get("Env") or ()),
@@ -149,12 +168,22 @@ def _spec(inspect: Mapping[str, Any], image: Mapping[str, Any]) -> ContainerSpec
         memory_bytes=host.get("Memory") or 0,
         nano_cpus=_nano_cpus(host),
         cpuset_cpus=host.get("CpusetCpus") or "",
+        swap_bytes=_swap(host),
+        pids_limit=max(host.get("PidsLimit") or 0, 0),
+        cpu_shares=0 if host.get("CpuShares") in (None, DEFAULT_CPU_SHARES) else host["CpuShares"],
+        cpuset_mems=host.get("CpusetMems") or "",
     )
 
 
 def _nano_cpus(host: Mapping[str, Any]) -> int:
     quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or 100_000
     return host.get("NanoCpus") or (quota * 10**9 // period if quota > 0 else 0)
+
+
+def _swap(host: Mapping[str, Any]) -> int:
+    """Return the swap beside limited memory, in bytes; -1 is without end."""
+    memory, both = host.get("Memory") or 0, host.get("MemorySwap") or 0
+    return max(both - memory, -1) if memory and both else 0
 
 
 def without_void_limits(spec: ContainerSpec, host: HostSize | None) -> ContainerSpec:
@@ -166,6 +195,8 @@ def without_void_limits(spec: ContainerSpec, host: HostSize | None) -> Container
         memory_bytes=0 if spec.memory_bytes >= host.memory_bytes else spec.memory_bytes,
         nano_cpus=0 if spec.nano_cpus >= host.nano_cpus else spec.nano_cpus,
         cpuset_cpus="" if spec.cpuset_cpus == host.cpuset_cpus else spec.cpuset_cpus,
+        cpuset_mems="" if host.memory_nodes in (None, spec.cpuset_mems) else spec.cpuset_mems,
+        swap_bytes=spec.swap_bytes if host.limits_swap and 0 < spec.memory_bytes < host.memory_bytes else 0,
     )
 
 

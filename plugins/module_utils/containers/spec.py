@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 # The daemon's own defaults, used for what a specification leaves open.
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024
+DEFAULT_CPU_SHARES = 1024
 DEFAULT_IPC = "private"
 DEFAULT_NETWORK = "bridge"
 ALL_INTERFACES = "0.0.0.0"
@@ -107,6 +108,11 @@ class ContainerSpec:
     memory_bytes: int = 0
     nano_cpus: int = 0
     cpuset_cpus: str = ""
+    # What no user asks for, and somebody may have set by hand: the daemon's own defaults.
+    swap_bytes: int = 0
+    pids_limit: int = 0
+    cpu_shares: int = 0
+    cpuset_mems: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     live_secrets: frozenset[str] = frozenset()
     secrets_target: str = ""

@@ -171,17 +171,45 @@ def test_each_field_is_seen(wanted: ContainerSpec, expected: dict[str, str]) -> 
         ("HostConfig.NanoCpus", 10**9, {"nano_cpus": UPDATE}),
         ("HostConfig.CpuQuota", 50_000, {"nano_cpus": UPDATE}),
         ("HostConfig.CpusetCpus", "0", {"cpuset_cpus": UPDATE}),
+        ("HostConfig.CpusetMems", "1", {"cpuset_mems": UPDATE}),
+        ("HostConfig.PidsLimit", 50, {"pids_limit": UPDATE}),
+        ("HostConfig.CpuShares", 2, {"cpu_shares": UPDATE}),
+        ("HostConfig.CpuShares", 2048, {"cpu_shares": UPDATE}),
         ("NetworkSettings.Networks", {}, {"networks": UPDATE}),
         ("NetworkSettings.Networks", {"bridge": {}, "other": {}}, {"networks": UPDATE}),
         # The daemon widens a limit and does not take it off: the whole host is no limit.
         ("HostConfig.Memory", 16 * 2**30, {}),
         ("HostConfig.NanoCpus", 8 * 10**9, {}),
         ("HostConfig.CpusetCpus", "0-7", {}),
+        ("HostConfig.CpusetMems", "0-1", {}),
+        ("HostConfig.PidsLimit", -1, {}),
+        ("HostConfig.CpuShares", 1024, {}),
     ],
 )
 def test_what_was_changed_by_hand_is_seen(path: str, value: object, expected: dict[str, str]) -> None:
-    observed = observe(changed_inspect(path, value), IMAGE, HostSize(memory_bytes=16 * 2**30, cpus=8))
+    host = HostSize(memory_bytes=16 * 2**30, cpus=8, memory_nodes="0-1")
+    observed = observe(changed_inspect(path, value), IMAGE, host)
     assert {change.field: change.how for change in compare(WANTED, observed, None, {})} == expected
+
+
+@pytest.mark.parametrize(
+    ("swap", "limits_swap", "expected"),
+    [
+        (2**30, True, {}),
+        (2**31, True, {"swap_bytes": UPDATE}),
+        (-1, True, {"swap_bytes": UPDATE}),
+        # What a daemon makes of every container where the kernel does not account for swap.
+        (-1, False, {}),
+    ],
+)
+def test_swap_beside_limited_memory_is_seen_where_it_can_be_limited(
+    swap: int, limits_swap: bool, expected: dict[str, str]
+) -> None:
+    inspect = changed_inspect("HostConfig.Memory", 2**30)
+    inspect["HostConfig"]["MemorySwap"] = swap
+    observed = observe(inspect, IMAGE, HostSize(16 * 2**30, 8, limits_swap=limits_swap))
+    changes = compare(replace(WANTED, memory_bytes=2**30), observed, None, {})
+    assert {change.field: change.how for change in changes} == expected
 
 
 def test_a_wanted_limit_beyond_the_host_is_none() -> None:
