@@ -68,7 +68,7 @@ def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = 
         "steps": [*look.steps, *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},
-        "diff": _diff(look, wanted),
+        "diff": _diff(look, wanted.container.name, images),
     }
 
 
@@ -313,14 +313,15 @@ def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed
     return removable
 
 
-def _diff(look: lifecycle.Look, wanted: lifecycle.Wanted) -> dict[str, Any]:
-    changes = diff(list(look.changes))
-    before = {"exists": look.current is not None, "status": look.current.status if look.current else "absent"}
-    after = dict(before)
-    if look.changed:
-        after["exists"] = wanted.state != plan.ABSENT and (look.current is not None or wanted.state != plan.STOPPED)
-        after["status"] = {plan.ABSENT: "absent", plan.STOPPED: "exited"}.get(wanted.state, "running")
-    return {"before": {**before, **changes["before"]}, "after": {**after, **changes["after"]}}
+def _diff(look: lifecycle.Look, name: str, images: Sequence[str]) -> dict[str, Any]:
+    """Return what changes, in the form of Ansible's diff mode; *images* are those that are removed."""
+    started_at = look.current.started_at if look.current else ""
+    moves = plan.diff(look.situation, look.steps, name, look.status, started_at)
+    fields = diff(list(look.changes))
+    before, after = ({**moves[side], **fields[side]} for side in ("before", "after"))
+    if images:
+        before["images"], after["images"] = list(images), []
+    return {"before": before, "after": after}
 
 
 def parse_size(text: str) -> int:

@@ -123,12 +123,17 @@ class Probe:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the host found, and what follows from it."""
+    """What a look at the host found, and what follows from it.
+
+    ``current`` is the container of the name, or the one that is to be put back there; ``status`` is that of the name.
+    """
 
     current: Observed | None
     changes: tuple[Change, ...]
     steps: tuple[str, ...]
     ready: bool
+    situation: plan.Situation = field(default_factory=plan.Situation)
+    status: str = "absent"
 
     @property
     def changed(self) -> bool:
@@ -177,13 +182,16 @@ class Lifecycle:
         seen = current or kept
         named = self._wanted.state not in _SERVING or seen is None or seen.spec.image == self._wanted.container.image
         steps = self._plan(situation, named)
+        status = current.status if current else "absent"
         if plan.PUT_BACK in steps:
-            return Look(kept, situation.kept_changes, steps, ready=False)
-        return Look(current, situation.changes, steps, ready)
+            return Look(kept, situation.kept_changes, steps, False, situation, status)
+        return Look(current, situation.changes, steps, ready, situation, status)
 
     def _plan(self, situation: plan.Situation, named: bool) -> tuple[str, ...]:
         wanted = self._wanted
         steps = plan.plan(wanted.state, situation, wanted.recreate)
+        if plan.starts(steps):
+            self._refuse_conflicts()
         if plan.needs_image(wanted.state, steps):
             # A container that is to be put back serves first.
             self._require(strict=plan.PUT_BACK not in steps)
@@ -193,17 +201,21 @@ class Lifecycle:
             steps = plan.plan(wanted.state, replace(situation, missing=(plan.PULL_IMAGE,)), wanted.recreate)
         return tuple(steps)
 
-    def _require(self, strict: bool) -> None:
-        """Fail before anything is stopped, where the new engine could not serve on this host beside its others."""
+    def _refuse_conflicts(self) -> None:
+        """Fail where the engine would share a GPU or a port with another that runs."""
         mine = {self._name, self._next, self._previous} | self._wanted.siblings
-        ours = self._daemon.ours()
-        if self._wanted.state in _SERVING:
-            found = conflicts(self._wanted.container, [container for container in ours if container.name not in mine])
-            if found:
-                raise FleetError("\n".join(found))
+        others = [container for container in self._daemon.ours() if container.name not in mine]
+        found = conflicts(self._wanted.container, others)
+        if found:
+            raise FleetError("\n".join(found))
+
+    def _require(self, strict: bool) -> None:
+        """Fail before anything is stopped, where the new engine could not serve on this host."""
         if self._wanted.preflight is None:
             return
-        problems = self._wanted.preflight.problems(self._daemon.image(self._wanted.container.image), ours)
+        problems = self._wanted.preflight.problems(
+            self._daemon.image(self._wanted.container.image), self._daemon.ours()
+        )
         if problems and strict and self._wanted.preflight.strict:
             raise FleetError(
                 "\n".join(

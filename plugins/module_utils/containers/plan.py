@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import (
     RECREATE,
@@ -42,6 +43,17 @@ WAIT = "wait until the endpoint is ready"
 
 # A step that changes nothing on the host.
 _PASSIVE = frozenset({WAIT})
+_RUNS = {"exists": True, "status": "running"}
+# What a container is after a step.
+_AFTER = {
+    CREATE: _RUNS,
+    REPLACE: _RUNS,
+    START: _RUNS,
+    RESTART: _RUNS,
+    PUT_BACK: {"exists": True, "status": "exited"},
+    STOP: {"status": "exited"},
+    REMOVE: {"exists": False, "status": "absent"},
+}
 # The steps that the old engine serves through.
 FETCH = (PULL_IMAGE, BUILD_IMAGE, FETCH_WEIGHTS)
 
@@ -119,6 +131,40 @@ def needs_image(state: str, steps: Sequence[str]) -> bool:
     return state == PREFETCHED or CREATE in steps or REPLACE in steps
 
 
+def starts(steps: Sequence[str]) -> bool:
+    """Tell whether a container that does not run is to run then."""
+    return any(step in (CREATE, REPLACE, START) for step in steps)
+
+
 def changed(steps: Sequence[str]) -> bool:
     """Tell whether steps change anything."""
     return any(step not in _PASSIVE for step in steps)
+
+
+def diff(situation: Situation, steps: Sequence[str], name: str, status: str, started_at: str = "") -> dict[str, Any]:
+    """Return what steps do to a container and beside it, in the form of Ansible's diff mode.
+
+    *status* is the daemon's word for the container called *name*, ``absent`` where there is none.
+    The fields that differ are :func:`.compare.diff`'s.
+    """
+    before: dict[str, Any] = {"exists": situation.exists, "status": status}
+    after = dict(before)
+    left = [f"{name}-next"] if situation.has_next else []
+    left += [f"{name}-previous"] if situation.has_previous else []
+    gone = set()
+    for step in steps:
+        after |= _AFTER.get(step, {})
+        gone |= {
+            REMOVE_NEXT: {f"{name}-next"},
+            REMOVE_PREVIOUS: {f"{name}-previous"},
+            PUT_BACK: {f"{name}-previous"},
+            REMOVE: set(left),
+        }.get(step, set())
+    if gone:
+        before["left_over"], after["left_over"] = left, [item for item in left if item not in gone]
+    if (RESTART in steps or REPLACE in steps) and started_at:
+        before["started_at"], after["started_at"] = started_at, "(now)"
+    fetched = [step for step in steps if step in FETCH]
+    if fetched:
+        before["fetched"], after["fetched"] = [], fetched
+    return {"before": before, "after": after}

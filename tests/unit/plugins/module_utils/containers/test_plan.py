@@ -30,86 +30,137 @@ def differing(how: str, *, running: bool = True, ready: bool = True, **more: Any
     return Situation(exists=True, running=running, ready=ready, changes=(Change("x", 1, 2, how),), **more)
 
 
+# What is shown of a step: field -> (before, after). Fields that differ are shown beside it, by compare.diff().
+MADE = {"exists": (False, True), "status": ("absent", "running")}
+GONE = {"exists": (True, False), "status": ("running", "absent")}
+RUNS = {"status": ("exited", "running")}
+ENDS = {"status": ("running", "exited")}
+ANEW = {"started_at": ("then", "(now)")}
+NEXT_GOES = {"left_over": (["e-next"], [])}
+PREVIOUS_GOES = {"left_over": (["e-previous"], [])}
+FETCHED = {"fetched": ([], list(FETCH))}
+
 TABLE = [
-    # state, what is there, steps, changed
-    ("present", NOTHING, [plan.CREATE, plan.WAIT], True),
-    ("present", SERVES, [], False),
-    ("present", LOADS, [plan.WAIT], False),
-    ("present", STOPPED, [plan.START, plan.WAIT], True),
-    ("present", differing(RECREATE), [plan.REPLACE, plan.WAIT], True),
-    ("present", differing(RECREATE, running=False, ready=False), [plan.REPLACE, plan.WAIT], True),
-    ("present", differing(UPDATE), [plan.UPDATE_CONTAINER], True),
-    ("present", differing(UPDATE, running=False, ready=False), [plan.UPDATE_CONTAINER, plan.START, plan.WAIT], True),
-    ("present", differing(REWRITE), [plan.REWRITE_SECRETS], True),
-    ("restarted", NOTHING, [plan.CREATE, plan.WAIT], True),
-    ("restarted", SERVES, [plan.RESTART, plan.WAIT], True),
-    ("restarted", STOPPED, [plan.START, plan.WAIT], True),
-    ("restarted", differing(RECREATE), [plan.REPLACE, plan.WAIT], True),
-    ("stopped", NOTHING, [], False),
-    ("stopped", SERVES, [plan.STOP], True),
-    ("stopped", STOPPED, [], False),
-    ("absent", NOTHING, [], False),
-    ("absent", SERVES, [plan.REMOVE], True),
-    ("absent", Situation(has_previous=True), [plan.REMOVE], True),
-    ("absent", Situation(has_next=True), [plan.REMOVE], True),
+    # state, what is there, steps, changed, diff
+    ("present", NOTHING, [plan.CREATE, plan.WAIT], True, MADE),
+    ("present", SERVES, [], False, {}),
+    ("present", LOADS, [plan.WAIT], False, {}),
+    ("present", STOPPED, [plan.START, plan.WAIT], True, RUNS),
+    ("present", differing(RECREATE), [plan.REPLACE, plan.WAIT], True, ANEW),
+    (
+        "present",
+        differing(RECREATE, running=False, ready=False),
+        [plan.REPLACE, plan.WAIT],
+        True,
+        {**RUNS, **ANEW},
+    ),
+    ("present", differing(UPDATE), [plan.UPDATE_CONTAINER], True, {}),
+    (
+        "present",
+        differing(UPDATE, running=False, ready=False),
+        [plan.UPDATE_CONTAINER, plan.START, plan.WAIT],
+        True,
+        RUNS,
+    ),
+    ("present", differing(REWRITE), [plan.REWRITE_SECRETS], True, {}),
+    ("restarted", NOTHING, [plan.CREATE, plan.WAIT], True, MADE),
+    ("restarted", SERVES, [plan.RESTART, plan.WAIT], True, ANEW),
+    ("restarted", STOPPED, [plan.START, plan.WAIT], True, RUNS),
+    ("restarted", differing(RECREATE), [plan.REPLACE, plan.WAIT], True, ANEW),
+    ("stopped", NOTHING, [], False, {}),
+    ("stopped", SERVES, [plan.STOP], True, ENDS),
+    ("stopped", STOPPED, [], False, {}),
+    ("absent", NOTHING, [], False, {}),
+    ("absent", SERVES, [plan.REMOVE], True, GONE),
+    ("absent", Situation(has_previous=True), [plan.REMOVE], True, PREVIOUS_GOES),
+    ("absent", Situation(has_next=True), [plan.REMOVE], True, NEXT_GOES),
     # Cut off before the swap: the old one serves, the new one was only prepared.
-    ("present", Situation(exists=True, running=True, ready=True, has_next=True), [plan.REMOVE_NEXT], True),
+    ("present", replace(SERVES, has_next=True), [plan.REMOVE_NEXT], True, NEXT_GOES),
+    ("stopped", Situation(has_next=True), [plan.REMOVE_NEXT], True, NEXT_GOES),
     # Cut off between the two renames: only the kept container is there.
-    ("present", Situation(has_previous=True), [plan.PUT_BACK, plan.START, plan.WAIT], True),
+    ("present", Situation(has_previous=True), [plan.PUT_BACK, plan.START, plan.WAIT], True, {**MADE, **PREVIOUS_GOES}),
     (
         "present",
         Situation(has_next=True, has_previous=True, kept_changes=(Change("x", 1, 2, RECREATE),)),
         [plan.REMOVE_NEXT, plan.PUT_BACK, plan.REPLACE, plan.WAIT],
         True,
+        {**MADE, **ANEW, "left_over": (["e-next", "e-previous"], [])},
     ),
-    ("stopped", Situation(has_previous=True), [plan.PUT_BACK], True),
-    # Cut off while the new container was loading.
     (
-        "present",
-        Situation(exists=True, running=True, has_previous=True),
-        [plan.WAIT, plan.REMOVE_PREVIOUS],
+        "stopped",
+        Situation(has_previous=True),
+        [plan.PUT_BACK],
         True,
+        {"exists": (False, True), "status": ("absent", "exited"), **PREVIOUS_GOES},
     ),
+    # Cut off while the new container was loading.
+    ("present", replace(LOADS, has_previous=True), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
     (
         "present",
-        Situation(exists=True, has_previous=True),
+        replace(STOPPED, has_previous=True),
         [plan.START, plan.WAIT, plan.REMOVE_PREVIOUS],
         True,
+        {**RUNS, **PREVIOUS_GOES},
     ),
     # Cut off when the new container served and the old one was not removed yet.
+    ("present", replace(SERVES, has_previous=True), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
+    # Cut off, and now something else is wanted: what serves is the way back.
     (
         "present",
-        Situation(exists=True, running=True, ready=True, has_previous=True),
-        [plan.WAIT, plan.REMOVE_PREVIOUS],
+        differing(RECREATE, has_previous=True),
+        [plan.REMOVE_PREVIOUS, plan.REPLACE, plan.WAIT],
         True,
+        {**ANEW, **PREVIOUS_GOES},
     ),
-    # Cut off, and now something else is wanted: what serves is the way back.
-    ("present", differing(RECREATE, has_previous=True), [plan.REMOVE_PREVIOUS, plan.REPLACE, plan.WAIT], True),
-    ("present", differing(RECREATE, ready=False, has_previous=True), [plan.PUT_BACK, plan.START, plan.WAIT], True),
+    (
+        "present",
+        differing(RECREATE, ready=False, has_previous=True),
+        [plan.PUT_BACK, plan.START, plan.WAIT],
+        True,
+        PREVIOUS_GOES,
+    ),
     # What a new container needs comes first: the old one serves meanwhile.
-    ("present", Situation(missing=FETCH), [*FETCH, plan.CREATE, plan.WAIT], True),
-    ("present", differing(RECREATE, missing=FETCH), [*FETCH, plan.REPLACE, plan.WAIT], True),
+    ("present", Situation(missing=FETCH), [*FETCH, plan.CREATE, plan.WAIT], True, {**MADE, **FETCHED}),
+    ("present", differing(RECREATE, missing=FETCH), [*FETCH, plan.REPLACE, plan.WAIT], True, {**ANEW, **FETCHED}),
     (
         "present",
         differing(RECREATE, has_next=True, missing=FETCH),
         [*FETCH, plan.REMOVE_NEXT, plan.REPLACE, plan.WAIT],
         True,
+        {**ANEW, **FETCHED, **NEXT_GOES},
     ),
     # Another name of the image that runs.
-    ("present", replace(SERVES, missing=(plan.PULL_IMAGE,)), [plan.PULL_IMAGE], True),
-    ("prefetched", Situation(missing=FETCH), [*FETCH], True),
-    ("prefetched", differing(RECREATE, missing=FETCH), [*FETCH], True),
-    ("prefetched", differing(RECREATE), [], False),
+    (
+        "present",
+        replace(SERVES, missing=(plan.PULL_IMAGE,)),
+        [plan.PULL_IMAGE],
+        True,
+        {"fetched": ([], [plan.PULL_IMAGE])},
+    ),
+    # No container is made or touched.
+    ("prefetched", Situation(missing=FETCH), [*FETCH], True, FETCHED),
+    ("prefetched", differing(RECREATE, missing=FETCH), [*FETCH], True, FETCHED),
+    ("prefetched", differing(RECREATE), [], False, {}),
 ]
 
 
-@pytest.mark.parametrize(("state", "situation", "steps", "changed"), TABLE)
-def test_transition(state: str, situation: Situation, steps: list[str], changed: bool) -> None:
+@pytest.mark.parametrize(("state", "situation", "steps", "changed", "shown"), TABLE)
+def test_transition(
+    state: str, situation: Situation, steps: list[str], changed: bool, shown: dict[str, tuple[Any, Any]]
+) -> None:
     result = plan.plan(state, situation)
+    status = ("running" if situation.running else "exited") if situation.exists else "absent"
+    diff = plan.diff(situation, result, "e", status, "then")
 
     assert result == steps
     assert plan.changed(result) is changed
+    both = {key: (value, diff["after"][key]) for key, value in diff["before"].items()}
+    assert {key: pair for key, pair in both.items() if pair[0] != pair[1]} == shown
+    assert diff["before"].keys() == diff["after"].keys()
 
 
 def test_recreate_replaces_where_nothing_differs() -> None:
-    assert plan.plan("present", SERVES, recreate=True) == [plan.REPLACE, plan.WAIT]
+    steps = plan.plan("present", SERVES, recreate=True)
+
+    assert steps == [plan.REPLACE, plan.WAIT]
+    assert plan.diff(SERVES, steps, "e", "running", "then")["after"]["started_at"] == "(now)"
