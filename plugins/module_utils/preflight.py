@@ -43,8 +43,9 @@ class Found:
     """What a host has for an engine.
 
     ``gpus`` are those of host_info, with their health; ``listeners`` (address, port) pairs; ``own`` the ids of the
-    collection's containers; ``own_ports`` those that the engine to be replaced has. ``image`` is what Docker tells of
-    the image, ``None`` where it is not there. ``weights_gib`` is ``None`` where the size is not known.
+    collection's containers; ``own_ports`` those that the engine to be replaced has; ``others`` the GPUs that each other
+    engine of the collection has. ``image`` is what Docker tells of the image, ``None`` where it is not there.
+    ``weights_gib`` is ``None`` where the size is not known.
     """
 
     gpus: Sequence[Mapping[str, Any]] = ()
@@ -52,6 +53,7 @@ class Found:
     listeners: frozenset[tuple[str, int]] = frozenset()
     own: frozenset[str] = frozenset()
     own_ports: frozenset[int] = frozenset()
+    others: Mapping[str, Gpus] = field(default_factory=dict)
     image: Mapping[str, Any] | None = None
     image_gib: float | None = None
     weights_gib: float | None = None
@@ -76,6 +78,7 @@ def problems(container: ContainerSpec, size: int, found: Found, fetch_only: bool
         *_sick(mine),
         *_memory(container.command, size, mine, found.weights_gib),
         *_strangers(mine, found.own),
+        *_shared(mine, found),
         *_driver(found),
         *listed,
     ]
@@ -189,6 +192,20 @@ def _strangers(mine: Iterable[Mapping[str, Any]], own: frozenset[str]) -> list[s
             listed.append(
                 f"GPU {gpu['index']}: wanted its memory for the engine, found {gpu['memory_used_mib']} MiB in use by "
                 "nobody that nvidia-smi shows. Look for containers and defunct processes, or reset it."
+            )
+    return listed
+
+
+def _shared(mine: Sequence[Mapping[str, Any]], found: Found) -> list[str]:
+    """Return which GPUs another engine has, whether each was named by its index or by its UUID."""
+    listed = []
+    for name, request in found.others.items():
+        theirs = {gpu["uuid"] for gpu in chosen(request, found.gpus)}
+        both = [str(gpu["index"]) for gpu in mine if gpu["uuid"] in theirs]
+        if both:
+            listed.append(
+                f"GPU {', '.join(both)}: wanted for this engine alone, found that {name} has it. "
+                "Give each its own with gpus."
             )
     return listed
 

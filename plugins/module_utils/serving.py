@@ -217,7 +217,7 @@ def _found(
     request, weights = result.request, result.weights
     look = gpus.query(command.run).gpus if result.container.gpus else []
     here = hub.snapshot(request.cache_dir, weights) if weights else Path(request.model)
-    mine = (result.container.name, f"{result.container.name}-next")
+    mine = (result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous")
     repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
     root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
     return preflight.Found(
@@ -233,6 +233,11 @@ def _found(
             if container.running and container.name in mine
             for port in container.spec.ports
         ),
+        others={
+            container.name: container.spec.gpus
+            for container in ours
+            if container.running and container.name not in mine and container.spec.gpus
+        },
         image=image,
         image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
         weights_gib=(hub.size_gib(here) if here else None) or known_model(request.model).weights_gib,

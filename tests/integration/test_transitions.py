@@ -308,8 +308,15 @@ def test_several_engines_on_one_host(
     settle(process, CREATE, gpus=["4", "5", "6", "7"], **second)
 
     assert identity(docker_engine) == first
+    # One that is stopped has nothing, and does not get it back while another has it.
+    process(state="stopped")
+    settle(process, REPLACE, gpus=["0", "1", "2", "3"], **second)
+    for check in (True, False):
+        refused = process(check=check, gpus=["0", "1", "2", "3"], tensor_parallel_size=4, **served)
+        assert f"{NAME}-2 runs on GPUs (devices 0, 1, 2, 3) that {NAME} would have too" in refused["msg"]
     assert process(state="absent", container_name=f"{NAME}-2")["changed"]
-    assert identity(docker_engine) == first
+    settle(process, START, gpus=["0", "1", "2", "3"], tensor_parallel_size=4, **served)
+    assert identity(docker_engine)[0] == first[0]
 
 
 # The weights

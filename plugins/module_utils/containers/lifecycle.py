@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -364,6 +363,7 @@ class Lifecycle:
     def _do(self, steps: Sequence[str], changes: Sequence[Change]) -> None:
         # A container that an interrupted run kept is the way back of the one that it made.
         kept = self._own(self._previous)
+        prepared = self._own(self._next)
         before = _Before(kept.id, ran=True) if kept else None
         for step in steps:
             if step == plan.REMOVE:
@@ -381,8 +381,9 @@ class Lifecycle:
                 self._try(self._create_and_start, before)
             elif step == plan.REPLACE:
                 old = self._own(self._name)
-                # One that an interrupted run kept, and so stopped, ran before.
-                before = _Before(old.id, old.running or plan.PUT_BACK in steps) if old else _Before()
+                # One that an interrupted run kept, or stopped when its successor was prepared, ran before.
+                stopped = plan.PUT_BACK in steps or (old and prepared and old.stopped_after(prepared))
+                before = _Before(old.id, old.running or bool(stopped)) if old else _Before()
                 self._try(self._swap, before)
             elif step == plan.UPDATE_CONTAINER:
                 self._update(changes)
@@ -408,7 +409,7 @@ class Lifecycle:
 
     def _create_and_start(self) -> None:
         self._create(self._name)
-        self._start()
+        self._start_alone()
 
     def _create(self, name: str) -> None:
         wanted = self._wanted.container
@@ -433,7 +434,13 @@ class Lifecycle:
         self._stop()
         self._daemon.rename(self._name, self._previous)
         self._daemon.rename(self._next, self._name)
-        self._start()
+        self._start_alone()
+
+    def _start_alone(self) -> None:
+        """Start a new container; another engine may have come up since the host was looked at."""
+        with state.host_lock():
+            self._refuse_conflicts()
+            self._start()
 
     def _stop(self) -> None:
         self._daemon.stop(self._name, self._wanted.timeouts.stop)
@@ -580,10 +587,7 @@ class Lifecycle:
         return f"{where}The container before it was put back and serves again."
 
     def _keep_log(self, name: str) -> str:
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        path = state.directory(self._name) / f"failed-{stamp}.log"
-        state.write(path, self._daemon.logs(name))
-        return str(path)
+        return str(state.keep_log(self._name, self._daemon.logs(name)))
 
     def _remove(self, name: str) -> None:
         container = self._own(name)

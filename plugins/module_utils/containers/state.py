@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 
 STATE_DIR = Path("/var/lib/inference.fleet/engines")
 _LABELS = "labels.json"
+_KEPT_LOGS = 10
 
 
 def directory(name: str) -> Path:
@@ -29,6 +32,24 @@ def lock_path(name: str) -> Path:
     """Return the file that a run holds locked while it works on one engine."""
     STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     return STATE_DIR / f"{name}.lock"
+
+
+@contextmanager
+def host_lock() -> Iterator[None]:
+    """Let one run at a time start a new engine on this host: for seconds, whatever the engine then takes to load."""
+    with lock_path("").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def keep_log(name: str, text: str) -> Path:
+    """Keep a failed container's log, readable to root alone, and of older ones the last few; return its path."""
+    folder = directory(name)
+    path = folder / f"failed-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.log"
+    write(path, text)
+    for old in sorted(folder.glob("failed-*.log"))[:-_KEPT_LOGS]:
+        old.unlink(missing_ok=True)
+    return path
 
 
 def relabelled(container: Observed) -> Observed:

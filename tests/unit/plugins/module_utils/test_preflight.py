@@ -126,6 +126,21 @@ class TestGpus:
         (problem,) = found(container=replace(CONTAINER, gpus=Gpus(device_ids=("7", "8"))), gpus=taken, weights_gib=1)
         assert "found none called 8" in problem
 
+    @pytest.mark.parametrize(
+        ("theirs", "shared"),
+        [
+            (Gpus(device_ids=("GPU-1", "GPU-2")), "1"),
+            (Gpus(device_ids=("1",)), "1"),
+            (ALL_GPUS, "0, 1"),
+            (Gpus(device_ids=("2", "GPU-3")), None),
+        ],
+    )
+    def test_another_engine_has_one_however_it_was_named(self, theirs: Gpus, shared: str | None) -> None:
+        part = replace(CONTAINER, gpus=Gpus(device_ids=("0", "GPU-1")))
+        problems = found(container=part, size=2, weights_gib=1, others={"other": theirs})
+        told = f"GPU {shared}: wanted for this engine alone, found that other has it. Give each its own with gpus."
+        assert problems == ([told] if shared else [])
+
     def test_a_sick_one(self) -> None:
         (problem,) = found(gpus=[*gpus(3), *gpus(4, recovery_action="Reset")[3:]])
         assert "GPU 3: wanted a GPU that is well, found: the driver wants: reset" in problem
