@@ -315,6 +315,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     telemetry,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import spool
@@ -415,7 +416,7 @@ def run(params: dict, check_mode: bool) -> dict:
     executable = params["client_path"] or client.EXECUTABLE
     first = plan.argv(plan.workload, work_dir / FIRST, executable)
     if check_mode:
-        return {"changed": True, "argv": result.redact(first, [params["api_key"]] if params["api_key"] else [])}
+        return {"changed": True, "argv": redact(first, [params["api_key"]] if params["api_key"] else [])}
 
     client_runner = make_runner(params, executable, endpoint)
     session.make_work_dir(params["work_dir"], work_dir.name)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import secrets as random_bytes
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,15 +17,10 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficie
     pareto,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import GOODPUT, METRICS, spread, unit
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point, Repeat
 
 SCHEMA_VERSION = 1
-HIDDEN = "***"
-
-_SECRET_NAME = re.compile(
-    r"(^|[_-])(api[_-]?key|key|(hf|hub|access|auth|bearer)[_-]?(hub[_-]?)?token|token|secret|password|passwd|credentials?|authorization)$",
-    re.IGNORECASE,
-)
 _HARDWARE = (
     "gpus",
     "driver_version",
@@ -92,7 +86,7 @@ def build(
             "url": plan.endpoint.url,
             "image": {key: (engine.get("image") or {}).get(key) for key in ("reference", "digest", "id")},
             "argv": list(engine.get("argv") or ()),
-            "environment": _without_secrets(engine.get("environment") or {}),
+            "environment": without_secrets(engine.get("environment") or {}),
             "container": dict(engine.get("container") or {}) or None,
         },
         "model": {
@@ -189,47 +183,3 @@ def warnings(plan: Plan, repeats: Sequence[Repeat], metrics: Mapping[str, Mappin
     if plan.repeats == 1:
         found.append("one repeat: how much this result varies is not known")
     return found
-
-
-def redact(value: Any, secrets: Sequence[str]) -> Any:
-    """Return *value* with known secrets, and strings that are named like one, hidden.
-
-    Numbers that JSON does not have, such as a client's infinite request rate, become text.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {
-            key: HIDDEN if isinstance(item, str) and item and _SECRET_NAME.search(str(key)) else redact(item, secrets)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_hidden_argument(value, index, item) or redact(item, secrets) for index, item in enumerate(value)]
-    return value
-
-
-def _hidden_argument(arguments: Sequence[Any], index: int, item: Any) -> str | None:
-    """Return what to show of an argument that is a secret, as --api-key KEY or as --api-key=KEY; None of others."""
-    if not isinstance(item, str):
-        return None
-    name, equals, _value = item.partition("=")
-    if equals and name.startswith("--") and _SECRET_NAME.search(name):
-        return f"{name}={HIDDEN}"
-    before = arguments[index - 1] if index else None
-    if (
-        isinstance(before, str)
-        and before.startswith("--")
-        and "=" not in before
-        and _SECRET_NAME.search(before)
-        and not item.startswith("-")
-    ):
-        return HIDDEN
-    return None
-
-
-def _without_secrets(environment: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in environment.items() if not _SECRET_NAME.search(name)}

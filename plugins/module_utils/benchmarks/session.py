@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load, preconditions, runner, telemetry
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import RepeatResult
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
@@ -233,19 +234,19 @@ def _run_once(
         result, raw = _judge(plan, workload, directory, ended)
     except FleetError as error:
         log = runner.last_lines(str(error.details.get("log", log)))
-        if plan.api_key:
-            log = log.replace(plan.api_key, "***")
+        known = [plan.api_key] if plan.api_key else []
+        log = redact(log, known)
         parts = [f"{title} does not count: {error}."]
         if isinstance(error, runner.TimeLimitError):
             parts.append(f"{watch.done} of {workload.num_prompts} requests were over. Raise timeout, or ask for less.")
         if "answers" in error.details:
             parts.append(f"The server answered: {error.details['answers']}.")
         if plan.extra_args:
-            parts.append(f"extra_args may be why: {shlex.join(plan.extra_args)}.")
+            parts.append(f"extra_args may be why: {shlex.join(redact(plan.extra_args, known))}.")
         parts.append(f"The raw output is kept on the host in {directory}.")
         if log:
             parts.append(f"Last lines of {plan.client.NAME}:\n{log}")
-        raise FleetError(" ".join(parts), command=shlex.join(argv), raw_output=str(directory)) from error
+        raise FleetError(" ".join(parts), command=shlex.join(redact(argv, known)), raw_output=str(directory)) from error
     after = load.look(plan.endpoint, plan.api_key)
     generated = after.generated - before.generated if before and after else None
     seen = telemetry.summarise(sampler.samples, result.duration)

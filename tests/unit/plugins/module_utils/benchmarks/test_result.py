@@ -18,6 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     CLIENTS,
     comparison,
     efficiency,
+    redaction,
     result,
     session,
 )
@@ -247,11 +248,30 @@ class TestDocument:
             "request_rate": math.inf,
             "total_input_tokens": 7,
         }
-        assert result.redact(raw, []) == {
+        assert redaction.redact(raw, []) == {
             "server_info": {"admin_api_key": "***", "api_key": None},
             "request_rate": "inf",
             "total_input_tokens": 7,
         }
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--header", "Authorization=Bearer sesame"],
+            ["--header", "X-Api-Key: sesame"],
+            ["--header", "x-api-key:sesame"],
+            ["--auth-token", "sesame"],
+            ["--auth-token=sesame"],
+            # A pair, as a client's own configuration lists headers.
+            ["Authorization", "Bearer sesame"],
+        ],
+    )
+    def test_secrets_that_nobody_named_are_known_by_their_names(self, arguments: list[str]) -> None:
+        assert "sesame" not in str(redaction.redact({"argv": arguments}, []))
+
+    def test_what_only_looks_like_a_secret_stays(self) -> None:
+        plain = ["--tokenizer", "a", "--header", "X-Team: key", "--goodput", "ttft:2000", "tokens: 7", "--seed", "0"]
+        assert redaction.redact(plain, []) == plain
 
     def test_run_ids_sort_by_time_and_differ(self) -> None:
         first = result.run_id("a", datetime(2026, 11, 23, 15, 30, tzinfo=timezone.utc))

@@ -190,6 +190,13 @@ class TestRun:
         assert "key ***" in message
         assert "sesame-17" not in message
 
+    def test_a_secret_header_is_in_no_message(self, serve: Callable, tmp_path: Path) -> None:
+        asked = plan(serve().url, extra_args=("--header", "X-Api-Key=sesame-18"))
+        with pytest.raises(FleetError) as caught:
+            run(asked, stub(tmp_path / "client", ""), tmp_path)
+        assert "--header 'X-Api-Key=***'" in str(caught.value)
+        assert "sesame-18" not in f"{caught.value} {caught.value.details}"
+
     def test_missing_client(self, tmp_path: Path) -> None:
         with pytest.raises(FleetError, match="client_path"):
             runner.ProcessRunner(str(tmp_path / "nothing"))
