@@ -97,7 +97,8 @@ options:
     type: float
   seed:
     description:
-      - Seed of the prompts. Each repeat adds one, so that no repeat is served from the prefix cache.
+      - Seed of the prompts. Each repeat adds one, and each point of a sweep goes on from there, so that none is served
+        from the prefix cache. One that meets the prompts of an earlier run there is flagged.
     type: int
     default: 0
   warmup:

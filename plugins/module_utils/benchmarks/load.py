@@ -26,6 +26,7 @@ _SETTLING = 5.0
 _RUNNING = ("vllm:num_requests_running", "sglang:num_running_reqs")
 _WAITING = ("vllm:num_requests_waiting", "sglang:num_queue_reqs")
 _DONE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total")
+_CACHED = ("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total")
 _CACHE = ("vllm:kv_cache_usage_perc", "sglang:token_usage")
 
 
@@ -33,13 +34,15 @@ _CACHE = ("vllm:kv_cache_usage_perc", "sglang:token_usage")
 class Load:
     """Requests in an engine, the tokens that it has generated since its start, and the fraction of its KV cache in use.
 
-    The last is that of the fullest replica, and None where the engine does not tell.
+    The last is that of the fullest replica, and None where the engine does not tell. C(cached) are the prompt tokens
+    that came from its prefix cache since its start.
     """
 
     running: int
     waiting: int
     generated: int
     kv_cache_usage: float | None = None
+    cached: int = 0
 
     @property
     def requests(self) -> int:
@@ -51,12 +54,18 @@ def parse(text: str) -> Load | None:
     """Return the load that metrics in Prometheus' form tell, all models and ranks together; None where they do not.
 
     >>> parse('vllm:num_requests_running{model_name="m"} 2.0\\nvllm:num_requests_waiting{model_name="m"} 1.0\\n')
-    Load(running=2, waiting=1, generated=0)
+    Load(running=2, waiting=1, generated=0, kv_cache_usage=None, cached=0)
     """
     running, waiting = _sum(text, _RUNNING), _sum(text, _WAITING)
     if running is None or waiting is None:
         return None
-    return Load(running, waiting, _sum(text, _DONE) or 0, max(_values(text, _CACHE), default=None))
+    return Load(
+        running=running,
+        waiting=waiting,
+        generated=_sum(text, _DONE) or 0,
+        kv_cache_usage=max(_values(text, _CACHE), default=None),
+        cached=_sum(text, _CACHED) or 0,
+    )
 
 
 def _sum(text: str, names: tuple[str, ...]) -> int | None:

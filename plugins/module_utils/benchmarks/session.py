@@ -94,8 +94,12 @@ class Plan:
         refuse_managed(self.extra_args, self.client.MANAGED_FLAGS)
 
     def points(self) -> list[Workload]:
-        """Return the workloads to run: the workload itself first, so that every result has it, and none twice."""
-        return list(dict.fromkeys((self.workload, *self.sweep)))
+        """Return the workloads to run: the workload itself first, so that every result has it, and none twice.
+
+        Each has seeds of its own: the prompts of a point before it may be in the engine's prefix cache.
+        """
+        shapes = dict.fromkeys((self.workload, *self.sweep))
+        return [shape.with_seed(shape.seed + number * self.repeats) for number, shape in enumerate(shapes)]
 
     def argv(self, workload: Workload, directory: Path, executable: str) -> list[str]:
         """Return the client's command line for one run."""
@@ -164,7 +168,7 @@ def run(plan: Plan, client_runner: Runner, work_dir: Path, progress: Progress) -
 def _difference(workload: Workload, workloads: Sequence[Workload]) -> str:
     """Return what tells a point from the others, as C(max_concurrency 8)."""
     shapes = [item.as_dict() for item in workloads]
-    varied = [name for name in shapes[0] if len({shape[name] for shape in shapes}) > 1]
+    varied = [name for name in shapes[0] if name != "seed" and len({shape[name] for shape in shapes}) > 1]
     return ", ".join(f"{name} {workload.as_dict()[name]}" for name in varied)
 
 
@@ -250,6 +254,7 @@ def _run_once(
     after = load.look(plan.endpoint, plan.api_key)
     generated = after.generated - before.generated if before and after else None
     seen = telemetry.summarise(sampler.samples, result.duration)
+    seen["prefix_cached_tokens"] = after.cached - before.cached if before and after else None
     notes = telemetry.notes(seen, workload, result.total_output_tokens, generated)
     return result, raw, seen, [f"{title}: {note}" for note in notes]
 

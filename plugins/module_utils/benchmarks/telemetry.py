@@ -32,6 +32,9 @@ BUSY = 10
 # Energy is told where this share of the samples that there should be is there.
 COVERED = 0.8
 NO_GPUS = "the GPUs were not sampled: nvidia-smi does not have them on the host of the client"
+# Prompt tokens from the prefix cache, as a share of the prompts' own, that are worth a word, beside so many tokens of a
+# chat template, which all prompts share.
+CACHED, TEMPLATE = 0.05, 64
 # Tokens generated for others, as a share of the benchmark's own, that are worth a word.
 STRANGE = 0.01
 
@@ -284,6 +287,13 @@ def notes(telemetry: Mapping[str, Any], workload: Workload, output_tokens: int, 
         found.append(
             f"{most} requests were in the engine, and the benchmark sends {workload.max_concurrency} at once: somebody "
             "else used it"
+        )
+    cached = telemetry.get("prefix_cached_tokens") or 0
+    asked = workload.num_prompts * workload.input_length
+    if cached > CACHED * asked + TEMPLATE * workload.num_prompts:
+        found.append(
+            f"{min(1, cached / asked):.0%} of the prompt tokens came from the engine's prefix cache: it had these "
+            "prompts before. Set another seed"
         )
     for gpu in telemetry["gpus"] or ():
         shares = {reason: share for reason, share in gpu["throttled"].items() if share >= THROTTLED}

@@ -26,20 +26,24 @@ vllm:num_requests_waiting_by_reason{engine="0",model_name="m",reason="capacity"}
 vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
 vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.5
 vllm:generation_tokens_total{engine="0",model_name="m"} 1.024e+06
+vllm:prefix_cache_hits_total{engine="0",model_name="m"} 4224.0
+vllm:external_prefix_cache_hits_total{engine="0",model_name="m"} 7.0
 """
 SGLANG = """\
 sglang:num_running_reqs{model_name="m"} 4.0
 sglang:num_queue_reqs{model_name="m"} 0.0
 sglang:token_usage{model_name="m"} 0.125
 sglang:generation_tokens_total{model_name="m"} 77.0
+sglang:cached_tokens_total{cache_source="device",model_name="m"} 5.0
+sglang:cached_tokens_total{cache_source="host",model_name="m"} 2.0
 """
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (VLLM, Load(running=5, waiting=1, generated=1024000, kv_cache_usage=0.5)),
-        (SGLANG, Load(running=4, waiting=0, generated=77, kv_cache_usage=0.125)),
+        (VLLM, Load(running=5, waiting=1, generated=1024000, kv_cache_usage=0.5, cached=4224)),
+        (SGLANG, Load(running=4, waiting=0, generated=77, kv_cache_usage=0.125, cached=7)),
         ("", None),
         ("process_cpu_seconds_total 3.0\n", None),
         ("vllm:num_requests_running 1.0\n", None),

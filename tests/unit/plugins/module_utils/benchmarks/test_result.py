@@ -462,6 +462,8 @@ class TestSweep:
         made = document(sweep=SWEEP)
         points = made["sweep"]["points"]
         assert [point["workload"]["max_concurrency"] for point in points] == [32, 8, 64]
+        # Three repeats each, and no seed twice.
+        assert [point["workload"]["seed"] for point in points] == [0, 3, 6]
         assert made["workload"] == points[0]["workload"]
         # The repeats of the first are the document's own, and are not kept twice.
         assert [len(point["repeats"]) for point in points] == [0, 3, 3]

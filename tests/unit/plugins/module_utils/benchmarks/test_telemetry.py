@@ -154,6 +154,16 @@ class TestNotes:
             "GPU 2 was throttled: sw_power_cap in 50% of the samples, SM clock 1400 MHz on average"
         ]
 
+    def test_prompts_from_the_prefix_cache(self) -> None:
+        asked = self.WORKLOAD.num_prompts * self.WORKLOAD.input_length
+        found = self.notes(prefix_cached_tokens=asked // 2)
+        assert found == [
+            "50% of the prompt tokens came from the engine's prefix cache: it had these prompts before. "
+            "Set another seed"
+        ]
+        # A chat template, which every prompt begins with.
+        assert self.notes(prefix_cached_tokens=self.WORKLOAD.num_prompts * 48) == []
+
     def test_a_neighbour(self) -> None:
         gpus = [{"index": str(index), "uuid": "u", "utilization_percent": self.stats(index * 9.0)} for index in (1, 2)]
         lone = {"index": "9", "uuid": "u", "utilization_percent": None}
