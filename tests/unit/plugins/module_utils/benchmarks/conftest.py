@@ -90,7 +90,8 @@ class Server:
                 if self._refused():
                     return
                 server.requests.append(body)
-                if server.fault == "400":
+                refused = len(server.requests) in (2, 4) if "some 400" in server.fault else server.fault == "400"
+                if refused:
                     self._json(400, {"error": {"message": "the prompt is of no use"}})
                     return
                 wanted = body.get("max_completion_tokens") or body.get("max_tokens") or 1
@@ -108,7 +109,7 @@ class Server:
                 with counting:
                     server.in_flight += 1
                 for index in range(count):
-                    if server.fault == "dies" and len(server.requests) > 5 and index == 2:
+                    if "dies" in server.fault and len(server.requests) > 5 and index == 2:
                         threading.Thread(target=server.stop).start()
                         self.connection.shutdown(socket.SHUT_RDWR)
                         self.close_connection = True
