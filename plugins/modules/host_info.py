@@ -185,6 +185,20 @@ host:
     gpus_on_bus:
       description: The number of NVIDIA's data centre GPUs on the PCI bus, driver or not.
       type: int
+    pci_gpus:
+      description: The PCI device numbers of these GPUs.
+      type: list
+      elements: str
+      sample: ["0x2330", "0x2330"]
+    nvswitches:
+      description: The number of NVSwitches on the PCI bus.
+      type: int
+    switch_bridges:
+      description: The number of network cards that manage NVSwitches which are not on the PCI bus, as with B200.
+      type: int
+    fabric_manager_installed:
+      description: Whether NVIDIA's fabric manager is installed, which GPUs behind NVSwitches need.
+      type: bool
     gpus_error:
       description: What nvidia-smi complained of.
       type: str
@@ -195,9 +209,28 @@ host:
     driver_version:
       description: The NVIDIA driver's version.
       type: str
+    driver_installed:
+      description: Whether nvidia-smi is installed, which comes with the driver.
+      type: bool
     cuda_version:
       description: The newest CUDA version that the driver supports.
       type: str
+    cuda:
+      description:
+        - What came of starting CUDA, by cuInit() in a process of its own with a time limit. It needs no GPU memory.
+        - V(802) is a system that is not yet initialised, since its GPUs have not joined their fabric, though nvidia-smi
+          looks well.
+      type: dict
+      sample:
+        code: 802
+        name: CUDA_ERROR_SYSTEM_NOT_READY
+        devices:
+        error: "the system is not yet initialised: GPUs have not joined their fabric"
+        remedy: "Start the fabric manager, of the driver's own version: systemctl restart nvidia-fabricmanager."
+    due:
+      description: Why a reboot, or a restart of Docker Engine, is still due after what the host role installed.
+      type: dict
+      sample: {"reboot": "the NVIDIA driver was installed", "docker_restart": null}
     docker:
       description: Docker Engine, and the Docker SDK for Python that Ansible's Python there has.
       type: dict
@@ -211,12 +244,15 @@ host:
         cgroup_driver: systemd
         runtimes: [io.containerd.runc.v2, nvidia, runc]
         cdi_devices: [/var/run/cdi/nvidia.yaml]
+        containers_running: 1
+        live_restore: false
+        config_error:
         sdk_version: 5.0.3
         error:
     nvidia_container_toolkit:
-      description: Whether the toolkit is installed, and whether its runtime is one of Docker's.
+      description: Whether the toolkit is installed, its runtime is one of Docker's, and its hook is there.
       type: dict
-      sample: {"installed": true, "configured": true}
+      sample: {"installed": true, "configured": true, "hook": true}
     disk:
       description: Free and total space, first where Docker keeps images, then of O(paths).
       type: list
@@ -230,8 +266,8 @@ checks:
   contains:
     name:
       description:
-        - V(privileges), V(os), V(python), V(gpus), V(gpu_health), V(gpu_fabric), V(docker), V(docker_sdk),
-          V(nvidia_container_toolkit), V(gpu_persistence), V(clock) or V(disk).
+        - V(privileges), V(os), V(python), V(gpus), V(gpu_health), V(gpu_fabric), V(cuda), V(docker),
+          V(docker_config), V(docker_sdk), V(nvidia_container_toolkit), V(gpu_persistence), V(clock) or V(disk).
       type: str
     required:
       description: Whether an engine needs it. What is not required is advice.

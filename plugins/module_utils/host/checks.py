@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.host import cuda
 from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
 
 OLDEST_OS = {"debian": (12,), "ubuntu": (22, 4)}
@@ -100,6 +101,9 @@ def _gpus(host: Host) -> Check:
     seen, on_bus = len(host["gpus"]), host["gpus_on_bus"]
     wanted = "every GPU of the host answers nvidia-smi"
     names = ", ".join(sorted({gpu["name"] for gpu in host["gpus"]}))
+    if on_bus and not seen and host["due"]["reboot"]:
+        remedy = "Reboot the host, or run the host role with host_reboot: true."
+        return _check("gpus", False, f"{on_bus} on the PCI bus, and {host['due']['reboot']}", wanted, remedy)
     if host["gpus_error"]:
         remedy = "Look at dmesg for NVRM and Xid lines; reset the GPU or reboot; then reinstall the driver."
         if "version mismatch" in host["gpus_error"]:
@@ -109,7 +113,7 @@ def _gpus(host: Host) -> Check:
         found = f"{seen} answer; nvidia-smi says: {host['gpus_error']}"
         return _check("gpus", False, found, wanted, remedy)
     if on_bus > seen and seen == 0:
-        remedy = "Install the NVIDIA driver (server branch) and reboot."
+        remedy = "Install the NVIDIA driver (server branch) and reboot; or run the host role."
         return _check("gpus", False, f"{on_bus} on the PCI bus, none answers: no driver is installed", wanted, remedy)
     if on_bus > seen:
         remedy = "Look at dmesg for Xid lines (79: fell off the bus), and reboot the host."
@@ -154,6 +158,15 @@ def _gpu_fabric(host: Host) -> Check:
     return _check("gpu_fabric", False, found, wanted, remedy)
 
 
+def _cuda(host: Host) -> Check:
+    """What an engine does first; nvidia-smi can look well while it fails."""
+    wanted = "CUDA starts on the host (cuInit)"
+    if not host["gpus"] or host["cuda"] is None:
+        return _check("cuda", True, NOT_APPLICABLE, wanted, None)
+    result = host["cuda"]
+    return _check("cuda", result["code"] == 0, cuda.describe(result), wanted, result["remedy"])
+
+
 def _persistence(host: Host) -> Check:
     wanted = "persistence mode, so that a start need not wait for the driver to wake the GPUs"
     off = [str(gpu["index"]) for gpu in host["gpus"] if gpu["persistence_mode"] is False]
@@ -171,16 +184,36 @@ def _clock(host: Host) -> Check:
 
 def _toolkit(host: Host) -> Check:
     wanted = "NVIDIA container toolkit, for containers to get GPUs"
-    if not host["gpus"]:
+    if not host["gpus"] and not host["gpus_on_bus"]:
         return _check("nvidia_container_toolkit", True, NOT_APPLICABLE, wanted, None)
-    toolkit = host["nvidia_container_toolkit"]
+    toolkit, due = host["nvidia_container_toolkit"], host["due"]["docker_restart"]
     found = "not installed"
     if toolkit["installed"]:
         found = "installed, a runtime of Docker" if toolkit["configured"] else "installed"
+        if not toolkit["configured"] and not toolkit["hook"]:
+            found += ", and neither its runtime nor its hook is there for Docker"
+        if due:
+            found += f", but Docker has to be restarted: {due}"
     remedy = (
-        "Install nvidia-container-toolkit, run 'nvidia-ctk runtime configure --runtime=docker', and restart Docker."
+        "Run the host role; or install nvidia-container-toolkit, run 'nvidia-ctk runtime configure --runtime=docker', "
+        "and restart Docker."
     )
-    return _check("nvidia_container_toolkit", toolkit["installed"], found, wanted, remedy)
+    ok = toolkit["installed"] and (toolkit["configured"] or toolkit["hook"]) and not due
+    return _check("nvidia_container_toolkit", ok, found, wanted, remedy)
+
+
+def _docker_config(host: Host) -> Check:
+    wanted = "a daemon.json that Docker can read at its next start"
+    error = host["docker"]["config_error"]
+    # A daemon that runs has read another.
+    return _check(
+        "docker_config",
+        error is None,
+        error or "valid, or none",
+        wanted,
+        "Mend that file by hand.",
+        required=not host["docker"]["running"],
+    )
 
 
 def _disk(host: Host, min_free_gib: float) -> Check:
@@ -198,7 +231,9 @@ _CHECKS: tuple[Callable[[Host], Check], ...] = (
     _gpus,
     _gpu_health,
     _gpu_fabric,
+    _cuda,
     _docker,
+    _docker_config,
     _docker_sdk,
     _toolkit,
     _persistence,

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.host import daemon_config
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import search_path
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -28,7 +30,8 @@ def docker(docker_host: str = DEFAULT_HOST, timeout: float = TIMEOUT) -> dict[st
     """Return what is known of a Docker daemon, reached at a ``unix://`` or ``tcp://`` URL.
 
     ``{"installed", "running", "version", "api_version", "root", "storage_driver", "cgroup_driver", "runtimes": [names],
-    "cdi_devices", "sdk_version", "error"}``: unknown values are ``None``; ``error`` says why a daemon does not answer;
+    "cdi_devices", "containers_running", "live_restore", "sdk_version", "config_error", "error"}``: unknown values are
+    ``None``; ``error`` says why a daemon does not answer, and ``config_error`` what is wrong with its daemon.json;
     ``cdi_devices`` are files that describe NVIDIA's devices for CDI.
     """
     facts: dict[str, Any] = {
@@ -41,7 +44,10 @@ def docker(docker_host: str = DEFAULT_HOST, timeout: float = TIMEOUT) -> dict[st
         "cgroup_driver": None,
         "runtimes": [],
         "cdi_devices": [str(path) for folder in _CDI for path in sorted(Path(folder).glob("*nvidia*"))],
+        "containers_running": None,
+        "live_restore": None,
         "sdk_version": sdk_version(),
+        "config_error": config_error(),
         "error": None,
     }
     try:
@@ -59,8 +65,19 @@ def docker(docker_host: str = DEFAULT_HOST, timeout: float = TIMEOUT) -> dict[st
         storage_driver=info.get("Driver"),
         cgroup_driver=info.get("CgroupDriver"),
         runtimes=sorted(info.get("Runtimes") or ()),
+        containers_running=info.get("ContainersRunning"),
+        live_restore=info.get("LiveRestoreEnabled"),
     )
     return facts
+
+
+def config_error(path: Path = daemon_config.PATH) -> str | None:
+    """Return what is wrong with the daemon's configuration, if anything is."""
+    try:
+        daemon_config.read(path)
+    except FleetError as error:
+        return str(error)
+    return None
 
 
 def sdk_version() -> str | None:

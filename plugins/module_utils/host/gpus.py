@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The GPUs of a host, as nvidia-smi tells them, and as the PCI bus does."""
+"""The GPUs of a host, as nvidia-smi tells them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import NOT_FOUND, RunCommand, search_path
@@ -39,16 +38,9 @@ VERSION = ["nvidia-smi", "--version"]
 _ABSENT = ("", "N/A", "[N/A]", "[Not Supported]", "Not Supported")
 _IN_BRACKETS = re.compile(r"\[[^]]*\]")
 
-# The PCI class of GPUs without a display, which all data centre GPUs have, and NVIDIA's number.
-_CLASS_3D_CONTROLLER = "0x0302"
-_VENDOR_NVIDIA = "0x10de"
-
-_TOOLKIT_PROGRAMS = (
-    "nvidia-container-runtime-hook",
-    "nvidia-container-toolkit",
-    "nvidia-container-runtime",
-    "nvidia-ctk",
-)
+# What Docker looks for on its PATH at its start, and then takes --gpus; and what else tells of the toolkit.
+_HOOK = "nvidia-container-runtime-hook"
+_TOOLKIT_PROGRAMS = (_HOOK, "nvidia-container-toolkit", "nvidia-container-runtime", "nvidia-ctk")
 
 
 @dataclass(frozen=True)
@@ -105,25 +97,18 @@ def driver_version(gpus: Iterable[Mapping[str, Any]]) -> str | None:
     return next((gpu["driver_version"] for gpu in gpus if gpu.get("driver_version")), None)
 
 
-def on_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int:
-    """Count NVIDIA's data centre GPUs on the PCI bus: it has them before any driver does.
-
-    GPUs with a display output are not counted: a screen's card is no reason to want a driver.
-    """
-    found = 0
-    for device in _entries(devices):
-        vendor, kind = _text(device / "vendor"), _text(device / "class")
-        found += vendor == _VENDOR_NVIDIA and kind.startswith(_CLASS_3D_CONTROLLER)
-    return found
-
-
 def container_toolkit(runtimes: Iterable[str]) -> dict[str, bool]:
-    """Return whether the NVIDIA container toolkit is there, and whether Docker has its runtime.
+    """Return whether the NVIDIA container toolkit is there, whether Docker has its runtime, and whether its hook is.
 
-    The runtime is not needed for ``--gpus``: for that Docker looks for the hook on its PATH.
+    The runtime is not needed for ``--gpus`` where the hook is: for that Docker looks for the hook on its PATH.
     """
-    installed = any(shutil.which(program, path=search_path()) for program in _TOOLKIT_PROGRAMS)
-    return {"installed": installed, "configured": "nvidia" in runtimes}
+    found = {program for program in _TOOLKIT_PROGRAMS if shutil.which(program, path=search_path())}
+    return {"installed": bool(found), "configured": "nvidia" in runtimes, "hook": _HOOK in found}
+
+
+def installed(program: str) -> bool:
+    """Tell whether a program is on the host's PATH."""
+    return shutil.which(program, path=search_path()) is not None
 
 
 def _rows(output: str) -> list[list[str]]:
@@ -145,17 +130,3 @@ def _troubles(row: list[str]) -> list[str]:
     """Return what a GPU's line says of trouble, such as "[GPU is lost]"."""
     said = sorted({text.strip("[]") for text in row if text not in _ABSENT and _IN_BRACKETS.fullmatch(text)})
     return [f"GPU {row[0]}: {text}" for text in said]
-
-
-def _entries(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:
-        return []
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

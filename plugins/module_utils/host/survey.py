@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
-from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health, gpus
+from ansible_collections.inference.fleet.plugins.module_utils.host import cuda, due, gpu_health, gpus, pci
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand, run
 from ansible_collections.inference.fleet.plugins.module_utils.host.docker import DEFAULT_HOST, DEFAULT_ROOT, docker
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import clock_synchronized, disks, system
@@ -25,10 +25,11 @@ def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_comma
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(gpus.query, run_command)
         health = pool.submit(run_command, gpu_health.QUERY)
-        cuda = pool.submit(gpus.cuda_version, run_command)
+        version = pool.submit(gpus.cuda_version, run_command)
+        started = pool.submit(cuda.start, run_command) if gpus.installed("nvidia-smi") else None
         clock = pool.submit(clock_synchronized, run_command)
         engine = docker(docker_host)
-        found = asked.result()
+        found, bus = asked.result(), pci.look()
         return {
             **system(),
             "clock_synchronized": clock.result(),
@@ -37,11 +38,19 @@ def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_comma
                 gpu_health.parse(health.result()[1]),
                 gpu_health.kernel_log() if found.gpus else "",
             ),
-            "gpus_on_bus": gpus.on_bus(),
+            "gpus_on_bus": len(bus.gpus),
             "gpus_error": found.error,
+            "pci_gpus": bus.gpus,
+            "nvswitches": bus.nvswitches,
+            "switch_bridges": bus.switch_bridges,
+            "fabric_manager_installed": gpus.installed("nv-fabricmanager"),
             "profile": profiles.profile(_sized(found.gpus)),
             "driver_version": gpus.driver_version(found.gpus),
-            "cuda_version": cuda.result() if found.gpus else None,
+            "driver_installed": gpus.installed("nvidia-smi"),
+            "cuda_version": version.result() if found.gpus else None,
+            "cuda": started.result() if started and found.gpus else None,
+            # With GPUs that answer, the driver was loaded meanwhile.
+            "due": {**due.found(), **({due.REBOOT: None} if found.gpus else {})},
             "docker": engine,
             "nvidia_container_toolkit": gpus.container_toolkit(engine["runtimes"]),
             "disk": disks([engine["root"] or DEFAULT_ROOT, *paths]),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health
+from ansible_collections.inference.fleet.plugins.module_utils.host import cuda, gpu_health
 from ansible_collections.inference.fleet.plugins.module_utils.host.checks import checks
 
 GPU = {
@@ -34,15 +34,18 @@ HOST: dict[str, Any] = {
     "gpus_on_bus": 4,
     "gpus_error": None,
     "driver_version": "570.86.15",
+    "cuda": cuda.read(0, '{"code": 0, "devices": 4}', ""),
+    "due": {"reboot": None, "docker_restart": None},
     "docker": {
         "installed": True,
         "running": True,
         "version": "20.10.24+dfsg1",
         "api_version": "1.41",
         "sdk_version": "5.0.3",
+        "config_error": None,
         "error": None,
     },
-    "nvidia_container_toolkit": {"installed": True, "configured": True},
+    "nvidia_container_toolkit": {"installed": True, "configured": True, "hook": True},
     "disk": [{"path": "/var/lib/docker", "free_gib": 400.0, "total_gib": 500.0}],
 }
 
@@ -65,7 +68,9 @@ def test_a_good_host_passes_every_check_and_needs_no_remedy() -> None:
         "gpus",
         "gpu_health",
         "gpu_fabric",
+        "cuda",
         "docker",
+        "docker_config",
         "docker_sdk",
         "nvidia_container_toolkit",
         "gpu_persistence",

@@ -25,6 +25,8 @@ INFO = {
     "Driver": "overlay2",
     "CgroupDriver": "systemd",
     "Runtimes": {"runc": {"path": "runc"}, "nvidia": {"path": "nvidia-container-runtime"}},
+    "ContainersRunning": 3,
+    "LiveRestoreEnabled": False,
 }
 
 
@@ -67,6 +69,7 @@ def test_a_daemon_that_answers_is_described(tmp_path: Path) -> None:
         facts = docker.docker(url)
 
     facts.pop("sdk_version")
+    facts.pop("config_error")
     assert facts == {
         "installed": True,
         "cdi_devices": [],
@@ -77,6 +80,8 @@ def test_a_daemon_that_answers_is_described(tmp_path: Path) -> None:
         "storage_driver": "overlay2",
         "cgroup_driver": "systemd",
         "runtimes": ["nvidia", "runc"],
+        "containers_running": 3,
+        "live_restore": False,
         "error": None,
     }
 

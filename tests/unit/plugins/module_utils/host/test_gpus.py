@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
@@ -168,21 +166,3 @@ def test_a_host_without_nvidia_smi_has_no_gpu_and_no_error(code: int) -> None:
 )
 def test_the_cuda_version_is_the_drivers(output: str, version: str | None) -> None:
     assert gpus.parse_cuda_version(output) == version
-
-
-def test_the_bus_shows_data_centre_gpus_only(tmp_path: Path) -> None:
-    devices = {
-        "gpu": ("0x10de", "0x030200"),
-        "screen": ("0x10de", "0x030000"),
-        "nvswitch": ("0x10de", "0x068000"),
-        "amd": ("0x1002", "0x030200"),
-        "gone": None,
-    }
-    for name, numbers in devices.items():
-        (tmp_path / name).mkdir()
-        if numbers:
-            (tmp_path / name / "vendor").write_text(numbers[0] + "\n")
-            (tmp_path / name / "class").write_text(numbers[1] + "\n")
-
-    assert gpus.on_bus(tmp_path) == 1
-    assert gpus.on_bus(tmp_path / "none") == 0

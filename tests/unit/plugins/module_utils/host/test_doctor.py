@@ -1,0 +1,120 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The doctor's table and document, and its playbook on a real host beside one that nobody can reach."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.inference import fleet
+from ansible_collections.inference.fleet.plugins.module_utils.host import doctor
+
+COLLECTION = Path(next(iter(fleet.__path__)))
+FACTS = {"profile": "h100x4", "driver_version": "570.86.15", "docker": {"version": "28.3.3"}}
+
+
+def check(name: str, ok: bool = True, required: bool = True) -> dict[str, Any]:
+    remedy = None if ok else f"Mend {name}."
+    return {"name": name, "ok": ok, "required": required, "found": "little", "wanted": "more", "remedy": remedy}
+
+
+def rows() -> list[doctor.Row]:
+    well = {"host": FACTS, "checks": [check("os"), check("clock", ok=False, required=False)]}
+    sick = {
+        "host": {**FACTS, "profile": "cpu", "driver_version": None, "docker": {"version": None}},
+        "checks": [check("os"), check("gpus", ok=False), check("docker", ok=False)],
+    }
+    return [
+        doctor.row("h100-1", well),
+        doctor.row("h100-2", sick),
+        doctor.row("h100-3", sick, ["gpus", "docker"]),
+        doctor.row("h100-4", {"unreachable": True, "msg": "Failed to connect:\n  timed out"}),
+        doctor.row("h100-5", {"module_stderr": "sudo: a password is required\n", "msg": "MODULE FAILURE"}),
+    ]
+
+
+def test_a_row_says_that_a_host_is_well_or_what_to_mend_first() -> None:
+    lines = doctor.table(rows(), lambda text, well: f"<{text}>" if well else text).splitlines()
+
+    assert lines == [
+        "HOST    PROFILE  DRIVER     DOCKER  STATE",
+        "h100-1  h100x4   570.86.15  28.3.3  <ok         >  advice, clock: little.",
+        "h100-2  cpu      -          -       FAILED       gpus: found little; wanted more. Mend gpus. (and 1 more)",
+        "h100-3  cpu      -          -       <ok>",
+        "h100-4  -        -          -       UNREACHABLE  Failed to connect: timed out",
+        "h100-5  -        -          -       FAILED       sudo: a password is required",
+    ]
+    assert doctor.summary(rows()) == "2 of 5 hosts are ready for an engine; not: h100-2, h100-4, h100-5"
+
+
+def test_the_document_has_every_host_and_every_check() -> None:
+    document = doctor.document(rows())
+
+    assert document["ok"] is False
+    assert {name: (host["ok"], host["reachable"]) for name, host in document["hosts"].items()} == {
+        "h100-1": (True, True),
+        "h100-2": (False, True),
+        "h100-3": (True, True),
+        "h100-4": (False, False),
+        "h100-5": (False, True),
+    }
+    assert document["hosts"]["h100-2"]["mend"]["name"] == "gpus"
+    assert len(document["hosts"]["h100-2"]["checks"]) == 3
+    assert doctor.document(rows()[:1])["ok"] is True
+
+
+def play(tmp_path: Path, hosts: dict[str, Any], ignored: list[str], *options: str) -> tuple[int, str]:
+    """Run the playbook on hosts; return its exit code and what it printed."""
+    inventory = tmp_path / "inventory.json"
+    variables = {"ansible_python_interpreter": sys.executable, "host_ignored_checks": ignored, "ansible_become": False}
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), str(COLLECTION / "playbooks/doctor.yml"), *options],
+        env={**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"), "PWD": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_playbook_tells_of_a_host_that_is_there_and_of_one_that_is_not(tmp_path: Path) -> None:
+    here = {"ansible_connection": "local"}
+    names = [item["name"] for item in json.loads(_checks())]
+    hosts = {"here": here, "gone": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}}
+
+    code, output = play(tmp_path, hosts, names)
+
+    assert code != 0
+    report = json.loads((tmp_path / "reports/doctor.json").read_text())
+    assert {name: (host["ok"], host["reachable"]) for name, host in report["hosts"].items()} == {
+        "here": (True, True),
+        "gone": (False, False),
+    }
+    (line,) = [line for line in output.splitlines() if line.startswith("gone ") and " UNREACHABLE " in line]
+    assert "refused" in line
+    assert "1 of 2 hosts are ready for an engine; not: gone" in output
+
+    (tmp_path / "reports/doctor.json").unlink()
+    code, output = play(tmp_path, {"here": here}, names, "--check")
+
+    assert (code, (tmp_path / "reports/doctor.json").exists()) == (0, False), output
+
+
+def _checks() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible_collections.inference.fleet.plugins.modules.host_info"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {}}),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(COLLECTION.parents[2])},
+    )
+    return json.dumps(json.loads(done.stdout)["checks"])
