@@ -1,0 +1,117 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: weights_copy
+version_added: "0.1.0"
+short_description: Take a model's weights from a host that shares them
+author: inference.fleet contributors (@inference-fleet)
+description:
+  - Copies one revision of a model from a host where M(inference.fleet.weights_share) shares it into the host's cache of
+    the Hugging Face hub, where an engine finds it as if it had been downloaded.
+  - Each file is verified by the hash that is its name there. What was cut off is gone on with.
+  - Does nothing, and connects to nothing, where the cache has the revision already.
+extends_documentation_fragment: inference.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  model:
+    description: The model, by its name on the hub.
+    type: str
+    required: true
+  revision:
+    description: The revision, a branch, a tag or a commit. Without it, the hub's default.
+    type: str
+  cache_dir:
+    description: The host's directory of weights. A leading V(~) is the home of the user that logs in.
+    type: str
+    default: ~/.cache/huggingface
+  token:
+    description: A word that the host which shares and those that take agree on, for this once.
+    type: str
+    required: true
+  url:
+    description: Where the other host shares it.
+    type: str
+    required: true
+  timeout:
+    description: The time that the copy may take, in seconds.
+    type: int
+    default: 7200
+  progress_file:
+    description: Internal. Where to write the lines that tell how far the copy is.
+    type: path
+seealso:
+  - module: inference.fleet.weights_share
+"""
+
+EXAMPLES = r"""
+- name: Take the weights from the host that has them
+  inference.fleet.weights_copy:
+    model: Qwen/Qwen3-Coder-Next
+    url: http://10.0.0.11:18470
+    token: "{{ word }}"
+  become: true
+"""
+
+RETURN = r"""
+bytes:
+  description: How much came, in bytes.
+  returned: when something came
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "model": {"type": "str", "required": True},
+            "revision": {"type": "str"},
+            "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
+            "token": {"type": "str", "required": True, "no_log": True},
+            "url": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 7200},
+            "progress_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    weights = hub.Weights(options["model"], options["revision"] or None)
+    cache_dir = expand_home(options["cache_dir"])
+    here = hub.cached(cache_dir, weights) is not None
+    if here or module.check_mode:
+        module.exit_json(changed=not here)
+    try:
+        came = seed.copy(
+            weights,
+            cache_dir,
+            url=options["url"],
+            token=options["token"],
+            timeout=options["timeout"],
+            say=Progress(options["progress_file"]).say,
+        )
+        module.exit_json(changed=True, bytes=came["bytes"])
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"could not write the weights to {cache_dir}: {error.strerror} ({error.filename}).")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: weights_share
+version_added: "0.1.0"
+short_description: Share a model's weights with other hosts for a while
+author: inference.fleet contributors (@inference-fleet)
+description:
+  - Serves one revision of a model, as the host's cache of the Hugging Face hub has it, over HTTP to who knows a token.
+  - The server ends when it is taken back, and after a time in any case.
+  - Nothing is encrypted. Share on a network that you trust, and model weights that may be seen there.
+extends_documentation_fragment: inference.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  model:
+    description: The model, by its name on the hub.
+    type: str
+    required: true
+  revision:
+    description: The revision, a branch, a tag or a commit. Without it, the hub's default.
+    type: str
+  cache_dir:
+    description: The host's directory of weights. A leading V(~) is the home of the user that logs in.
+    type: str
+    default: ~/.cache/huggingface
+  token:
+    description: A word that the host which shares and those that take agree on, for this once.
+    type: str
+    required: true
+  state:
+    description: Whether the model is shared.
+    type: str
+    choices: [present, absent]
+    default: present
+  address:
+    description: The address to listen on.
+    type: str
+    default: 0.0.0.0
+  port:
+    description: The port to listen on.
+    type: int
+    default: 18470
+  seconds:
+    description: The time after which the server ends in any case, in seconds.
+    type: int
+    default: 14400
+seealso:
+  - module: inference.fleet.weights_copy
+"""
+
+EXAMPLES = r"""
+- name: Share the weights with the other hosts
+  inference.fleet.weights_share:
+    model: Qwen/Qwen3-Coder-Next
+    token: "{{ word }}"
+  become: true
+"""
+
+RETURN = r"""
+port:
+  description: The port on which it is shared.
+  returned: when O(state=present), outside check mode
+  type: int
+  sample: 18470
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "model": {"type": "str", "required": True},
+            "revision": {"type": "str"},
+            "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
+            "token": {"type": "str", "required": True, "no_log": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "address": {"type": "str", "default": "0.0.0.0"},
+            "port": {"type": "int", "default": 18470},
+            "seconds": {"type": "int", "default": 14400},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    weights = hub.Weights(options["model"], options["revision"] or None)
+    try:
+        if options["state"] == "absent":
+            there = seed.job_path(weights).exists()
+            module.exit_json(changed=there if module.check_mode else seed.stop(weights))
+        port = seed.serving(weights, options["token"])
+        if port is not None or module.check_mode:
+            module.exit_json(changed=port is None, port=port)
+        port = seed.start(
+            weights,
+            expand_home(options["cache_dir"]),
+            address=options["address"],
+            port=options["port"],
+            token=options["token"],
+            seconds=options["seconds"],
+        )
+        module.exit_json(changed=True, port=port)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    except PermissionError as error:
+        module.fail_json(msg=f"the module works as root, and may not touch {error.filename}. Use become: true.")
+
+
+if __name__ == "__main__":
+    main()
