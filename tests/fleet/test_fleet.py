@@ -255,15 +255,35 @@ def test_a_host_that_is_rebooted_in_the_middle_is_told_and_finished_by_the_next_
     assert health(ONE) == "200"
 
 
-def test_teardown_removes_what_is_named_and_nothing_twice(fleet: Fleet) -> None:
-    refused = fleet("teardown", teardown_caches=True)
-    assert refused.code != 0
-    assert "teardown_confirm" in refused[ONE]["reason"]
-    assert all(health(host) == "200" for host in HOSTS), "nothing was removed"
+def test_teardown_asks_before_what_costs_hours(fleet: Fleet) -> None:
+    hub = "/home/ubuntu/.cache/huggingface/hub"
+    mine, other = f"{hub}/models--Qwen--Qwen3-Coder-Next", f"{hub}/models--org--other"
+    on(TWO, "mkdir", "-p", f"{mine}/blobs", other)
 
-    run = fleet("teardown")
+    refused = fleet("teardown", "-l", TWO, teardown_caches=True)
+
+    assert refused.code != 0
+    assert "Set teardown_confirm=yes or teardown_confirm=suite-2" in refused[TWO]["reason"]
+    assert health(TWO) == "200", "nothing was removed"
+    confirmed = fleet("teardown", "-l", TWO, teardown_caches=True, teardown_confirm=TWO)
+    assert confirmed.code == 0, confirmed.output
+    assert on(TWO, "ls", hub) == "models--org--other"
+
+
+def test_teardown_removes_what_is_named_and_nothing_twice(fleet: Fleet) -> None:
+    settings = {"log-level": "warn", "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}
+    on(ONE, "sh", "-c", f"mkdir -p /etc/docker; echo '{json.dumps(settings)}' >/etc/docker/daemon.json")
+    since = on(ONE, "systemctl", "show", "--property", "ActiveEnterTimestamp", "docker")
+
+    # Every engine, as where an inventory does not name some any more.
+    run = fleet("teardown", teardown_all=True, teardown_toolkit=True, teardown_images=True)
 
     assert run.code == 0, run.output
-    assert run.outcomes == ["changed"] * 4
+    assert run.outcomes == ["changed", "changed", "changed", "changed"]
     assert all(engines(host) == {} for host in HOSTS)
-    assert fleet("teardown").outcomes == ["ok"] * 4
+    assert all(on(host, "docker", "images", "--quiet") == "" for host in HOSTS)
+    assert json.loads(on(ONE, "cat", "/etc/docker/daemon.json")) == {"log-level": "warn"}
+    assert "nvidia" in on(ONE, "sh", "-c", "cat /etc/docker/daemon.json.*~")
+    assert on(ONE, "systemctl", "show", "--property", "ActiveEnterTimestamp", "docker") == since, "it was restarted"
+    again = fleet("teardown", teardown_toolkit=True, teardown_images=True)
+    assert again.outcomes == ["ok"] * 4, again.output
