@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def cache(tmp_path: Path) -> Path:
 def test_only_the_named_models_go(cache: Path) -> None:
     (path,) = caches.found(str(cache), ["org/mine", "org/absent"], None)
     assert path == cache / "hub/models--org--mine"
+    os.link(path / "blobs/1", path / "blobs/again")
     assert 1000 <= caches.size(path) < 1100
     caches.remove(path)
     assert [each.name for each in (cache / "hub").iterdir()] == ["models--org--other"]

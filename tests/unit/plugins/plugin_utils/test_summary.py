@@ -95,6 +95,8 @@ def test_check_mode_tells_what_would_change_by_field() -> None:
 def test_a_look_that_finds_a_difference_is_no_change_of_the_host() -> None:
     look = {**UPGRADE, "changed": False}
     assert made([noted("h1", look)])["hosts"][0]["outcome"] == "ok"
+    several = {**look, "instances": [{**UPGRADE, "name": "first"}, {**LOOK, "name": "second"}]}
+    assert made([noted("h1", several)])["hosts"][0]["outcome"] == "ok"
     assert made([noted("h1", look, UPGRADE)])["hosts"][0]["changes"] == ["image", "command"]
 
 
@@ -129,6 +131,7 @@ def test_several_engines_of_a_host_have_a_row_each() -> None:
             ["started"],
         ),
         ({"diff": {"before": SAME, "after": SAME}, "steps": ["restart the container"]}, ["restart the container"]),
+        ({"diff": {"before": {**SAME, "shm_bytes": 1}, "after": SAME}}, ["shm_bytes"]),
         ({"steps": ["pull the image"]}, ["pull the image"]),
     ],
 )
