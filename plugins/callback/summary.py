@@ -16,7 +16,7 @@ description:
     what changed, seconds, endpoint. Hosts that failed or could not be reached come last, each with its reason and what
     to do.
   - In check mode it tells what would change, field by field, which makes C(deploy.yml --check) a report of drift.
-  - Writes the same as JSON, whole or not at all.
+  - Writes the same as JSON, whole or not at all. Where Ansible's own output is JSON, prints nothing.
   - The collection's own playbooks have it without being told. For other playbooks name it in C(callbacks_enabled).
 requirements:
   - for playbooks of your own, C(callbacks_enabled = inference.fleet.summary) in ansible.cfg
@@ -40,6 +40,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
@@ -114,12 +115,14 @@ class CallbackModule(CallbackBase):
             seconds=time.monotonic() - self._begun,
         )
         text = summary.table(made)
-        if text:
+        # What another program is to read must stay in one piece.
+        quiet = "json" in C.DEFAULT_STDOUT_CALLBACK
+        if text and not quiet:
             self._display.banner("SUMMARY")
             self._display.display(text)
-        self._write(made)
+        self._write(made, quiet)
 
-    def _write(self, made: dict[str, Any]) -> None:
+    def _write(self, made: dict[str, Any], quiet: bool) -> None:
         named = self.get_option("path")
         if not named:
             return
@@ -129,7 +132,8 @@ class CallbackModule(CallbackBase):
         except OSError as error:
             self._display.warning(f"The summary could not be written to {path}: {error.strerror}.")
             return
-        self._display.display(f"\nSummary: {path}")
+        if not quiet:
+            self._display.display(f"\nSummary: {path}")
 
     def _record(self, name: str) -> summary.HostRecord:
         return self._records.setdefault(name, summary.HostRecord(name))

@@ -83,7 +83,9 @@ def note(record: HostRecord, action: str, task: str, result: Mapping[str, Any]) 
 
 def note_failure(record: HostRecord, action: str, task: str, result: Mapping[str, Any]) -> None:
     """Take why a task failed. The last failure counts: a rescue that fails says it better than what it rescued."""
-    reason = str(result.get("msg") or "no reason was given").strip()
+    failed = [each for each in result.get("results") or () if each.get("failed")]
+    # Of a loop, what its items say: the task itself says only that one of them failed.
+    reason = "\n".join(str(each.get("msg") or "no reason was given").strip() for each in failed or [result])
     said = str(result.get("module_stderr") or result.get("stderr") or "").strip()
     if said and ("See stdout/stderr" in reason or reason.startswith("non-zero return code")):
         reason = f"{reason}\n{said}"
