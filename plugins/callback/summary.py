@@ -84,7 +84,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: Any) -> None:
         record = self._ended(result)
         for each in result.result.get("results") or [result.result]:
-            summary.note(record, _action(result.task), result.task.get_name(), each)
+            summary.note(record, _action(result.task), _title(result.task), each)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         self._ended(result)
@@ -92,10 +92,10 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         record = self._ended(result)
         if not ignore_errors:
-            summary.note_failure(record, _action(result.task), result.task.get_name(), result.result)
+            summary.note_failure(record, _action(result.task), _title(result.task), result.result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        summary.note_unreachable(self._ended(result), result.task.get_name(), result.result)
+        summary.note_unreachable(self._ended(result), _title(result.task), result.result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if CallbackModule._speaker is not self:
@@ -149,3 +149,8 @@ class CallbackModule(CallbackBase):
 
 def _action(task: Any) -> str:
     return str(task.resolved_action or task.action)
+
+
+def _title(task: Any) -> str:
+    """Return a task's name without that of its role."""
+    return str(task.name or task.get_name())

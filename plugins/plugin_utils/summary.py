@@ -217,19 +217,19 @@ def document(
 
 
 def _changes(record: HostRecord) -> list[str]:
-    many = len(record.engines) > 1
-    engines = [
-        f"{name}: {word}" if many else word
-        for name, words in sorted(record.changes.items())
-        if name in record.engines
-        for word in words
-    ]
-    return [*engines, *_of_no_container(record), *record.tasks]
+    of_engines = [word for name in sorted(record.engines) for word in _words(record, name)]
+    return [*of_engines, *_of_no_container(record), *record.tasks]
 
 
 def _of_no_container(record: HostRecord) -> list[str]:
-    """Return what was done for an engine that has no container, as when only its image was pulled."""
-    return [word for name, words in sorted(record.changes.items()) if name not in record.engines for word in words]
+    """Return what was done for engines that have no container, as when only an image was pulled."""
+    return [word for name in sorted(record.changes) if name not in record.engines for word in _words(record, name)]
+
+
+def _words(record: HostRecord, name: str) -> list[str]:
+    """Return what changed of an engine, with its name where the host has several."""
+    several = len(record.engines.keys() | record.changes.keys()) > 1
+    return [f"{name}: {word}" if several else word for word in record.changes.get(name, [])]
 
 
 def _benchmark(run: Mapping[str, Any]) -> dict[str, Any]:

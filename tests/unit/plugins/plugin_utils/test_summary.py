@@ -139,6 +139,14 @@ def test_what_became_of_a_container_in_words(result: dict[str, Any], words: list
     assert summary.fields(result) == words
 
 
+def test_new_engines_of_a_host_are_told_by_name() -> None:
+    new = {**LOOK, "changed": True, "engine": {}, "diff": {"before": {"exists": False}, "after": {"exists": True}}}
+    parts = [{**new, "name": "first"}, {**new, "name": "second"}]
+    document = made([noted("h1", {**new, "instances": parts})], check_mode=True)
+    assert document["hosts"][0]["changes"] == ["first: created", "second: created"]
+    assert "would change: first: created, second: created" in summary.table(document)
+
+
 def test_a_torn_down_engine_is_absent() -> None:
     gone = {**LOOK, "changed": True, "engine": {}, "ready": False, "diff": {"before": SAME, "after": {"exists": False}}}
     host = made([noted("h1", gone)])["hosts"][0]
