@@ -78,7 +78,9 @@ def note(record: HostRecord, action: str, task: str, result: Mapping[str, Any]) 
         if "result" in result:
             record.runs.append({**result["result"], "path": result.get("path")})
     elif result.get("changed"):
-        record.tasks.append(task)
+        # In check mode a role says itself what it would do.
+        said = str(result.get("msg") or "") if action == "ansible.builtin.debug" else ""
+        record.tasks.append(said.rstrip(".").removeprefix("Would ") if said.startswith("Would ") else task)
 
 
 def note_failure(record: HostRecord, action: str, task: str, result: Mapping[str, Any]) -> None:

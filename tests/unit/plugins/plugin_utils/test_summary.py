@@ -147,6 +147,15 @@ def test_new_engines_of_a_host_are_told_by_name() -> None:
     assert "would change: first: created, second: created" in summary.table(document)
 
 
+def test_what_a_role_says_that_it_would_do_is_told() -> None:
+    record = HostRecord("h1")
+    would = {"changed": True, "msg": "Would install docker.io and start Docker Engine."}
+    summary.note(record, "ansible.builtin.debug", "Say what would be done", would)
+    summary.note(record, "ansible.builtin.debug", "Show", {"changed": True, "msg": "anything, a key even"})
+    summary.note(record, "ansible.builtin.apt", "Install", {"changed": True, "msg": "anything, a key even"})
+    assert record.tasks == ["install docker.io and start Docker Engine", "Show", "Install"]
+
+
 def test_a_torn_down_engine_is_absent() -> None:
     gone = {**LOOK, "changed": True, "engine": {}, "ready": False, "diff": {"before": SAME, "after": {"exists": False}}}
     host = made([noted("h1", gone)])["hosts"][0]
