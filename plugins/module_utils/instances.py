@@ -69,7 +69,7 @@ def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:
     All are looked at before one is touched. FleetError names every engine that has a reason to fail.
     """
     if len(instances) == 1:
-        return serving.run(instances[0], check_mode)
+        return {**serving.run(instances[0], check_mode), "name": name_of(instances[0])}
     looks = _look(instances)
     if check_mode or not any(look["steps"] for look in looks):
         return _merged(instances, looks)

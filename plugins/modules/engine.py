@@ -348,6 +348,11 @@ ready:
   description: Whether the endpoint serves. With O(instances), whether all do.
   returned: success
   type: bool
+name:
+  description: The container's name, also where it is gone.
+  returned: success, for one engine
+  type: str
+  sample: qwen3-coder-next
 instances:
   description:
     - For each entry of O(instances), in their order, C(name), C(changed), C(diff), RV(engine), RV(steps) and RV(ready).

@@ -158,8 +158,8 @@ def test_what_a_role_says_that_it_would_do_is_told() -> None:
 
 def test_a_torn_down_engine_is_absent() -> None:
     gone = {**LOOK, "changed": True, "engine": {}, "ready": False, "diff": {"before": SAME, "after": {"exists": False}}}
-    host = made([noted("h1", gone)])["hosts"][0]
-    assert [engine["state"] for engine in host["engines"]] == ["absent"]
+    host = made([noted("h1", {**gone, "name": "mine"})])["hosts"][0]
+    assert [(engine["name"], engine["state"]) for engine in host["engines"]] == [("mine", "absent")]
     assert host["changes"] == ["removed"]
 
 
