@@ -69,6 +69,16 @@ class Finding:
     changed: tuple[Mapping[str, str], ...] = ()
     sentence: str = ""
 
+    @property
+    def short(self) -> str:
+        """The figure and its change."""
+        return f"{METRICS[self.metric].label} {_size(self.change_percent)}"
+
+    @property
+    def series(self) -> tuple[Any, ...]:
+        """What was measured where: a host that became slower shows it in several figures."""
+        return (self.simulated, self.host, self.profile, self.engine, self.model, self.workload)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -147,8 +157,8 @@ def find(
     if siblings.METRIC in least:
         hosts, known = _slower(groups, confirm, acknowledgements, used)
         # One that became slower has been told of, or accepted, already.
-        told = {_series_of(item) for item in (*open_steps, *settled)}
-        open_steps += [item for item in hosts if _series_of(item) not in told]
+        told = {item.series for item in (*open_steps, *settled)}
+        open_steps += [item for item in hosts if item.series not in told]
         settled += known
     return Found(
         regressions=tuple(sorted(open_steps, key=_order)),
@@ -177,12 +187,8 @@ def _age(document: Document, newest: Document) -> timedelta:
     return words.parse_time(newest["started_at"]) - words.parse_time(document["started_at"])
 
 
-def _series_of(item: Finding) -> tuple[Any, ...]:
-    return (item.host, item.simulated, item.profile, item.engine, item.model, item.workload)
-
-
 def _order(item: Finding) -> tuple[Any, ...]:
-    return (item.simulated, item.host, item.engine, item.workload, list(METRICS).index(item.metric), item.kind)
+    return (*item.series, list(METRICS).index(item.metric), item.kind)
 
 
 def _row(item: series.Series, key: str) -> _Row:

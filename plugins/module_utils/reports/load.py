@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history.index import Index
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
 
@@ -37,6 +38,16 @@ class Loaded:
 
     documents: tuple[dict[str, Any], ...]
     damaged: tuple[Damaged, ...]
+
+
+def opened(folder: Path) -> Loaded:
+    """Read *folder*; FleetError, in words for a user, where it is no folder or cannot be listed."""
+    if folder.exists() and not folder.is_dir():
+        raise FleetError(f"{folder} is not a folder. results_dir is the folder of the result documents.")
+    try:
+        return load(folder)
+    except OSError as error:
+        raise FleetError(f"The results folder {folder} cannot be listed: {error.strerror}.") from error
 
 
 def load(folder: Path) -> Loaded:

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell the regressions of a folder of result documents, on the control host and without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from ansible.utils.display import Display
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.history import acknowledged, regressions, webhook
+from ansible_collections.inference.fleet.plugins.module_utils.reports import load, words
+from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
+
+display = Display()
+
+ACKNOWLEDGED = "acknowledged.yml"
+
+
+class ActionModule(LocalAction):
+    """Looks through the history, and says what it found."""
+
+    _supports_diff = False
+    ARGUMENTS: ClassVar = {
+        "results_dir": {"type": "path", "required": True},
+        "acknowledged_file": {"type": "path"},
+        "acknowledged": {"type": "list", "elements": "dict", "default": []},
+        "minimum_change": {"type": "dict", "default": dict(regressions.LEAST)},
+        "confirm": {"type": "int", "default": regressions.CONFIRM},
+        "max_age": {"type": "int", "default": regressions.MAX_AGE},
+        "webhook_url": {"type": "str", "no_log": True},
+        "webhook_headers": {"type": "dict", "default": {}, "no_log": True},
+        "webhook_timeout": {"type": "int", "default": 10},
+        "fail": {"type": "bool", "default": True},
+        "show": {"type": "bool", "default": False},
+    }
+
+    def act(self, options: dict[str, Any]) -> dict[str, Any]:
+        result = look(Path(options["results_dir"]).absolute(), options, self._task.check_mode)
+        if options["show"]:
+            display.display(f"\n{result['text']}\n")
+        return result
+
+
+def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> dict[str, Any]:
+    """Look for regressions, tell the webhook of them, and return the task's result.
+
+    FleetError where there is nothing to look at (outside check mode), or an option is none.
+    """
+    least = _minimum(options["minimum_change"])
+    if options["confirm"] < 1:
+        raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
+    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    loaded = load.opened(folder)
+    found = regressions.find(loaded.documents, known, least, options["confirm"], options["max_age"])
+    result: dict[str, Any] = {
+        "changed": False,
+        "results_dir": str(folder),
+        "runs": len(loaded.documents),
+        "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in loaded.damaged],
+        "warnings": [f"Not read: {folder / words.clean(item.file)}: {item.reason}" for item in loaded.damaged[:20]],
+        "text": told(found),
+        **found.as_dict(),
+    }
+    if not loaded.documents:
+        message = (
+            f"There is no result document in {folder}. Run the playbook benchmark.yml first, or name the folder that "
+            "has them."
+        )
+        if not check_mode:
+            raise FleetError(message, **result)
+        return {**result, "msg": message}
+    if found.regressions:
+        result["msg"] = summary(found)
+        result["failed"] = options["fail"]
+        if options["webhook_url"] and not check_mode:
+            why_not = _send(result, options)
+            result["webhook_sent"] = why_not is None
+            if why_not:
+                result["warnings"].append(f"The webhook was not told of the regressions: {why_not}.")
+    return result
+
+
+def acknowledgements(
+    folder: Path, file: str | None, items: Sequence[Mapping[str, Any]]
+) -> tuple[acknowledged.Acknowledgement, ...]:
+    """Return the acknowledgements of a file and of a variable. One that is named must be there."""
+    path = Path(file).absolute() if file else folder / ACKNOWLEDGED
+    found = acknowledged.parse(list(items), "acknowledged")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if file:
+            raise FleetError(f"acknowledged_file: there is no {path} on the control host.") from error
+        return found
+    except (OSError, UnicodeDecodeError) as error:
+        raise FleetError(f"acknowledged_file: {path} on the control host cannot be read: {error}.") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise FleetError(f"{path} is no YAML{where}: {getattr(error, 'problem', None) or error}.") from error
+    if isinstance(content, dict) and set(content) == {"acknowledged"}:
+        content = content["acknowledged"]
+    return acknowledged.parse(content, str(path)) + found
+
+
+def _minimum(given: Mapping[str, Any]) -> dict[str, float]:
+    least = {}
+    for name, value in given.items():
+        if name not in regressions.METRICS:
+            known = ", ".join(regressions.METRICS)
+            raise FleetError(f"minimum_change: {name} cannot be watched. What can: {known}.")
+        try:
+            least[name] = float(value)
+        except (TypeError, ValueError):
+            least[name] = -1.0
+        if not 0 < least[name] < 100:
+            raise FleetError(f"minimum_change: {name}: wanted per cent above 0 and below 100, found {value!r}")
+    return least
+
+
+def summary(found: regressions.Found) -> str:
+    """Return in one sentence how many hosts became slower, and the worst of it."""
+    hosts = sorted({item.host for item in found.regressions})
+    named = ", ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
+    return (
+        f"{len(hosts)} host{'s' if len(hosts) > 1 else ''} became slower ({named}): {found.regressions[0].sentence} "
+        f"Every change is in the result. One that is wanted can be acknowledged: see docs/history.md."
+    )
+
+
+def told(found: regressions.Found) -> str:
+    """Return all that was found, as lines."""
+    slower = len({item.series for item in found.regressions})
+    lines = [f"Regressions: {slower or 'none'} of {found.watched} series"]
+    if found.young:
+        lines[0] += f", {found.young} of them too young to tell"
+    lines += [f"  REGRESSION {text}" for text in _by_series(found.regressions)]
+    lines += [f"  Suspected  {sentence}" for sentence in found.suspected]
+    lines += [f"  Accepted   {text}" for text in _by_series(found.acknowledged)]
+    lines += [f"  Acknowledged, but not there: {text}" for text in found.unused]
+    return "\n".join(words.clean(line) for line in lines)
+
+
+def _by_series(findings: Sequence[regressions.Finding]) -> Iterator[str]:
+    """Yield one line a series: its first figure in full, the others in short."""
+    for _series, items in groupby(findings, key=lambda item: item.series):
+        first, *others = items
+        yield f"{first.sentence} Also: {', '.join(item.short for item in others)}." if others else first.sentence
+
+
+def _send(result: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    body = {
+        # What chats show.
+        "text": result["text"],
+        "regressions": result["regressions"],
+        "results_dir": result["results_dir"],
+    }
+    return webhook.post(options["webhook_url"], body, options["webhook_headers"], options["webhook_timeout"])

@@ -1,0 +1,326 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The actions regressions and metrics_textfile, the filter scrape_targets, and the playbook that uses all three."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+
+from ansible_collections.inference import fleet
+from ansible_collections.inference.fleet.plugins.action import metrics_textfile
+from ansible_collections.inference.fleet.plugins.action import regressions as action
+from ansible_collections.inference.fleet.plugins.filter.scrape_targets import scrape_targets
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.modules import metrics_textfile as textfile_module
+from ansible_collections.inference.fleet.plugins.modules import regressions as module
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
+
+COLLECTION = Path(next(iter(fleet.__path__)))
+START = datetime(2026, 9, 1, 2, tzinfo=timezone.utc)
+OPTIONS = {
+    name: option.get("default") for name, option in action.ActionModule.ARGUMENTS.items() if name != "results_dir"
+}
+
+
+def fill(folder, speeds=(1.0,) * 8 + (0.9,) * 3, host="gpu7", **changes):
+    documents = [
+        factory.document(
+            host=host, started=START + timedelta(days=day), factors=(speed, speed * 1.002, speed * 0.998), **changes
+        )
+        for day, speed in enumerate(speeds)
+    ]
+    factory.write(folder, *documents)
+    return documents
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    fill(folder)
+    return folder
+
+
+class Chat:
+    """A real HTTP server that takes what a webhook is sent; *statuses* are its answers, the last one for ever."""
+
+    def __init__(self) -> None:
+        chat = self
+        self.statuses = [200]
+        self.got: list[tuple[dict[str, str], dict]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                chat.got.append((dict(self.headers), json.loads(body)))
+                self.send_response(chat.statuses.pop(0) if len(chat.statuses) > 1 else chat.statuses[0])
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook/sesame-17"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    server = Chat()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("documented", "arguments"),
+    [(module, action.ActionModule.ARGUMENTS), (textfile_module, metrics_textfile.ActionModule.ARGUMENTS)],
+)
+def test_documentation_is_the_argument_spec(documented, arguments):
+    options = yaml.safe_load(documented.DOCUMENTATION)["options"]
+    assert {name: (option["type"], option.get("default")) for name, option in options.items()} == {
+        name: (option["type"], option.get("default")) for name, option in arguments.items()
+    }
+
+
+def test_the_role_has_the_modules_defaults():
+    defaults = yaml.safe_load((COLLECTION / "roles" / "regression" / "defaults" / "main.yml").read_text())
+    specs = yaml.safe_load((COLLECTION / "roles" / "regression" / "meta" / "argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == defaults
+    for name in ("minimum_change", "confirm", "max_age"):
+        assert defaults[f"regression_{name}"] == OPTIONS[name]
+
+
+class TestRegressions:
+    def test_fails_and_says_which_and_why(self, results):
+        result = action.look(results, OPTIONS)
+        assert result["failed"]
+        assert not result["changed"]
+        assert result["msg"].startswith("1 host became slower (gpu7): gpu7, vLLM on 4")
+        assert [item["metric"] for item in result["regressions"]][:2] == ["output_throughput", "mean_ttft_ms"]
+        header, line = result["text"].splitlines()
+        assert header == "Regressions: 1 of 1 series"
+        assert line.startswith("  REGRESSION gpu7")
+        assert "Also: TTFT mean 11." in line
+        assert not action.look(results, {**OPTIONS, "fail": False})["failed"]
+
+    def test_a_steady_fleet_does_not(self, tmp_path):
+        fill(tmp_path, speeds=(1.0,) * 10)
+        result = action.look(tmp_path, OPTIONS)
+        assert "failed" not in result
+        assert result["text"] == "Regressions: none of 1 series"
+
+    def test_an_acknowledged_one_does_not(self, results):
+        item = {"host": "gpu7", "since": "2026-09-09", "reason": "power limit"}
+        assert action.look(results, {**OPTIONS, "acknowledged": [item]})["regressions"] == ()
+        (results / "acknowledged.yml").write_text("# why\n- {host: gpu7, since: 2026-09-09, reason: power limit}\n")
+        result = action.look(results, OPTIONS)
+        assert "failed" not in result
+        assert "  Accepted   gpu7" in result["text"]
+        other = results.parent / "other.json"
+        other.write_text(json.dumps({"acknowledged": [item]}))
+        (results / "acknowledged.yml").unlink()
+        assert "failed" not in action.look(results, {**OPTIONS, "acknowledged_file": str(other)})
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"minimum_change": {"speed": 1}}, "speed cannot be watched. What can: output_throughput"),
+            ({"minimum_change": {"output_throughput": "much"}}, "wanted per cent above 0 and below 100, found 'much'"),
+            ({"confirm": 0}, "confirm: wanted 1 run or more"),
+            ({"acknowledged_file": "/nowhere.yml"}, "there is no /nowhere.yml on the control host"),
+            ({"acknowledged": [{"host": "x"}]}, "acknowledged, number 1: since and reason must be given"),
+        ],
+    )
+    def test_an_option_that_is_none_is_said(self, results, changes, message):
+        with pytest.raises(FleetError) as raised:
+            action.look(results, {**OPTIONS, **changes})
+        assert message in str(raised.value)
+
+    def test_a_file_that_is_no_yaml_is_said(self, results):
+        (results / "acknowledged.yml").write_text("- host: [\n")
+        with pytest.raises(FleetError, match=r"acknowledged\.yml is no YAML in line 2"):
+            action.look(results, OPTIONS)
+
+    def test_nothing_to_look_at(self, tmp_path):
+        with pytest.raises(FleetError, match=r"Run the playbook benchmark\.yml first"):
+            action.look(tmp_path, OPTIONS)
+        assert "benchmark.yml" in action.look(tmp_path, OPTIONS, check_mode=True)["msg"]
+
+    def test_a_damaged_document_is_told_and_kept(self, results):
+        (results / "broken.json").write_text("{")
+        result = action.look(results, OPTIONS)
+        assert [item["file"] for item in result["damaged"]] == ["broken.json"]
+        assert "broken.json" in result["warnings"][0]
+        assert (results / "broken.json").exists()
+
+
+class TestWebhook:
+    def options(self, chat, **changes):
+        return {**OPTIONS, "webhook_url": chat.url, "webhook_headers": {"X-Key": "k"}, **changes}
+
+    def test_is_told_of_regressions(self, results, chat):
+        result = action.look(results, self.options(chat))
+        assert result["webhook_sent"]
+        ((headers, body),) = chat.got
+        assert headers["X-Key"] == "k"
+        assert body["text"] == result["text"]
+        assert body["regressions"][0]["host"] == "gpu7"
+
+    def test_is_told_of_nothing_else(self, results, chat, tmp_path):
+        fill(tmp_path / "steady", speeds=(1.0,) * 10)
+        action.look(tmp_path / "steady", self.options(chat))
+        action.look(results, self.options(chat), check_mode=True)
+        assert chat.got == []
+
+    @pytest.mark.parametrize(
+        ("statuses", "sent", "asked"), [([500, 200], True, 2), ([500], False, 2), ([404], False, 1), ([302], False, 1)]
+    )
+    def test_that_does_not_take_it_hides_nothing(self, results, chat, statuses, sent, asked):
+        chat.statuses = statuses
+        result = action.look(results, self.options(chat))
+        assert (result["webhook_sent"], len(chat.got)) == (sent, asked)
+        assert result["failed"]
+        assert any(f"127.0.0.1 answered {statuses[0]}" in warning for warning in result["warnings"]) != sent
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9/sesame-17", "sesame-17", "http://[sesame-17"])
+    def test_that_is_not_there_hides_nothing_and_its_address_is_not_told(self, results, url):
+        result = action.look(results, {**OPTIONS, "webhook_url": url})
+        assert result["failed"]
+        assert "The webhook was not told of the regressions" in result["warnings"][0]
+        assert "sesame-17" not in json.dumps(result)
+
+
+class TestTextfile:
+    def test_is_written_where_it_changed(self, results, tmp_path):
+        path = tmp_path / "new" / "fleet.prom"
+        found = action.look(results, OPTIONS)["regressions"]
+        checked = metrics_textfile.write(results, path, found, check_mode=True, diff_mode=True)
+        assert checked["changed"]
+        assert not path.exists()
+        assert metrics_textfile.write(results, path, found)["changed"]
+        assert path.read_text() == checked["diff"]["after"]
+        assert path.stat().st_mode & 0o777 == 0o644
+        assert [item.name for item in path.parent.iterdir()] == ["fleet.prom"]
+        assert not metrics_textfile.write(results, path, found)["changed"]
+        assert metrics_textfile.write(results, path, [])["changed"]
+
+    def test_has_the_last_run_and_its_regressions(self, results, tmp_path):
+        fill(results, speeds=(1.0,) * 3, host='gp"u\\8', simulated=True)
+        path = tmp_path / "fleet.prom"
+        metrics_textfile.write(results, path, action.look(results, OPTIONS)["regressions"])
+        lines = path.read_text().splitlines()
+        of = (
+            'host="gpu7",profile="h100x4",engine="vllm",model="Qwen/Qwen3-Coder-Next",'
+            'workload="8,192 in, 1,024 out, 512 prompts, 32 at once",simulated="false"'
+        )
+        assert f"inference_fleet_run_output_tokens_per_second{{{of}}} 1929.33" in lines
+        assert f'inference_fleet_regression{{{of},metric="output_throughput"}} 1' in lines
+        assert f"inference_fleet_series_runs{{{of}}} 11" in lines
+        assert any(line.startswith("inference_fleet_run_output") and 'host="gp\\"u\\\\8"' in line for line in lines)
+        assert any('simulated="true",metric="output_throughput"} 0' in line for line in lines)
+
+    @pytest.mark.parametrize("name", ["fleet.txt", "prom"])
+    def test_a_name_that_node_exporter_passes_over_is_said(self, results, tmp_path, name):
+        with pytest.raises(FleetError, match=r"files that end in \.prom"):
+            metrics_textfile.write(results, tmp_path / name)
+
+    def test_a_place_that_cannot_be_written_is_said(self, results, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(FleetError, match="cannot be written"):
+            metrics_textfile.write(results, tmp_path / "file" / "x.prom")
+
+    def test_regressions_that_are_none_are_said(self, results, tmp_path):
+        with pytest.raises(FleetError, match="wanted what inference"):
+            metrics_textfile.write(results, tmp_path / "x.prom", [{"host": "gpu7"}])
+
+
+def test_scrape_targets():
+    hostvars = {
+        "closed": {},
+        "open": {"engine_bind_address": "0.0.0.0", "ansible_host": "10.0.0.7", "engine_name": "sglang"},
+        "named": {"engine_bind_address": "0.0.0.0", "engine_port": 8001},
+        "one": {"engine_bind_address": "192.0.2.9", "engine_served_model_name": "m"},
+        "six": {"engine_bind_address": "2001:db8::1"},
+        "here": {"ansible_connection": "local"},
+    }
+    assert {
+        item["labels"]["host"]: (item["targets"], item["labels"]["engine"])
+        for item in scrape_targets(hostvars, hostvars)
+    } == {
+        "open": (["10.0.0.7:8000"], "sglang"),
+        "named": (["named:8001"], "vllm"),
+        "one": (["192.0.2.9:8000"], "vllm"),
+        "six": (["[2001:db8::1]:8000"], "vllm"),
+        "here": (["127.0.0.1:8000"], "vllm"),
+    }
+
+
+def play(tmp_path, *arguments):
+    (tmp_path / "hosts").write_text(
+        "gpu1 ansible_host=192.0.2.1 engine_bind_address=0.0.0.0\ngpu2 ansible_host=192.0.2.2\n"
+    )
+    return subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            *("-i", "hosts", COLLECTION / "playbooks" / "regression.yml", *arguments),
+        ],
+        cwd=tmp_path,
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
+            "ANSIBLE_HOME": str(tmp_path / "ansible"),
+            "ANSIBLE_NOCOLOR": "1",
+            "PWD": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_playbook_writes_its_files_tells_the_webhook_and_fails(results, tmp_path, chat):
+    variables = {
+        "regression_textfile": f"{tmp_path}/fleet.prom",
+        "regression_scrape_targets": f"{tmp_path}/targets.json",
+        "regression_webhook_url": chat.url,
+    }
+    # Nobody answers at the addresses of these hosts.
+    failed = play(tmp_path, "-vv", "-e", json.dumps(variables))
+    said = failed.stdout + failed.stderr
+    assert failed.returncode == 2, said
+    assert "  REGRESSION gpu7" in said
+    assert "1 host became slower (gpu7)" in said
+    assert "Traceback" not in said
+    assert len(chat.got) == 1
+    assert 'metric="output_throughput"} 1' in (tmp_path / "fleet.prom").read_text()
+    assert json.loads((tmp_path / "targets.json").read_text()) == [
+        {
+            "targets": ["192.0.2.1:8000"],
+            "labels": {"host": "gpu1", "engine": "vllm", "served_model_name": "qwen3-coder-next"},
+        }
+    ]
+
+    (results / "acknowledged.yml").write_text("- {host: gpu7, since: 2026-09-09, reason: power limit}\n")
+    passed = play(tmp_path, "-e", json.dumps({"regression_textfile": f"{tmp_path}/fleet.prom"}))
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert "changed=1" in passed.stdout
+    assert 'metric="output_throughput"} 0' in (tmp_path / "fleet.prom").read_text()
+    again = play(tmp_path, "--check", "--diff", "-e", json.dumps({"regression_textfile": f"{tmp_path}/fleet.prom"}))
+    assert again.returncode == 0
+    assert "changed=1" not in again.stdout
