@@ -1,24 +1,39 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Change points as a report shows them: which figure of which host moved, since when, and what changed with it."""
+"""Change points as a report shows them: which figures of which host moved, since when, and what changed with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions, robust, steps
+from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import long_name
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Series
+from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, Metric, long_name
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, Series
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import engine as played_engine
+from ansible_collections.inference.fleet.plugins.module_utils.reports.series import profile as played_profile
+
+# Where a change for the better is looked for; for the worse it is the regressions' own choice.
+_FOR_THE_BETTER = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")
+# No two runs are closer to one another than this, as a standard deviation of their logarithms.
+_NOISE = 0.002
+# Changes of one host that began within so many runs are one event.
+_TOGETHER = 2
+_PLACES = {metric.key: place for place, metric in enumerate(COMPARED)}
 
 
 @dataclass(frozen=True)
 class Change:
-    """A step in one metric of a series, found by somebody else: a report only shows it.
+    """A step in one metric of a series.
 
-    *since* is the run id of the first run after it, *before* and *after* the metric's level in *unit*.
-    *with_it* names what changed at the same run. *acknowledged* is why somebody expected it, or None.
+    *since* is the run id of the first run after it, *before* and *after* the metric's level in *unit*. *with_it* names
+    what changed at the same run. *acknowledged*: somebody knows of it and accepts it.
     """
 
     series: Series
@@ -30,7 +45,7 @@ class Change:
     after: float
     worse: bool
     with_it: tuple[str, ...] = ()
-    acknowledged: str | None = None
+    acknowledged: bool = False
 
     @property
     def host(self) -> str:
@@ -60,10 +75,110 @@ class Change:
         """``worse`` or ``better``."""
         return "worse" if self.worse else "better"
 
+
+@dataclass(frozen=True)
+class Event:
+    """Changes of one host that began together, in the order of the tables: the first stands for all; never empty."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def first(self) -> Change:
+        return self.changes[0]
+
+    @property
+    def others(self) -> str:
+        """The other figures that moved, such as ``TTFT mean +11.2 %``."""
+        labels = {metric.key: metric.label for metric in COMPARED}
+        return ", ".join(f"{labels[change.metric]} {change.size}" for change in self.changes[1:])
+
     @property
     def together(self) -> str:
         """What changed at the same run, in words."""
-        return "; ".join(self.with_it) or "nothing that the documents record"
+        found = dict.fromkeys(item for change in self.changes for item in change.with_it)
+        return "; ".join(found) or "nothing that the documents record"
+
+
+def find(series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] = ()) -> tuple[Change, ...]:
+    """Return the change points of *series*: the regressions that are open, and the changes for the better."""
+    by_key = {_key_of(item): item for item in series}
+    found = regressions.find((run for item in series for run in item.runs), acknowledgements)
+    worse = [
+        _regression(finding, by_key[_key(finding)], finding in found.acknowledged)
+        for finding in (*found.regressions, *found.acknowledged)
+        if finding.kind == regressions.STEP
+    ]
+    better = [
+        change
+        for item in series
+        for metric in COMPARED
+        if metric.key in _FOR_THE_BETTER
+        for change in _improvements(item, metric)
+    ]
+    return (*worse, *better)
+
+
+def _key(finding: regressions.Finding) -> tuple[Any, ...]:
+    return (
+        finding.host, finding.simulated, finding.profile, finding.engine, finding.model, finding.workload
+    )  # fmt: skip
+
+
+def _key_of(series: Series) -> tuple[Any, ...]:
+    document = series.latest
+    return (
+        document["host"],
+        document["simulated"],
+        played_profile(document),
+        played_engine(document),
+        document["model"]["id"],
+        words.workload(document["workload"]),
+    )
+
+
+def _regression(finding: regressions.Finding, series: Series, acknowledged: bool) -> Change:
+    return Change(
+        series,
+        finding.metric,
+        finding.unit,
+        finding.since_run,
+        finding.since,
+        finding.before,
+        finding.now,
+        True,
+        _named(finding.changed),
+        acknowledged,
+    )
+
+
+def _improvements(series: Series, metric: Metric) -> list[Change]:
+    """Return the steps of a metric for the better."""
+    known = [run for run in series.runs if ((run["metrics"].get(metric.key) or {}).get("mean") or 0) > 0]
+    if len(known) < steps.KNOWN:
+        return []
+    sign = 1 if metric.higher_is_better else -1
+    values = [sign * math.log(run["metrics"][metric.key]["mean"]) for run in known]
+    successive = (after - before for before, after in itertools.pairwise(values))
+    noise = max(_NOISE, robust.deviation(successive, 0.0) / math.sqrt(2))
+    found = []
+    for step in steps.steps(values, noise, regressions.LEAST[metric.key] / 100, regressions.CONFIRM):
+        if step.size > 0:
+            began = steps.place(values, step)
+            levels = (math.exp(sign * step.before), math.exp(sign * step.after))
+            with_it = _between(known[began - 1], known[began])
+            run = known[began]
+            found.append(
+                Change(series, metric.key, metric.unit, run["run_id"], run["started_at"], *levels, False, with_it)
+            )
+    return found
+
+
+def _between(before: Document, after: Document) -> tuple[str, ...]:
+    return _named(environment.differences(environment.facts(before), environment.facts(after)))
+
+
+def _named(changed: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{item['what']} {item['before']} to {item['after']}" for item in changed)
 
 
 def of_series(changes: Iterable[Change], series: Series) -> tuple[Change, ...]:
@@ -71,7 +186,22 @@ def of_series(changes: Iterable[Change], series: Series) -> tuple[Change, ...]:
     return tuple(change for change in changes if change.series is series)
 
 
-def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Return changes as they are shown: what got worse unexpectedly first, then the newest."""
-    newest = sorted(changes, key=lambda change: (change.started_at, change.host, change.metric), reverse=True)
-    return tuple(sorted(newest, key=lambda change: (change.acknowledged is not None, not change.worse)))
+def events(changes: Iterable[Change]) -> tuple[Event, ...]:
+    """Return what happened, as it is shown: what got worse and nobody knows of first, then the newest."""
+    found: list[list[Change]] = []
+    for change in sorted(changes, key=lambda change: (_PLACES[change.metric], change.started_at)):
+        near = next((event for event in found if _together(event[0], change)), None)
+        if near is None:
+            found.append([change])
+        else:
+            near.append(change)
+    newest = sorted(found, key=lambda event: (event[0].started_at, event[0].host), reverse=True)
+    ordered = sorted(newest, key=lambda event: (event[0].acknowledged, not event[0].worse))
+    return tuple(Event(tuple(event)) for event in ordered)
+
+
+def _together(one: Change, other: Change) -> bool:
+    if one.series is not other.series or (one.worse, one.acknowledged) != (other.worse, other.acknowledged):
+        return False
+    runs = [run["run_id"] for run in one.series.runs]
+    return abs(runs.index(one.since) - runs.index(other.since)) <= _TOGETHER

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -76,6 +77,15 @@ class Cohort:
         """The published row's comparison of the first host that has one."""
         return next((found for found in map(baseline, self.latest) if found), None)
 
+    @functools.cached_property
+    def ranking(self) -> tuple[Ranked, ...]:
+        """The hosts by the output throughput of their latest run, highest first; those without the figure last."""
+        by_run = {series.latest["run_id"]: series for series in self.series}
+        # A cohort is one group of siblings; none where no host has the figure.
+        rows = [row for group in siblings.rank(self.latest) for row in group.rows]
+        found = [Ranked(by_run.pop(row.run_id), row) for row in rows]
+        return (*found, *(Ranked(series, None) for series in by_run.values()))
+
     def figure(self, key: str) -> Figure | None:
         """Return a metric over the latest runs of the hosts."""
         return _figure(value(document, key) for document in self.latest)
@@ -92,18 +102,6 @@ def cohorts(group: Group) -> tuple[Cohort, ...]:
         document = series.latest
         found.setdefault((document["simulated"], profile(document), engine(document)), []).append(series)
     return tuple(Cohort(tuple(members)) for members in found.values())
-
-
-def ranking(cohort: Cohort) -> tuple[Ranked, ...]:
-    """Return the hosts of a cohort by the output throughput of their latest run, highest first.
-
-    Hosts without the figure come last.
-    """
-    by_run = {series.latest["run_id"]: series for series in cohort.series}
-    # A cohort is one group of siblings; none where no host has the figure.
-    rows = [row for group in siblings.rank(cohort.latest) for row in group.rows]
-    found = [Ranked(by_run.pop(row.run_id), row) for row in rows]
-    return (*found, *(Ranked(series, None) for series in by_run.values()))
 
 
 def price(document: Document) -> float | None:

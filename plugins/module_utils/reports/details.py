@@ -19,8 +19,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics im
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, remarks, subject
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
 
-# Where a run's own id stands in what is otherwise the same for many runs. No text has it: words.clean takes it out.
-RUN_ID = "\0"
+# Where a run's own id and host stand in what is otherwise the same for many runs. No text has them: words.clean takes
+# them out.
+RUN_ID, HOST = "\0", "\1"
 _DIGITS = 5
 
 
@@ -43,8 +44,8 @@ def embedded(documents: Iterable[Document]) -> str:
     """Return the JSON of all *documents*, safe to stand in a ``<script>`` element.
 
     ``names`` has [name, unit] of each metric that a run's values follow, ``pool`` the shared values. A run is
-    [run id, sections, values by metric, baselines, notes, repeats, commands, sweep]; a section is the places of its
-    title, its names and its texts.
+    [run id, host, sections, values by metric, baselines, notes, repeats, commands, sweep]; a section is the places of
+    its title, its names and its texts.
     """
     pool = _Pool()
     listed = list(documents)
@@ -71,7 +72,7 @@ def _apart(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
 
 def _run(document: Document, keys: Sequence[str], pool: _Pool) -> list[Any]:
     def shared(value: Any) -> int:
-        return pool.place(_without_id(value, document["run_id"]))
+        return pool.place(_without(value, words.clean(document["run_id"]), words.clean(document["host"])))
 
     again = repeat.repeat(document)
     engine, client = document["engine"], document["client"]
@@ -84,6 +85,7 @@ def _run(document: Document, keys: Sequence[str], pool: _Pool) -> list[Any]:
     ]
     return [
         words.clean(document["run_id"]),
+        words.clean(document["host"]),
         [
             [pool.place(title), *(shared(_clean(part)) for part in _apart(facts))]
             for title, facts in _sections(document)
@@ -251,7 +253,10 @@ def _clean(value: Any) -> Any:
     return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _without_id(value: Any, run_id: str) -> Any:
+def _without(value: Any, run_id: str, host: str) -> Any:
+    """Return *value* with its texts' run id and host taken out."""
     if isinstance(value, str):
-        return value.replace(words.clean(run_id), RUN_ID) if run_id else value
-    return [_without_id(item, run_id) for item in value] if isinstance(value, list) else value
+        for text, place in ((run_id, RUN_ID), (host, HOST)):
+            value = value.replace(text, place) if text else value
+        return value
+    return [_without(item, run_id, host) for item in value] if isinstance(value, list) else value

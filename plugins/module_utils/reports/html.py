@@ -94,6 +94,7 @@ def page(report: Report, text: str) -> str:
         value=value,
         anchor=anchor,
         host_anchor=host_anchor,
+        run_anchor=run_anchor,
     )
 
 
@@ -105,7 +106,12 @@ def text_of(page: str) -> str | None:
 
 def anchor(document: Document) -> str:
     """Return a run's place in the page."""
-    return "run-" + re.sub(r"[^A-Za-z0-9_.-]", "-", document["run_id"])
+    return run_anchor(document["run_id"])
+
+
+def run_anchor(run_id: str) -> str:
+    """Return the place of a run by its id."""
+    return "run-" + re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
 
 
 def host_anchor(series: Any) -> str:
@@ -185,7 +191,7 @@ def _heading(cohort: Cohort) -> str:
 def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[str, Any]:
     """Return the hosts of a cohort, ranked, and their figures over time, as the template shows them."""
     mine = [change for change in report.changes if any(change.series is series for series in cohort.series)]
-    ranked = cohorts.ranking(cohort)
+    ranked = cohort.ranking
     trends, panels, several = [], [], [item for item in ranked if len(item.series.runs) > 1]
     if several:
         for number, key in enumerate(_TREND):
@@ -208,6 +214,7 @@ def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[
         "ranked": [(item, changes.of_series(mine, item.series)) for item in ranked],
         "trends": trends,
         "panels": panels,
+        "drawn": {change.verdict for change in mine if change.metric == _TREND[0]},
         "undrawn": len(several) - len(panels) if panels else 0,
         "published": any(compared(cohort.comparison, key, "baseline") is not None for key in _TREND),
     }

@@ -83,21 +83,23 @@ def _lead(report: Report) -> list[str]:
 
 def _changes(report: Report) -> list[str]:
     lines = []
-    for change in report.changes[:_LISTED]:
-        known = f" Expected: {escape(change.acknowledged)}." if change.acknowledged else ""
+    for event in report.events[:_LISTED]:
+        change = event.first
+        more = f" Also {event.others}." if event.others else ""
+        known = " Acknowledged." if change.acknowledged else ""
         lines.append(
             f"- **{change.size}** {_mark(change.series.latest['simulated'])}{escape(change.host)}, "
             f"{escape(subject(change.series.latest))}: {change.name} got {change.verdict}, {change.levels}, "
-            f"since {words.when(change.started_at)}. With it: {escape(change.together)}.{known}"
+            f"since {words.when(change.started_at)}. With it: {escape(event.together)}.{more}{known}"
         )
-    return lines + _more(len(report.changes))
+    return lines + _more(len(report.events))
 
 
 def _slower(report: Report) -> list[str]:
     found = [
         (cohort, ranked.place)
         for cohort in report.cohorts
-        for ranked in cohorts.ranking(cohort)
+        for ranked in cohort.ranking
         if ranked.place and ranked.place.slower
     ]
     lines = [
@@ -182,7 +184,7 @@ def _ranks(report: Report) -> list[str]:
 
 
 def _rank_rows(cohort: Cohort) -> list[list[str]]:
-    ranked = cohorts.ranking(cohort)
+    ranked = cohort.ranking
     if len(ranked) <= 2 * _ENDS + 1:
         return [_rank_row(item) for item in ranked]
     middle = ["…", f"{len(ranked) - 2 * _ENDS} more hosts", *[""] * 6]

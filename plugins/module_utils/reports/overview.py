@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
+from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
 from ansible_collections.inference.fleet.plugins.module_utils.reports import series, words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, ordered
+from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, cohorts
 from ansible_collections.inference.fleet.plugins.module_utils.reports.load import Damaged
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, Group, Series
@@ -22,7 +24,7 @@ class Report:
     """What every form of a report is made of.
 
     *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
-    *changes* the change points of the histories, those first that need somebody.
+    *changes* the change points of the histories.
     """
 
     documents: tuple[Document, ...]
@@ -42,6 +44,11 @@ class Report:
     @property
     def cohorts(self) -> tuple[Cohort, ...]:
         return tuple(cohort for members in self._by_group for cohort in members)
+
+    @functools.cached_property
+    def events(self) -> tuple[Event, ...]:
+        """What changed, those first that need somebody."""
+        return change_points.events(self.changes)
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -66,9 +73,9 @@ def report(
     documents: Sequence[Document],
     published: Sequence[Mapping[str, Any]],
     damaged: Sequence[Damaged] = (),
-    find_changes: Callable[[Series], Sequence[Change]] = lambda item: (),
+    acknowledgements: Sequence[Acknowledgement] = (),
 ) -> Report:
-    """Return the report of *documents*, oldest first; *find_changes* tells the change points of one series."""
+    """Return the report of *documents*, oldest first."""
     groups = series.group(documents)
-    found = [change for group in groups for item in group.series for change in find_changes(item)]
-    return Report(tuple(documents), groups, tuple(published), tuple(damaged), ordered(found))
+    found = change_points.find([item for group in groups for item in group.series], acknowledgements)
+    return Report(tuple(documents), groups, tuple(published), tuple(damaged), found)

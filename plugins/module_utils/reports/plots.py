@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, ordered
+from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Figure
 from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import SIMULATED, Series, compared
@@ -411,7 +411,7 @@ def _draw_all(axes: Any, lines: Sequence[_Line], simulated: bool) -> list[Any]:
 
 def _mark_changes(axes: Any, changes: Sequence[Change], handles: list[Any], named: bool) -> None:
     """Mark change points in one metric, the line of their host from there on; name the first of them."""
-    for place, change in enumerate(ordered(changes)):
+    for place, change in enumerate(changes):
         colour = _WORSE if change.worse else _BETTER
         moments, means = _line(change.series, change.metric)
         since = words.parse_time(change.started_at)

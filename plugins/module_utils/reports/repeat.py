@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -111,7 +112,7 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
     variables["engine_port"] = spec.port
     if spec.simulates:
         variables["engine_simulates"] = dict(spec.simulates)
-    found = _launched(module, spec, engine)
+    found = _launched(spec, engine)
     if found is None:
         notes.append(
             "The engine's own command line is not one that this release gives it: compare it after the deploy."
@@ -131,23 +132,43 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
     return variables
 
 
-def _launched(
-    module: Any, spec: EngineSpec, engine: Mapping[str, Any]
-) -> tuple[list[str], dict[str, str], bool] | None:
+def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], dict[str, str], bool] | None:
     """Return the user's own arguments and variables, and whether there was a key: what gives the recorded argv."""
     argv = tuple(engine.get("argv") or ())
-    recorded = dict(engine.get("environment") or {})
-    for has_key in (False, True):
-        for start in range(len(argv), -1, -1):
-            wanted = replace(spec, extra_args=argv[start:], api_key="key" if has_key else None)
+    found = _own_arguments(
+        engine["name"],
+        argv,
+        (spec.model, spec.served_model_name, spec.port, spec.tensor_parallel_size),
+        (spec.revision, spec.tool_call_parser, json.dumps(spec.simulates and dict(spec.simulates))),
+    )
+    if found is None:
+        return None
+    start, has_key, given = found
+    recorded = engine.get("environment") or {}
+    # Where the token's file is, the role says itself.
+    own = {key: value for key, value in recorded.items() if given.get(key) != value and key != "HF_TOKEN_PATH"}
+    return list(argv[start:]), own, has_key
+
+
+@functools.lru_cache(maxsize=256)
+def _own_arguments(
+    name: str, argv: tuple[str, ...], needed: tuple[str, str, int, int], other: tuple[str | None, str | None, str]
+) -> tuple[int, bool, dict[str, str]] | None:
+    """Return where a user's own arguments begin, whether there was a key, and the environment that the engine gets.
+
+    The runs of a fleet have few command lines. The fewest arguments that give one are the user's.
+    """
+    model, served_model_name, port, size = needed
+    revision, parser, simulates = other
+    spec = EngineSpec(model, served_model_name, port, size, "", None, revision, parser, simulates=json.loads(simulates))
+    for start in range(len(argv), -1, -1):
+        for key in (None, "key"):
             try:
-                launch = module.launch(wanted)
+                launch = ENGINES[name].launch(replace(spec, extra_args=argv[start:], api_key=key))
             except FleetError:
                 continue
             if launch.argv == argv:
-                own = {name: value for name, value in recorded.items() if launch.environment.get(name) != value}
-                # Where the token's file is, the role says itself.
-                return list(argv[start:]), {name: own[name] for name in own if name != "HF_TOKEN_PATH"}, has_key
+                return start, key is not None, dict(launch.environment)
     return None
 
 

@@ -54,8 +54,8 @@
   }
 
   function details(run) {
-    const [id, sections, values, baselines, notes, repeats, commands, sweep] = run;
-    const filled = (text) => text.replaceAll("\0", id);
+    const [id, host, sections, values, baselines, notes, repeats, commands, sweep] = run;
+    const filled = (text) => text.replaceAll("\0", id).replaceAll("\u0001", host);
     const shared = (index) => data.pool[index];
     const command = ([title, text, remarks]) => [
       make("h4", {}, title),
@@ -171,7 +171,8 @@
   if (series.length > 3) {
     const input = make("input", { type: "search", placeholder: "host, engine, workload or run", autocomplete: "off" });
     const count = make("span", { className: "fine" });
-    const texts = series.map((item) => (item.firstElementChild.textContent + [...item.querySelectorAll("tr[id]")].map((row) => row.id).join(" ")).toLowerCase());
+    const kinds = [...document.querySelectorAll("div.kind")];
+    const texts = series.map((item) => (item.parentElement.firstElementChild.textContent + item.firstElementChild.textContent + [...item.querySelectorAll("tr[id]")].map((row) => row.id).join(" ")).toLowerCase());
     input.setAttribute("aria-label", "Show only runs of");
     input.addEventListener("input", () => {
       const wanted = input.value.toLowerCase().split(/\s+/u).filter(Boolean);
@@ -180,9 +181,15 @@
         item.hidden = !wanted.every((word) => texts[index].includes(word));
         left += !item.hidden;
       });
+      kinds.forEach((kind) => { kind.hidden = !kind.querySelector("details:not([hidden])"); });
       count.textContent = wanted.length ? `${left} of ${series.length}` : "";
     });
-    series[0].before(make("p", { className: "filter" }, input, " ", count));
+    kinds[0].before(make("p", { className: "filter" }, input, " ", count));
+  }
+  // Each run's start becomes the link that opens it.
+  for (const row of document.querySelectorAll("table.runs tr[id]")) {
+    const start = row.cells[0].lastChild;
+    start.replaceWith(make("a", { href: `#${row.id}` }, start.textContent.trim()));
   }
   document.documentElement.classList.add("scripted");
   follow();

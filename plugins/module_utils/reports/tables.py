@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.comparison import BETTER, WORSE
 from ansible_collections.inference.fleet.plugins.module_utils.reports import words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, ranking
+from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort
 from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, Metric
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
@@ -61,6 +61,7 @@ class Row:
     document: Document
     cells: tuple[Cell, ...]
     remarks: tuple[str, ...]
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,14 @@ def cohort_row(cohort: Cohort) -> Row:
         verdicts = {item.cells[place].verdict for item in rows}
         cells.append(Cell(metric, middle, published, ratio, verdicts.pop() if len(verdicts) == 1 else ""))
     note = "median of their latest runs"
-    return Row(f"{len(rows)} hosts", note, cohort.any, tuple(cells), _remarks_of_all(rows))
+    return Row(f"{len(rows)} hosts", note, cohort.any, tuple(cells), _remarks_of_all(rows), True)
 
 
 def rows(cohort: Cohort, few: int = FEW) -> tuple[Row, ...]:
     """Return the rows of a cohort: each host's where they are *few*, else the median, the fastest and the slowest."""
     if len(cohort.series) <= few:
         return tuple(row(document) for document in cohort.latest)
-    ranked = [item.series.latest for item in ranking(cohort) if item.place]
+    ranked = [item.series.latest for item in cohort.ranking if item.place]
     ends = zip((ranked[0], ranked[-1]), ("the fastest", "the slowest"), strict=True) if ranked else ()
     return (cohort_row(cohort), *(row(document, note) for document, note in ends))
 
@@ -145,7 +146,7 @@ def text(report: Report) -> str:
         f"{runs} run{'' if runs == 1 else 's'}, {series} series; the latest of each. "
         "Throughput in tok/s, latencies in ms."
     ]
-    if report.changes:
+    if report.events:
         parts.append("\n".join(_text_changes(report)))
     parts.extend(_text_group(report, place) for place in range(len(report.groups)))
     return "\n\n".join(parts) + "\n"
@@ -153,16 +154,18 @@ def text(report: Report) -> str:
 
 def _text_changes(report: Report) -> list[str]:
     lines = ["Changed:"]
-    for change in report.changes[:_REMARKS]:
+    for event in report.events[:_REMARKS]:
+        change = event.first
         mark = f"{SIMULATED} " if change.series.latest["simulated"] else ""
-        known = f" Expected: {words.clean(change.acknowledged)}." if change.acknowledged else ""
+        more = f" Also {event.others}." if event.others else ""
+        known = " Acknowledged." if change.acknowledged else ""
         said = (
             f"{mark}{words.clean(change.host)}: {change.name} {change.size} ({change.levels}), {change.verdict}, "
-            f"since {words.when(change.started_at)}. With it: {words.clean(change.together)}.{known}"
+            f"since {words.when(change.started_at)}. With it: {words.clean(event.together)}.{more}{known}"
         )
         lines.extend(_wrap(said, _INDENT))
-    if len(report.changes) > _REMARKS:
-        lines.append(f"{_INDENT}{len(report.changes) - _REMARKS} more are in the report.")
+    if len(report.events) > _REMARKS:
+        lines.append(f"{_INDENT}{len(report.events) - _REMARKS} more are in the report.")
     return lines
 
 
@@ -182,10 +185,9 @@ def _text_row(facts: Row) -> list[str]:
     document = facts.document
     mark = f"{SIMULATED} " if document["simulated"] else ""
     note = f", {facts.note}" if facts.note else ""
-    heading = (
-        f"{mark}{words.clean(facts.name)}{note}: {words.clean(subject(document))}, {words.when(document['started_at'])}"
-    )
-    lines = _wrap(heading, "")
+    heading = f"{mark}{words.clean(facts.name)}{note}: {words.clean(subject(document))}"
+    # Several hosts' latest runs have a time each.
+    lines = _wrap(heading if facts.several else f"{heading}, {words.when(document['started_at'])}", "")
     lines.append(
         _line(
             _INDENT + "measured" if not mark else _INDENT + "simulated",

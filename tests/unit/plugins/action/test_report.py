@@ -83,6 +83,36 @@ def test_the_difference_is_that_of_the_printed_tables(results, tmp_path):
     assert fourth["diff"][0]["before"] != fourth["diff"][0]["after"]
 
 
+def test_markdown_and_csv_follow_the_documents_too(results, tmp_path):
+    files = {"path": tmp_path / "index.html", "markdown_path": tmp_path / "a" / "pr.md", "csv_path": tmp_path / "b.csv"}
+
+    checked = action.report(results, **files, check_mode=True, diff_mode=True)
+    assert checked["changed"]
+    assert [item["after_header"] for item in checked["diff"]] == list(map(str, files.values()))
+    assert not [file for file in files.values() if file.exists()]
+
+    first = action.report(results, **files)
+    assert first["changed"]
+    assert {name: first[name] for name in files} == {name: str(file) for name, file in files.items()}
+    assert files["markdown_path"].read_text().startswith("# Inference fleet report\n")
+    assert len(files["csv_path"].read_text().splitlines()) == 2
+    assert not action.report(results, **files, diff_mode=True)["changed"]
+
+    # What is stale is brought up to date, and only that.
+    files["csv_path"].write_text("run_id\n")
+    before = files["path"].stat().st_ino
+    third = action.report(results, **files, diff_mode=True)
+    assert third["changed"]
+    (difference,) = third["diff"]
+    assert (difference["before"], difference["after"]) == ("run_id\n", files["csv_path"].read_text())
+    assert files["path"].stat().st_ino == before
+
+
+def test_two_forms_in_one_file_are_refused(results, tmp_path):
+    with pytest.raises(FleetError, match=r"path and csv_path are both .*index\.html"):
+        action.report(results, tmp_path / "index.html", csv_path=tmp_path / "x" / ".." / "index.html")
+
+
 def test_a_damaged_file_is_warned_of_and_kept(results, tmp_path):
     broken = results / "broken.json"
     broken.write_text('{"schema_version": 1, "run_id": "x"')

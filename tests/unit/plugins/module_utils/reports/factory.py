@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import comparison
+from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published as published_row
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import aiperf, comparison
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 
 FIGURES = {
     "output_throughput": 2143.7,
@@ -140,9 +144,10 @@ def document(
                 },
             }
         )
+    run_id = f"{started:%Y%m%dT%H%M%SZ}-{host}-{abs(_hash(host, engine, profile)):06x}"
     found = {
         "schema_version": 1,
-        "run_id": f"{started:%Y%m%dT%H%M%SZ}-{host}-{abs(_hash(host, engine, profile)):06x}",
+        "run_id": run_id,
         "host": host,
         "started_at": repeats[0]["started_at"],
         "finished_at": repeats[-1]["finished_at"],
@@ -200,19 +205,13 @@ def document(
             "name": "aiperf",
             "version": "0.13.0",
             "host": host,
-            "argv": [
-                "aiperf",
-                "profile",
-                "--model",
-                "qwen3-coder-next",
-                "--url",
-                "http://127.0.0.1:8000",
-                "--endpoint-type",
-                "chat",
-                "--streaming",
-                "--concurrency",
-                "32",
-            ],
+            "tokenizer": model,
+            "argv": aiperf.argv(
+                Workload(num_prompts=num_prompts),
+                Endpoint("http://127.0.0.1:8000", model, "qwen3-coder-next", model),
+                f"/var/tmp/{run_id}/point-1/repeat-1",
+                "/opt/inference.fleet/aiperf/bin/aiperf",
+            ),
         },
         "repeats": repeats,
         "metrics": metrics,
@@ -228,6 +227,74 @@ def document(
     }
     found.update(changes)
     return found
+
+
+def costs(found: dict[str, Any], price: float, power: float) -> dict[str, Any]:
+    """Return a document with a price in US$ an hour, and the power of its GPUs in W."""
+    output, total = (found["metrics"][key]["mean"] for key in ("output_throughput", "total_token_throughput"))
+    found["efficiency"].update(
+        gpu_power_w={"mean": power, "stdev": None, "min": power, "max": power, "cv": None, "values": [power]},
+        energy_per_output_token_j={
+            **dict.fromkeys(("mean", "min", "max"), power / output),
+            **dict.fromkeys(("stdev", "cv")),
+            "values": [power / output],
+        },
+        price_per_hour_usd=price,
+        cost_per_million_output_tokens_usd=price / 3600 / output * 1e6,
+        cost_per_million_tokens_usd=price / 3600 / total * 1e6,
+    )
+    return found
+
+
+def sweep(found: dict[str, Any], points: Mapping[int, tuple[float, float]]) -> dict[str, Any]:
+    """Return a document with a sweep: *points* has (output throughput, mean TPOT) by concurrency."""
+    found["sweep"] = {"points": [], "failure": None}
+    for concurrency, (output, tpot) in points.items():
+        point = copy.deepcopy({key: found[key] for key in ("workload", "metrics", "efficiency", "quality")})
+        point["workload"]["max_concurrency"] = concurrency
+        for key, mean in (("output_throughput", output), ("mean_tpot_ms", tpot)):
+            point["metrics"][key] = summary(key, [mean])
+        point["efficiency"].update(output_throughput_per_gpu=output / 4, tokens_per_second_per_user=1000 / tpot)
+        found["sweep"]["points"].append({**point, "repeats": [], "pareto": True})
+    return found
+
+
+# The third of these points is worse than the second in both.
+SWEEP = {8: (900.0, 8.0), 32: (2143.7, 14.2), 64: (2000.0, 20.0), 128: (3900.0, 30.0)}
+
+
+def fleet(hosts: int = 40, days: int = 25) -> list[dict[str, Any]]:
+    """Return a run a day of each host, oldest first: half of them vLLM on 4x H100, the others SGLang and 2x B200.
+
+    Host 3 loses a tenth with a new driver at two thirds of the time; host 7 is always slower than its siblings. The
+    first host of each kind sweeps in its last run.
+    """
+    chance, found = random.Random(7), []
+    kinds = {"vllm/h100x4": range(hosts // 2), "sglang/h100x4": range(hosts // 2, hosts * 3 // 4)}
+    kinds["vllm/b200x2"] = range(hosts * 3 // 4, hosts)
+    for kind, numbers in kinds.items():
+        engine, profile = kind.split("/")
+        row = published_row(engine, profile)
+        for number in numbers:
+            level = chance.gauss(1, 0.004) * (0.93 if number == 7 else 1)
+            for day in range(days):
+                changed = number == 3 and day >= days * 2 // 3
+                factors = tuple(level * (0.9 if changed else 1) * chance.gauss(1, 0.004) for _repeat in range(3))
+                run = document(
+                    host=f"gpu{number:02}",
+                    engine=engine,
+                    profile=profile,
+                    published=row["metrics"] if row else None,
+                    started=datetime(2026, 11, 1, tzinfo=timezone.utc) + timedelta(days=day, minutes=7 * number),
+                    factors=factors,
+                )
+                if changed:
+                    run["hardware"]["driver_version"] = "580.65.06"
+                costs(run, 16.36, 2200.0)
+                if number == numbers[0] and day == days - 1:
+                    sweep(run, SWEEP)
+                found.append(run)
+    return sorted(found, key=lambda run: run["started_at"])
 
 
 def write(folder: Path, *documents: dict[str, Any]) -> None:

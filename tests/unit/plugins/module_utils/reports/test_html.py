@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html as escapes
 import json
@@ -45,8 +46,10 @@ START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}$\\frac$\x1b]0;\u202e\ud800"
 
 
-def page(*documents, damaged=(), find_changes=lambda item: ()):
-    report = overview.report(documents, PUBLISHED, damaged, find_changes)
+def page(*documents, damaged=(), find_changes=None):
+    report = overview.report(documents, PUBLISHED, damaged)
+    if find_changes:
+        report = dataclasses.replace(report, changes=tuple(map(find_changes, report.series)))
     return html.page(report, tables.text(report))
 
 
@@ -207,12 +210,10 @@ def test_hostile_values_everywhere_stay_text():
 
 def _hostile(*documents):
     def change(item):
-        return [
-            changes.Change(
-                item, "output_throughput", "tok/s", item.latest["run_id"], item.latest["started_at"], 2.0, 1.0, True,
-                (EVIL,), EVIL,
-            )
-        ]  # fmt: skip
+        first = item.runs[0]
+        return changes.Change(
+            item, "output_throughput", "tok/s", first["run_id"], first["started_at"], 2.0, 1.0, True, (EVIL,)
+        )
 
     text = page(*documents, damaged=[load.Damaged(EVIL, EVIL)], find_changes=change)
     found = Page(text)
