@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history import store, textfile
+from ansible_collections.inference.fleet.plugins.module_utils.history import textfile
 from ansible_collections.inference.fleet.plugins.module_utils.reports import load, words
+from ansible_collections.inference.fleet.plugins.plugin_utils import files
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 
 
@@ -53,7 +54,7 @@ def write(
         old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         result: dict[str, Any] = {"changed": old != new, "path": str(path), "runs": len(loaded.documents)}
         if result["changed"] and not check_mode:
-            store.replace(path, new.encode())
+            files.replace(path, new.encode(), mode=0o644)
     except OSError as error:
         raise FleetError(f"The textfile {path} cannot be written: {error.strerror}.") from error
     if loaded.damaged:

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ansible import constants as C
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.inference.fleet.plugins.action.regressions import acknowledgements
 from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     html,
     load,
@@ -26,6 +28,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     words,
 )
 from ansible_collections.inference.fleet.plugins.plugin_utils import files
+from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 
 display = Display()
 
@@ -33,26 +36,20 @@ display = Display()
 _WARNINGS = 20
 
 
-class ActionModule(ActionBase):
-    """Runs in Ansible's own process: nothing is copied to, or run on, any host."""
+class ActionModule(LocalAction):
+    """Reads the folder, and brings the report's files up to date."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_diff = True
-    _supports_async = False
+    ARGUMENTS: ClassVar = {
+        "results_dir": {"type": "path", "required": True},
+        "path": {"type": "path"},
+        "markdown_path": {"type": "path"},
+        "csv_path": {"type": "path"},
+        "acknowledged_file": {"type": "path"},
+        "acknowledged": {"type": "list", "elements": "dict", "default": []},
+        "show": {"type": "bool", "default": False},
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(
-            argument_spec={
-                "results_dir": {"type": "path", "required": True},
-                "path": {"type": "path"},
-                "markdown_path": {"type": "path"},
-                "csv_path": {"type": "path"},
-                "show": {"type": "bool", "default": False},
-            }
-        )
+    def act(self, options: dict[str, Any]) -> dict[str, Any]:
         folder = Path(options["results_dir"]).absolute()
         path = Path(options["path"]).absolute() if options["path"] else folder / "report.html"
         others = {
@@ -60,13 +57,14 @@ class ActionModule(ActionBase):
         }
         # A folder that Ansible removes when it ends.
         plots.use_cache(Path(C.DEFAULT_LOCAL_TMP))
+        known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
         try:
-            result.update(report(folder, path, **others, check_mode=self._task.check_mode, diff_mode=self._task.diff))
-        except FleetError as error:
-            result.update(
-                {"path": str(path), "results_dir": str(folder), **error.details, "failed": True, "msg": str(error)}
+            result = report(
+                folder, path, **others, known=known, check_mode=self._task.check_mode, diff_mode=self._task.diff
             )
-        if options["show"] and not result.get("failed"):
+        except FleetError as error:
+            raise FleetError(str(error), **{"path": str(path), "results_dir": str(folder), **error.details}) from error
+        if options["show"]:
             where = "would be written to" if self._task.check_mode and result["changed"] else "is at"
             display.display(f"\n{result['table']}\nThe report {where} {path}" if "table" in result else result["msg"])
         return result
@@ -77,24 +75,21 @@ def report(
     path: Path,
     markdown_path: Path | None = None,
     csv_path: Path | None = None,
+    known: Sequence[Acknowledgement] = (),
     check_mode: bool = False,
     diff_mode: bool = False,
 ) -> dict[str, Any]:
     """Bring the report's files up to date with the documents of *folder*; return the task's result.
 
-    *path* is the page's. Raises FleetError where there is nothing to report (outside check mode), where the folder or
-    a file cannot be read or written, where two files are to be one, and where matplotlib is missing.
+    *path* is the page's, *known* are the changes that are accepted. Raises FleetError where there is nothing to report
+    (outside check mode), where the folder or a file cannot be read or written, where two files are to be one, and where
+    matplotlib is missing.
     """
-    if folder.exists() and not folder.is_dir():
-        raise FleetError(f"{folder} is not a folder. results_dir is the folder of the result documents.")
     paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path}
     wanted = {name: found for name, found in paths.items() if found is not None}
     _refuse_same(wanted)
-    try:
-        loaded = load.load(folder)
-    except OSError as error:
-        raise FleetError(f"The results folder {folder} cannot be listed: {error.strerror}.") from error
-    found = overview.report(loaded.documents, PUBLISHED, loaded.damaged)
+    loaded = load.opened(folder)
+    found = overview.report(loaded.documents, PUBLISHED, loaded.damaged, known)
     result: dict[str, Any] = {
         "changed": False,
         **{name: str(file) for name, file in wanted.items()},

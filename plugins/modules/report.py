@@ -41,6 +41,19 @@ options:
       - Where to write the report as CSV on the control host. Not written where it is not given.
       - One row a run and point of its sweep, with every metric in full and its unit in the header.
     type: path
+  acknowledged_file:
+    description:
+      - YAML or JSON file on the control host with a list of changes that are known and accepted, each as an item of
+        O(acknowledged). The report shows them as such, after the others.
+      - Default is C(acknowledged.yml) in O(results_dir), where there is one.
+    type: path
+  acknowledged:
+    description:
+      - Changes that are known and accepted, besides those of O(acknowledged_file).
+      - Each is a dictionary as M(inference.fleet.regressions) has it in its option of the same name.
+    type: list
+    elements: dict
+    default: []
   show:
     description: Whether to print the table, and where the page is, as plain lines as well.
     type: bool
@@ -62,6 +75,7 @@ notes:
   - Runs on the control host and connects to no host, whatever host the task is for. In a play with several hosts,
     use C(run_once).
 seealso:
+  - module: inference.fleet.regressions
   - module: inference.fleet.benchmark
 author: inference.fleet contributors (@inference-fleet)
 """

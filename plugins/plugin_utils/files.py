@@ -11,18 +11,22 @@ import tempfile
 from pathlib import Path
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that a reader never sees half of it. OSError where it cannot be written."""
+def replace(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file in one step, so that a reader never sees half of it. OSError where it cannot be written.
+
+    Without a *mode* it gets that of any new file of the user's.
+    """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-            # mkstemp's mode is 0600; this is to be read as any new file of the user's.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(stream.fileno(), 0o666 & ~umask)
+            if mode is None:
+                umask = os.umask(0)
+                os.umask(umask)
+                mode = 0o666 & ~umask
+            os.fchmod(stream.fileno(), mode)
         os.replace(temporary, path)
         temporary = None
     finally:

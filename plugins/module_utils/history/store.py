@@ -85,20 +85,6 @@ def write_new(path: Path, document: dict[str, Any], mode: int = 0o644) -> None:
     _sync_folder(path.parent)
 
 
-def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file that is made from the history in one step, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            os.fchmod(stream.fileno(), mode)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def _sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk; some file systems cannot, and need not be told twice."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

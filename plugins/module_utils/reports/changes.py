@@ -99,8 +99,13 @@ class Event:
         return "; ".join(found) or "nothing that the documents record"
 
 
-def find(series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] = ()) -> tuple[Change, ...]:
-    """Return the change points of *series*: the regressions that are open, and the changes for the better."""
+def find(
+    series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] = ()
+) -> tuple[tuple[Change, ...], tuple[Series, ...]]:
+    """Return the change points of *series*, and those series of which somebody accepts that siblings outrun them.
+
+    Change points are the regressions that are open or acknowledged, and the changes for the better.
+    """
     by_key = {_key_of(item): item for item in series}
     found = regressions.find((run for item in series for run in item.runs), acknowledgements)
     worse = [
@@ -115,7 +120,8 @@ def find(series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] =
         if metric.key in _FOR_THE_BETTER
         for change in _improvements(item, metric)
     ]
-    return (*worse, *better)
+    accepted = [by_key[_key(item)] for item in found.acknowledged if item.kind == regressions.SLOWER]
+    return (*worse, *better), tuple(accepted)
 
 
 def _key(finding: regressions.Finding) -> tuple[Any, ...]:

@@ -97,15 +97,16 @@ def _changes(report: Report) -> list[str]:
 
 def _slower(report: Report) -> list[str]:
     found = [
-        (cohort, ranked.place)
+        (cohort, ranked)
         for cohort in report.cohorts
         for ranked in cohort.ranking
         if ranked.place and ranked.place.slower
     ]
     lines = [
-        f"- **{words.change(place.ratio - 1)}** {_mark(cohort.simulated)}{escape(place.host)}, "
-        f"{escape(cohort.subject)}: output throughput {escape(place.sentence)}"
-        for cohort, place in found[:_LISTED]
+        f"- **{words.change(ranked.place.ratio - 1)}** {_mark(cohort.simulated)}{escape(ranked.place.host)}, "
+        f"{escape(cohort.subject)}: output throughput {escape(ranked.place.sentence)}"
+        + (" Acknowledged." if report.accepts(ranked.series) else "")
+        for cohort, ranked in found[:_LISTED]
     ]
     return lines + _more(len(found))
 

@@ -24,7 +24,7 @@ class Report:
     """What every form of a report is made of.
 
     *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
-    *changes* the change points of the histories.
+    *changes* the change points of the histories, *accepted* the series that may be slower than their siblings.
     """
 
     documents: tuple[Document, ...]
@@ -32,6 +32,7 @@ class Report:
     published: tuple[Mapping[str, Any], ...]
     damaged: tuple[Damaged, ...]
     changes: tuple[Change, ...]
+    accepted: tuple[Series, ...] = ()
 
     @functools.cached_property
     def _by_group(self) -> tuple[tuple[Cohort, ...], ...]:
@@ -49,6 +50,10 @@ class Report:
     def events(self) -> tuple[Event, ...]:
         """What changed, those first that need somebody."""
         return change_points.events(self.changes)
+
+    def accepts(self, item: Series) -> bool:
+        """Whether somebody knows that the host is slower than its siblings."""
+        return any(item is known for known in self.accepted)
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -77,5 +82,5 @@ def report(
 ) -> Report:
     """Return the report of *documents*, oldest first."""
     groups = series.group(documents)
-    found = change_points.find([item for group in groups for item in group.series], acknowledgements)
-    return Report(tuple(documents), groups, tuple(published), tuple(damaged), found)
+    found, accepted = change_points.find([item for group in groups for item in group.series], acknowledgements)
+    return Report(tuple(documents), groups, tuple(published), tuple(damaged), found, accepted)

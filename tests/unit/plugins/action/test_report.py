@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,23 @@ def test_markdown_and_csv_follow_the_documents_too(results, tmp_path):
     (difference,) = third["diff"]
     assert (difference["before"], difference["after"]) == ("run_id\n", files["csv_path"].read_text())
     assert files["path"].stat().st_ino == before
+
+
+def test_a_change_that_is_acknowledged_is_shown_as_such(tmp_path):
+    folder, start = tmp_path / "results", datetime(2026, 11, 1, tzinfo=timezone.utc)
+    for day in range(20):
+        level = 1.0 if day < 10 else 0.9
+        factory.write(folder, factory.document(started=start + timedelta(days=day), factors=(level, level * 1.001)))
+    (folder / "acknowledged.yml").write_text("- {host: gpu1, since: 2026-11-11, reason: a lower power limit}\n")
+    page = tmp_path / "index.html"
+
+    assert "Acknowledged" not in action.report(folder, page)["table"]
+    known = action.acknowledgements(folder, None, [])
+    result = action.report(folder, page, known=known)
+    assert result["changed"]
+    assert "worse, since 2026-11-11" in " ".join(result["table"].split())
+    assert "Acknowledged." in result["table"]
+    assert "<em>Acknowledged.</em>" in page.read_text()
 
 
 def test_two_forms_in_one_file_are_refused(results, tmp_path):
