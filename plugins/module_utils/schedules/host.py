@@ -55,8 +55,10 @@ class Difference:
             texts = [before or "", file.text]
             if file.secret:
                 texts = [files.masked(text) for text in texts]
-                if before is not None and texts[0] == texts[1] and before != file.text:
-                    texts[1] = texts[1].replace("(hidden)", "(hidden; a value or the mode changed)")
+                if texts[0] == texts[1] and before != file.text:
+                    texts[1] = texts[1].replace("(hidden)", "(hidden, one of them changed)")
+            if before == file.text:
+                texts = ["another owner or mode\n", f"mode {file.mode:04o}\n"]
             if before is None:
                 shown.append({"before": "", "after": texts[1], "before_header": "missing", "after_header": file.path})
             else:
@@ -183,6 +185,8 @@ def apply(difference: Difference, settings: Settings | None, run_command: RunCom
         if str(path.parent) == files.CRON_D:
             _end_by_lock(path.name.removeprefix(files.PREFIX))
         path.unlink(missing_ok=True)
+    for name in difference.removed():
+        (Path(files.STATE) / f"{name}.lock").unlink(missing_ok=True)
     if settings and difference.write:
         owner = pwd.getpwnam(settings.user)
         _directory(Path(files.CONFIG), owner, 0o755)
@@ -286,7 +290,8 @@ def _directory(path: Path, owner: pwd.struct_passwd, mode: int, *, of_user: bool
     path.mkdir(mode=mode, parents=True, exist_ok=True)
     if of_user:
         for item in (path, *path.iterdir()):
-            os.chown(item, owner.pw_uid, owner.pw_gid)
+            # Whose directory it is may have put a link there.
+            os.chown(item, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 def _write(file: File, owner: pwd.struct_passwd) -> None:

@@ -25,7 +25,7 @@ SETTINGS = Settings(
     python="/usr/bin/python3",
     inventory=("hosts.yml",),
     results_dir="/srv/results",
-    environment={"A_KEY": "quo\"ted \\ $HOME `id` 'x'"},
+    environment={"A_KEY": "quo\"ted \\\" $HOME `id` 'x' \\"},
     webhook_url="https://chat.example.com/hooks/1",
 )
 NIGHTLY = Schedule("nightly", "h100:!h100-3", "*-*-* 02:00", variables={"benchmark_num_prompts": 64}, wait_idle=60)

@@ -41,6 +41,8 @@ def test_a_diff_has_no_secret() -> None:
     (shown,) = host.Difference(write=[(file, old)]).shown()
     assert "sesame" not in str(shown)
     assert shown["before"] != shown["after"]
+    (mode,) = host.Difference(write=[(file, new)]).shown()
+    assert mode["before"] != mode["after"]
     (gone,) = host.Difference(remove=[(Path(files.ENVIRONMENT), old)]).shown()
     assert "A_KEY" in gone["before"]
     assert "sesame" not in str(gone)
