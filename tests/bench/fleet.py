@@ -147,9 +147,9 @@ def noop(bench: Bench) -> None:
     print(f"\nA deploy that changes nothing on {HOSTS} hosts, {REPEATS} turns, seconds of wall time")
     for name, values in times.items():
         print(f"  {name:8} median {statistics.median(values):5.2f}  ({min(values):.2f} to {max(values):.2f})")
-    for other, bar in BARS.items():
+    for other, limit in BARS.items():
         ratio = statistics.median(mine / theirs for mine, theirs in zip(times["deploy"], times[other], strict=True))
-        print(f"  deploy / {other:6} median of the turns {ratio:.2f}, wanted at most {bar}")
+        print(f"  deploy / {other:6} median of the turns {ratio:.2f}, wanted at most {limit}")
 
 
 def scale(bench: Bench) -> None:

@@ -15,7 +15,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     Launch,
     SecretFile,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed as refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.guard import FILE as API_KEY_FILE
 from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights, is_hub_name
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 
 NAME = "sglang"
 DEFAULT_IMAGE = "lmsysorg/sglang:latest"
@@ -42,7 +43,7 @@ _CACHES = {
 
 def launch(spec: EngineSpec) -> Launch:
     """Return how to start SGLang."""
-    common.refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    refuse_managed(spec.extra_args, MANAGED_FLAGS)
     argv = ["python", "-m", "sglang.launch_server", "--host", "0.0.0.0", "--port", str(spec.port)]
     argv += ["--model-path", spec.model, "--served-model-name", spec.served_model_name]
     if spec.tool_call_parser:

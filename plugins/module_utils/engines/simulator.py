@@ -20,6 +20,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     Launch,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 
 NAME = "simulator"
@@ -40,7 +41,7 @@ REPOSITORY = "inference-fleet/simulator"
 
 def launch(spec: EngineSpec) -> Launch:
     """Return how to start the simulator."""
-    common.refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    refuse_managed(spec.extra_args, MANAGED_FLAGS)
     followed = spec.simulates or {}
     row = published(followed.get("engine", ""), followed.get("profile", ""))
     if row is None:

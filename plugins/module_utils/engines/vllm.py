@@ -18,6 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     SecretFile,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import guard
 
 NAME = "vllm"
@@ -49,7 +50,7 @@ _CACHES = {".cache/vllm": "vllm", ".cache/flashinfer": "flashinfer", ".triton": 
 
 def launch(spec: EngineSpec) -> Launch:
     """Return how to start vLLM."""
-    common.refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    refuse_managed(spec.extra_args, MANAGED_FLAGS)
     argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
     argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
     if spec.tool_call_parser:

@@ -54,7 +54,7 @@ def add(document: dict[str, Any], folder: Path) -> Path:
     except FileExistsError as error:
         raise ExistsError(f"there is a result {path} already; results are never written over") from error
     except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
+        reason = getattr(error, "strerror", None) or error
         raise FleetError(f"the result could not be written to {path} on the control host: {reason}") from error
     return path
 

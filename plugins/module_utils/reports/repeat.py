@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.result import HIDDEN
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import HIDDEN
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, sglang, vllm
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, sglang, vllm
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.modules import engine as engine_module
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -86,4 +87,4 @@ def test_sglang_phases() -> None:
 
 
 def test_managed_flags_accept_other_arguments() -> None:
-    common.refuse_managed(["--max-model-len", "8192", "-O3"], vllm.MANAGED_FLAGS)
+    refuse_managed(["--max-model-len", "8192", "-O3"], vllm.MANAGED_FLAGS)
