@@ -270,11 +270,12 @@ class Daemon:
         """Return the registry digests of an image on the host."""
         return sorted(item.partition("@")[2] for item in (self.image(reference) or {}).get("RepoDigests") or ())
 
-    def registry_digest(self, reference: str) -> str:
-        """Ask the registry for the digest that a reference has now, pulling nothing."""
+    def registry_digest(self, reference: str, timeout: float = CALL_TIMEOUT) -> str:
+        """Ask the registry for the digest that a reference has now, pulling nothing. *timeout* is in seconds."""
+        limit = min(timeout, CALL_TIMEOUT)
         return self._ask(
             f"ask the registry for {reference}",
-            lambda: self._api.inspect_distribution(reference)["Descriptor"]["digest"],
+            lambda: self._client(limit).inspect_distribution(reference)["Descriptor"]["digest"],
             REGISTRY_REMEDY,
         )
 

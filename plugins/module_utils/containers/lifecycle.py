@@ -260,16 +260,19 @@ class Lifecycle:
         if not self._may_pull:
             return None
         try:
-            there = self._daemon.registry_digest(self._wanted.container.image)
+            there = self._registry_digest()
         except FleetError:
             # The pull, which comes next, tells what is wrong with the registry.
             return None
         return current.image_id if there in self._daemon.digests(current.image_id) else None
 
+    def _registry_digest(self) -> str:
+        return self._daemon.registry_digest(self._wanted.container.image, self._wanted.timeouts.pull)
+
     def _moved(self, current: Observed) -> list[Change]:
         """Return the change of a tag that means another content in the registry now."""
         here = self._daemon.digests(current.image_id)
-        there = self._daemon.registry_digest(self._wanted.container.image)
+        there = self._registry_digest()
         return [] if there in here else [Change("image", ", ".join(here) or current.image_id, there)]
 
     def _missing(self) -> tuple[str, ...]:
@@ -284,8 +287,7 @@ class Lifecycle:
                 f"image {reference} is not on the host, and pull is {NEVER}. Load it there, or set pull to {MISSING}."
             )
         elif here is None or (
-            self._wanted.pull == ALWAYS
-            and self._daemon.registry_digest(reference) not in self._daemon.digests(reference)
+            self._wanted.pull == ALWAYS and self._registry_digest() not in self._daemon.digests(reference)
         ):
             steps.append(plan.PULL_IMAGE)
         if weights and not weights.here():
@@ -301,6 +303,7 @@ class Lifecycle:
         """
         with self._lock():
             look = self.look()
+            ran = look.current.id if look.current and look.current.running else None
             self._sweep()
             fetched = tuple(step for step in look.steps if step in plan.FETCH)
             if fetched:
@@ -308,7 +311,7 @@ class Lifecycle:
                 # What the image is was a guess until now: a new reference may be the content that runs already.
                 look = self.look()
             steps = tuple(step for step in look.steps if step not in plan.FETCH)
-            self._do(steps, look.changes)
+            self._do(steps, look.changes, ran)
             return replace(look, steps=fetched + steps)
 
     def _sweep(self) -> None:
@@ -360,7 +363,8 @@ class Lifecycle:
                 archive.name, reference, [f"ENTRYPOINT [{entrypoint}]", f"LABEL {IMAGE_LABEL}={build.label}"]
             )
 
-    def _do(self, steps: Sequence[str], changes: Sequence[Change]) -> None:
+    def _do(self, steps: Sequence[str], changes: Sequence[Change], ran: str | None) -> None:
+        """Do the steps; *ran* is the id of the container that ran when this run began."""
         # A container that an interrupted run kept is the way back of the one that it made.
         kept = self._own(self._previous)
         prepared = self._own(self._next)
@@ -381,9 +385,12 @@ class Lifecycle:
                 self._try(self._create_and_start, before)
             elif step == plan.REPLACE:
                 old = self._own(self._name)
-                # One that an interrupted run kept, or stopped when its successor was prepared, ran before.
-                stopped = plan.PUT_BACK in steps or (old and prepared and old.stopped_after(prepared))
-                before = _Before(old.id, old.running or bool(stopped)) if old else _Before()
+                before = _Before()
+                if old:
+                    # So did one that an interrupted run kept, or stopped when its successor was prepared; and a daemon
+                    # that was restarted meanwhile may not have come to it yet.
+                    kept_or_stopped = plan.PUT_BACK in steps or bool(prepared and old.stopped_after(prepared))
+                    before = _Before(old.id, old.running or kept_or_stopped or old.id == ran)
                 self._try(self._swap, before)
             elif step == plan.UPDATE_CONTAINER:
                 self._update(changes)
@@ -447,6 +454,10 @@ class Lifecycle:
 
     def _start(self) -> None:
         self._progress.say("starting the container")
+        current = self._own(self._name)
+        if current and current.status == "restarting":
+            # The daemon waits longer each time before it starts one that ends again and again.
+            self._stop()
         try:
             self._daemon.start(self._name, self._wanted.timeouts.start)
         except FleetError as error:
