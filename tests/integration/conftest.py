@@ -23,9 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build" / "collections"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-import fault_log  # noqa: E402  (its folder is on the path only now)
-from debian_package import NotToBeHadError  # noqa: E402  (likewise)
-from docker_engine import DockerEngine  # noqa: E402  (its folder is on the path only now)
+from debian_package import NotToBeHadError  # noqa: E402  (its folder is on the path only now)
+from docker_engine import WORKER, DockerEngine  # noqa: E402  (likewise)
 from module_process import ModuleProcess  # noqa: E402  (likewise)
 from registry import Registry  # noqa: E402  (likewise)
 from ssh_host import SshHost  # noqa: E402  (likewise)
@@ -34,13 +33,17 @@ from ansible_collections.inference.fleet.plugins.module_utils.baselines.publishe
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state  # noqa: E402  (likewise)
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs  # noqa: E402  (likewise)
 
+HELD = "what held after a fault"
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """List the faults, whatever else is said of the run."""
-    if fault_log.NOTED:
+    reports = terminalreporter.getreports("passed")
+    noted = [value for report in reports for name, value in report.user_properties if name == HELD]
+    if noted:
         terminalreporter.section("faults that were injected, and what held")
-    for fault, what in fault_log.NOTED:
-        terminalreporter.write_line(f"{fault}: {what}")
+    for line in sorted(noted):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +68,8 @@ def registry() -> Iterator[Registry]:
         yield running
 
 
-# As of the model that is the default: it ends as the name of a prepared container does.
-NAME = "test-coder-next"
+# As of the model that is the default: it ends as the name of a prepared container does. Each worker has one of its own.
+NAME = f"test{WORKER}-coder-next"
 
 
 @dataclass
@@ -129,6 +132,15 @@ def images(docker_engine: DockerEngine, registry: Registry, archive: Path) -> Im
     return Images(f"{registry.host}/sim", digests)
 
 
+def forget() -> None:
+    """Remove what the module keeps of the tests' engines on the host."""
+    for path in state.STATE_DIR.glob(f"{NAME}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 @pytest.fixture
 def process(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iterator[ModuleProcess]:
     """The engine module as a process, and nothing on the engine or the host before and after."""
@@ -142,14 +154,13 @@ def process(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iter
         "ready_timeout": 60,
         "stop_timeout": 5,
     }
-    shutil.rmtree(state.directory(NAME))
+    forget()
     yield ModuleProcess(defaults, tmp_path)
     for container in docker_engine.client.containers.list(all=True):
         container.remove(force=True)
     for image in docker_engine.client.images.list():
         docker_engine.client.images.remove(image.id, force=True)
-    shutil.rmtree(state.directory(NAME))
-    state.lock_path(NAME).unlink(missing_ok=True)
+    forget()
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +216,11 @@ class Module:
 
     def start(self, *, check: bool = False, verbosity: int = 0, **options: Any) -> subprocess.Popen[str]:
         """Start it in a process group of its own, and return the running Ansible."""
-        save = {"content": "{{ outcome | to_json }}", "dest": str(self.folder / "result.json"), "mode": "0600"}
+        save = {
+            "content": "{{ outcome | default({}) | to_json }}",
+            "dest": str(self.folder / "result.json"),
+            "mode": "0600",
+        }
         tasks = [
             {self.name: {**self.defaults, **options}, "register": "outcome", "ignore_errors": True},
             {"ansible.builtin.copy": save, "check_mode": False, "diff": False, "no_log": True},

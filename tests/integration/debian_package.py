@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +21,16 @@ class NotToBeHadError(Exception):
 def unpacked(name: str, *packages: str) -> Path:
     """Return a folder with the files of Debian's packages: installing them would start services."""
     folder = ROOT / ".build" / name
-    if folder.exists():
-        return folder
     folder.parent.mkdir(exist_ok=True)
+    # Another process of the tests may want them too.
+    with folder.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _unpack(folder, packages)
+    return folder
+
+
+def _unpack(folder: Path, packages: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         fetch = ["apt-get", "download", "-qq", *packages]
         try:
@@ -35,4 +44,3 @@ def unpacked(name: str, *packages: str) -> Path:
             reason = (getattr(error, "stderr", "") or str(error)).strip()
             raise NotToBeHadError(f"Debian's {' and '.join(packages)} cannot be had: {reason}") from error
         Path(temporary, "files").rename(folder)
-    return folder

@@ -20,16 +20,21 @@ from pathlib import Path
 import docker
 
 HOOK = "nvidia-container-runtime-hook"
+# The number of this process among those of pytest-xdist that run at the same time.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# How many engines one of them may have.
+_ENGINES = 4
 
 
 class DockerEngine:
     """A running daemon. Use it as a context manager; ``start``, ``kill`` and ``restart`` are for fault tests.
 
-    *number* tells engines apart that run at the same time. *data_size*, such as ``300m``, gives it
+    *number*, below 4, tells engines apart that run at the same time. *data_size*, such as ``300m``, gives it
     a disk of that size.
     """
 
     def __init__(self, number: int = 0, data_size: str | None = None) -> None:
+        number += _ENGINES * WORKER
         self._bridge = f"fleettest{number}"
         self._network = f"172.31.{240 + number}.1/24"
         self._data_size = data_size

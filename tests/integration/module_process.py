@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine module as a process of its own, without a controller: quick, and it can be killed."""
+"""The engine module without a controller: quick, and as a process of its own where it is to be killed."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from typing import Any
 
 _BUILD = Path(__file__).resolve().parents[2] / ".build"
 PATH = str(_BUILD / "collections")
-# What downloads weights is kept between runs.
-TOOL_DIR = str(_BUILD / "venvs" / "huggingface_hub")
-# The module's own options and defaults, and what its main() does with them.
-_PROGRAM = """
-import json, pathlib, sys
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.inference.fleet.plugins.module_utils import serving
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
-from ansible_collections.inference.fleet.plugins.modules import engine
-job = json.load(sys.stdin)
-hub.TOOL_DIR = pathlib.Path(job["tool_dir"])
-checked = ArgumentSpecValidator(engine.argument_spec()).validate(job["options"])
-assert not checked.error_messages, checked.error_messages
-try:
-    result = serving.run(checked.validated_parameters, job["check"])
-except FleetError as error:
-    result = {"failed": True, "msg": str(error)}
-print(json.dumps(result))
-"""
+TOOL_DIR = _BUILD / "venvs" / "huggingface_hub"
+
+
+def run(options: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Run the module in this process; return what it would print."""
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    from ansible_collections.inference.fleet.plugins.module_utils import serving
+    from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+    from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
+    from ansible_collections.inference.fleet.plugins.modules import engine
+
+    hub.TOOL_DIR = TOOL_DIR
+    checked = ArgumentSpecValidator(engine.argument_spec()).validate(options)
+    assert not checked.error_messages, checked.error_messages
+    try:
+        result = serving.run(checked.validated_parameters, check)
+    except FleetError as error:
+        result = {"failed": True, "msg": str(error)}
+    return json.loads(json.dumps(result))
 
 
 class ModuleProcess:
@@ -47,7 +47,7 @@ class ModuleProcess:
     def start(self, *, check: bool = False, **options: Any) -> subprocess.Popen[str]:
         """Start it in a process group of its own."""
         process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM],
+            [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -55,14 +55,12 @@ class ModuleProcess:
             text=True,
             start_new_session=True,
         )
-        job = {
-            "options": {"progress_file": str(self.progress), **self.defaults, **options},
-            "check": check,
-            "tool_dir": TOOL_DIR,
-        }
-        process.stdin.write(json.dumps(job))  # type: ignore[union-attr]
+        process.stdin.write(json.dumps([self._options(options), check]))  # type: ignore[union-attr]
         process.stdin.close()  # type: ignore[union-attr]
         return process
+
+    def _options(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"progress_file": str(self.progress), **self.defaults, **options}
 
     @staticmethod
     def result(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -72,8 +70,8 @@ class ModuleProcess:
         return json.loads(output)
 
     def __call__(self, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        """Run it to its end."""
-        return self.result(self.start(check=check, **options))
+        """Run it to its end. Nobody kills it, so it needs no process."""
+        return run(self._options(options), check)
 
     @staticmethod
     def kill(process: subprocess.Popen[str]) -> None:
@@ -84,3 +82,7 @@ class ModuleProcess:
     def said(self) -> list[str]:
         """Return its progress lines."""
         return self.progress.read_text().splitlines() if self.progress.exists() else []
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(*json.load(sys.stdin))))

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+# One archive for all of them.
+pytestmark = pytest.mark.xdist_group("collection")
 ROOT = Path(__file__).resolve().parents[2]
 # What a collection is made of; whatever else stands at the top of the checkout stays there.
 SHIPPED = {

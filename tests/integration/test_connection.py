@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from conftest import NAME, Module
+from conftest import NAME, Module, forget
 from docker_engine import DockerEngine
 from ssh_host import SshHost
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 
+# One sshd for all of them, and its directory is the machine's.
+pytestmark = pytest.mark.xdist_group("ssh")
 SLOW = {"extra_args": ["--load-seconds", "12"]}
 
 
@@ -35,15 +36,14 @@ def engine(docker_engine: DockerEngine, ssh_host: SshHost, free_port: int, tmp_p
         "ready_timeout": 60,
         "stop_timeout": 5,
     }
-    shutil.rmtree(state.directory(NAME))
+    forget()
     yield Module("inference.fleet.engine", defaults, tmp_path, variables=ssh_host.variables)
     # What goes on detached would make containers again.
     ssh_host.stop()
     ssh_host.start()
     for container in docker_engine.client.containers.list(all=True):
         container.remove(force=True)
-    shutil.rmtree(state.directory(NAME))
-    state.lock_path(NAME).unlink(missing_ok=True)
+    forget()
 
 
 def containers(docker_engine: DockerEngine) -> dict[str, str]:

@@ -6,25 +6,25 @@
 from __future__ import annotations
 
 import os
-import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
-from conftest import NAME, Module
+from conftest import NAME, Module, Run, forget
 from docker_engine import DockerEngine
-
-from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_leftovers() -> Iterator[None]:
     yield
     # The module's own directory for this name, with the logs of the failures that were provoked.
-    shutil.rmtree(state.directory(NAME))
-    state.lock_path(NAME).unlink(missing_ok=True)
+    forget()
 
 
 @pytest.fixture
@@ -149,6 +149,54 @@ def test_a_driver_in_trouble_is_told(engine: Module, tmp_path: Path) -> None:
     assert "nvidia-smi does not tell the host's GPUs: Failed to initialize NVML" in failed["msg"]
 
 
+class _Processes:
+    """Looks at the arguments and variables of every process of the machine, again and again, for some words."""
+
+    def __init__(self, *words: str) -> None:
+        self._words = [word.encode() for word in words]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.looks = 0
+        self.found: set[str] = set()
+
+    def __enter__(self) -> _Processes:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.02):
+            self.looks += 1
+            for path in (*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")):
+                with suppress(OSError):
+                    text = path.read_bytes()
+                    if any(word in text for word in self._words):
+                        self.found.add(f"{path.name} of {text[:200]!r}")
+
+
+def _role_run(engine: Module, folder: Path, options: dict[str, Any]) -> Run:
+    """Run the role as the module was run, from an inventory that has the secrets."""
+    wanted = {"name" if key == "engine" else key: value for key, value in {**engine.defaults, **options}.items()}
+    variables = {**engine.variables, **{f"engine_{key}": value for key, value in wanted.items()}}
+    folder.mkdir()
+    role = {"name": "inference.fleet.engine"}
+    run = Module("ansible.builtin.include_role", role, folder, variables=variables)(verbosity=4)
+    assert "rewrite files" not in run.output
+    assert "changed=1 " in run.output, "the role changes nothing, and the copy of the result does"
+    return run
+
+
+def test_a_process_that_shows_a_word_is_found() -> None:
+    with _Processes("in-an-argument", "in-a-variable") as processes:
+        variables = {**os.environ, "X": "in-a-variable"}
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], env=variables, check=True)
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", "in-an-argument"], check=True)
+    assert {item.partition(" ")[0] for item in processes.found} == {"cmdline", "environ"}
+
+
 def test_secrets_are_nowhere_to_be_seen(
     docker_engine: DockerEngine, engine: Module, fake_vllm: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -156,25 +204,35 @@ def test_secrets_are_nowhere_to_be_seen(
     served = {"engine": "vllm", "profile": "cpu", "image": fake_vllm("secrets"), "model": "/models/local"}
     secret = {"api_key": key, "hf_token": token, **served}
 
-    runs = [
-        engine(verbosity=4, **secret),
-        engine(verbosity=4, **{**secret, "api_key": f"{key}-new", "hf_token": f"{token}-new"}),
-        engine(verbosity=4, **secret, extra_args=["--max-model-len", "9000"]),
-        engine(verbosity=4, **secret, memory="7m", recreate=True),
-    ]
+    longer = {"extra_args": ["--max-model-len", "9000"]}
+
+    with _Processes(key, token) as processes:
+        runs = [
+            engine(verbosity=4, **secret),
+            engine(verbosity=4, **{**secret, "api_key": f"{key}-new", "hf_token": f"{token}-new"}),
+            engine(verbosity=4, **secret, **longer),
+            engine(verbosity=4, **secret, memory="7m", recreate=True),
+        ]
     (tmp_path / "info").mkdir()
     info = Module("inference.fleet.engine_info", {"docker_host": docker_engine.url}, tmp_path / "info")
-    runs.append(info(verbosity=4))
+    runs += [info(verbosity=4), _role_run(engine, tmp_path / "role", {**secret, **longer})]
 
     assert runs[1].result["steps"] == ["rewrite files that the engine reads again"]
     assert "put back" in runs[3].result["msg"]
     container = docker_engine.client.containers.get(NAME)
     source = Path(container.labels["inference.fleet.secrets"])
-    jobs = [path.read_text() for path in (Path.home() / ".ansible_async").glob("*") if path.is_file()]
+    jobs = []
+    for path in (Path.home() / ".ansible_async").glob("*"):
+        # Another worker's is gone when it is done.
+        with suppress(FileNotFoundError):
+            jobs.append(path.read_text() if path.is_file() else "")
     logs = [path.read_text() for path in source.parent.glob("*.log")]
-    processes = [path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline")]
-    seen = [*(run.output for run in runs), str(container.attrs), container.logs().decode(), *jobs, *logs, *processes]
+    kept = [path.read_text() for path in source.parent.glob("*") if path.is_file()]
+    kept.append((docker_engine.directory / "dockerd.log").read_text())
+    seen = [*(run.output for run in runs), str(container.attrs), container.logs().decode(), *jobs, *kept]
     assert len(logs) == 1
+    assert processes.looks > 20
+    assert processes.found == set()
     for planted in (key, token):
         assert not [text for text in seen if planted in text]
     assert {path.name: path.read_text() for path in source.glob("*_*") if path.suffix != ".py"} == {

@@ -9,6 +9,8 @@ attempt is left; and the next run ends in the wanted state and then finds nothin
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -18,16 +20,16 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any
 
-import fault_log
 import pytest
 import requests
 from call_proxy import AFTER, BEFORE, CallProxy
-from conftest import NAME, Images, make_image
+from conftest import HELD, NAME, Images, make_image
 from docker_engine import DockerEngine
 from module_process import ModuleProcess
 from registry import Registry, Relay
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
@@ -53,9 +55,10 @@ class Host:
     def id(self) -> str:
         return self.engine.client.containers.get(NAME).id
 
-    def max_model_len(self) -> int:
+    def max_model_len(self, key: str = "none") -> int:
         """Ask the endpoint for the one setting that the tests change."""
-        return requests.get(f"{self.url}/v1/models", timeout=5).json()["data"][0]["max_model_len"]
+        headers = {"Authorization": f"Bearer {key}"}
+        return requests.get(f"{self.url}/v1/models", headers=headers, timeout=5).json()["data"][0]["max_model_len"]
 
     def secrets(self) -> set[str]:
         return {str(path) for path in (state.STATE_DIR / NAME).glob("secrets-*")}
@@ -78,7 +81,8 @@ def held(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Note what held after a fault; the list is printed at the end."""
 
     def note(what: str) -> None:
-        fault_log.NOTED.append((request.node.name.partition("[")[0].removeprefix("test_").replace("_", " "), what))
+        fault = request.node.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+        request.node.user_properties.append((HELD, f"{fault}: {what}"))
 
     return note
 
@@ -176,11 +180,11 @@ def test_disk_full_while_pulling(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "big").write_bytes(b"")
-    subprocess.run(["truncate", "-s", "700M", str(tmp_path / "big")], check=True)
+    subprocess.run(["truncate", "-s", "300M", str(tmp_path / "big")], check=True)
     subprocess.run(["tar", "cf", str(tmp_path / "big.tar"), "-C", str(tmp_path), "big"], check=True)
     big = make_image(docker_engine, tmp_path / "big.tar", "big")
     registry.push(docker_engine, big, "big:1")
-    with DockerEngine(number=1, data_size="400m") as small:
+    with DockerEngine(number=1, data_size="250m") as small:
         options = {"docker_host": small.url}
         made = process(image=images.tag("1"), **options)
         assert "failed" not in made, made["msg"]
@@ -228,8 +232,8 @@ def test_disk_full_while_downloading(
         ),
         (
             "hangs before ready",
-            {"extra_args": ["--load-seconds", "3600"], "ready_timeout": 3},
-            "was not ready within ready_timeout, 3 s: GET /health answered 503",
+            {"extra_args": ["--load-seconds", "3600"], "ready_timeout": 8},
+            "was not ready within ready_timeout, 8 s: GET /health answered 503",
         ),
         ("is killed for memory", {"memory": "7m", "recreate": True}, "out of memory, and the kernel killed the engine"),
         (
@@ -256,6 +260,40 @@ def test_engine(
     assert set(host.containers()) == {NAME}
     assert not process(api_key="planted")["changed"]
     held(f"{fault}: told why, old engine back, log kept")
+
+
+def test_an_engine_that_is_found_in_a_restart_loop(
+    host: Host, process: ModuleProcess, archive: Path, tmp_path: Path, held: Callable[[str], None]
+) -> None:
+    """Nothing differs, and the daemon starts it again and again."""
+    python, home = rootfs.entrypoint()
+    start = (
+        "import os, runpy, sys; os.path.exists('/data/memory') or sys.exit('CUDA out of memory'); "
+        f"runpy.run_path({home!r}, run_name='__main__')"
+    )
+    looping = make_image(host.engine, archive, "looping", f"ENTRYPOINT {json.dumps([python, '-c', start])}")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/memory").touch()
+    wanted = {"image": looping, "mounts": [{"source": str(tmp_path / "data"), "target": "/data"}], "ready_timeout": 30}
+    assert process(**wanted)["ready"]
+    before = host.id()
+    (tmp_path / "data/memory").unlink()
+    container = host.engine.client.containers.get(NAME)
+    os.kill(container.attrs["State"]["Pid"], SIGKILL)
+    _until(lambda: host.engine.client.containers.get(NAME).attrs["RestartCount"] > 1)
+
+    started = time.monotonic()
+    failed = process(**wanted)
+
+    assert "before it was ready: there is not enough GPU memory" in failed["msg"], failed
+    assert time.monotonic() - started < 20, "told when it ends again, not when the time is up"
+    assert host.id() == before
+    (tmp_path / "data/memory").touch()
+    mended = process(**wanted)
+    assert mended["ready"]
+    assert host.id() == before
+    host.clean()
+    held("told why within a restart, and left to the daemon; once mended, it serves")
 
 
 def test_first_engine_fails(host: Host, process: ModuleProcess, held: Callable[[str], None]) -> None:
@@ -363,11 +401,42 @@ def test_dockerd_is_restarted_while_the_engine_loads(
     held(f"{how.name}: waited for, the new engine started again, and served")
 
 
+def test_dockerd_is_killed_at_each_step_of_an_upgrade(
+    host: Host, process: ModuleProcess, tmp_path: Path, held: Callable[[str], None]
+) -> None:
+    """Killed when it has done a call and not answered yet: nobody knows then whether it was done."""
+
+    def strike() -> None:
+        host.engine.kill(SIGKILL)
+        host.engine.start()
+
+    process(api_key="planted")
+    finished = 0
+    for length, step in enumerate([*UPGRADE, "the old one's removal"], 1):
+        wanted = {"api_key": "planted", "extra_args": ["--max-model-len", str(9000 + length)]}
+        with CallProxy(tmp_path / "proxy.sock", host.engine.url, length, AFTER, strike) as proxy:
+            struck = process(docker_host=proxy.url, **wanted)
+        assert proxy.struck, step
+        if "failed" in struck:
+            assert "the Docker daemon at" in struck["msg"], step
+            assert "was put back and serves again" in struck["msg"], (step, struck["msg"])
+        finished += "failed" not in struck
+
+        result = process(**wanted)
+
+        assert "failed" not in result, (step, result["msg"])
+        host.clean(step)
+        assert host.max_model_len("planted") == 9000 + length
+        assert not process(check=True, **wanted)["changed"], step
+    held(f"{length} kills: {finished} runs went on to their end, the others went back, and the next run upgraded")
+
+
 def test_dockerd_is_killed_while_it_pulls(
     host: Host, process: ModuleProcess, images: Images, registry: Registry, held: Callable[[str], None], tmp_path: Path
 ) -> None:
     process(image=images.tag("1"))
-    (tmp_path / "big").write_bytes(b"\1" * 30_000_000)
+    # Some minutes' worth of what does not compress.
+    (tmp_path / "big").write_bytes(os.urandom(3_000_000))
     subprocess.run(["tar", "cf", str(tmp_path / "big.tar"), "-C", str(tmp_path), "big"], check=True)
     big = make_image(host.engine, tmp_path / "big.tar", "big")
     with Relay(registry.port, 20_000) as slow:
@@ -424,9 +493,11 @@ def test_module_is_killed_at_each_step_of_an_upgrade(
         where = f"{when} {calls[number - 1]}"
         _run_killed(host, process, tmp_path, number, when, **wanted)
 
+        predicted = process(check=True, **wanted)
         result = process(**wanted)
 
         assert "failed" not in result, (where, result["msg"])
+        assert (result["steps"], result["diff"]) == (predicted["steps"], predicted["diff"]), where
         host.clean(where)
         assert not process(check=True, **wanted)["changed"], where
     process(state="absent")
@@ -467,6 +538,38 @@ def test_two_runs_at_once(
     host.clean()
     assert host.max_model_len() in (9000, 8000)
     held("one waited for the other" + (", and had nothing left to do" if second == CHANGED else ""))
+
+
+def test_two_engines_at_once_for_the_same_gpus(
+    host: Host, process: ModuleProcess, fake_vllm: Callable[..., str], held: Callable[[str], None]
+) -> None:
+    served = {"engine": "vllm", "image": fake_vllm("one"), "model": "/models/local", "profile": "h100x4"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        other = {"container_name": f"{NAME}-2", "port": free.getsockname()[1]}
+    running = [process.start(**served), process.start(**served, **other)]
+    results = [process.result(one) for one in running]
+
+    (failed,) = [result for result in results if "failed" in result]
+    assert "runs on GPUs (all) that" in failed["msg"]
+    assert list(host.containers().values()) == ["running"]
+    held("one serves; the other was refused, and nothing of it is left")
+
+
+def test_the_old_engine_of_a_run_that_was_cut_off_serves_again(
+    host: Host, process: ModuleProcess, tmp_path: Path, held: Callable[[str], None]
+) -> None:
+    """Killed when it had stopped the old engine: that one is to run, though it is found stopped."""
+    process()
+    before = host.id()
+    _run_killed(host, process, tmp_path, UPGRADE.index("stop") + 1, AFTER, **CHANGED)
+    assert host.containers()[NAME] == "exited"
+
+    failed = process(extra_args=["--no-such-flag"])
+
+    assert "was put back and serves again" in failed["msg"]
+    assert host.id() == before
+    host.clean()
+    held("a second upgrade failed, and the engine from before the first one serves")
 
 
 def _until(done: Callable[[], bool], seconds: float = 60) -> None:
