@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -149,8 +150,12 @@ def test_a_driver_in_trouble_is_told(engine: Module, tmp_path: Path) -> None:
     assert "nvidia-smi does not tell the host's GPUs: Failed to initialize NVML" in failed["msg"]
 
 
+# How often a process is looked at, a tenth of a second between.
+_LOOKS = 10
+
+
 class _Processes:
-    """Looks at the arguments and variables of every process of the machine, again and again, for some words."""
+    """Looks at the arguments and variables of every new process of the machine for some words."""
 
     def __init__(self, *words: str) -> None:
         self._words = [word.encode() for word in words]
@@ -168,13 +173,17 @@ class _Processes:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.02):
+        known: Counter[str] = Counter()
+        while not self._over.wait(0.1):
             self.looks += 1
-            for path in (*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")):
-                with suppress(OSError):
-                    text = path.read_bytes()
-                    if any(word in text for word in self._words):
-                        self.found.add(f"{path.name} of {text[:200]!r}")
+            for process in Path("/proc").glob("[0-9]*"):
+                known[process.name] += 1
+                # A new one is looked at until it is what it was started for.
+                for path in (process / "cmdline", process / "environ") if known[process.name] < _LOOKS else ():
+                    with suppress(OSError):
+                        text = path.read_bytes()
+                        if any(word in text for word in self._words):
+                            self.found.add(f"{path.name} of {text[:200]!r}")
 
 
 def _role_run(engine: Module, folder: Path, options: dict[str, Any]) -> Run:
