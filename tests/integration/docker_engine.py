@@ -102,6 +102,9 @@ class DockerEngine:
                 *("--exec-root", f"{self.directory}/exec"),
                 *("--pidfile", f"{self.directory}/docker.pid"),
                 *("--bridge", self._bridge),
+                # The chains are the machine's: two daemons that start would take them from each other. Ports of
+                # loopback go through the daemon's proxy.
+                "--iptables=false",
             ],
             env=environment,
             stdin=subprocess.DEVNULL,
