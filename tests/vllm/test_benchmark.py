@@ -86,7 +86,9 @@ def benchmark(key: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_run_that_counts(benchmark: Callable, client: str) -> None:
     measures = CLIENT_MODULES[client].MEASURES_GOODPUT
-    document = benchmark(client, warmup=True, slo=dict.fromkeys(LIMITS, 60000) if measures else None)["result"]
+    # The demo warms up with the client vllm, whose start is the longest.
+    warmup = client == "aiperf"
+    document = benchmark(client, warmup=warmup, slo=dict.fromkeys(LIMITS, 60000) if measures else None)["result"]
     (repeat,) = document["repeats"]
     assert (repeat["completed"], repeat["failed"]) == (16, 0)
     assert repeat["total_output_tokens"] == 16 * 16
@@ -95,14 +97,9 @@ def test_a_run_that_counts(benchmark: Callable, client: str) -> None:
     if measures:
         goodput = document["metrics"]["request_goodput"]["mean"]
         assert goodput == pytest.approx(document["metrics"]["request_throughput"]["mean"])
-    assert document["warm"]
-
-
-@pytest.mark.parametrize("client", [name for name in CLIENTS if CLIENT_MODULES[name].MEASURES_GOODPUT])
-def test_no_request_keeps_a_limit_that_cannot_be_kept(benchmark: Callable, client: str) -> None:
-    document = benchmark(client, num_prompts=4, slo={"ttft_ms": 0.01, "e2el_ms": 60000})["result"]
-    assert document["metrics"]["request_goodput"]["mean"] == 0
-    assert document["metrics"]["request_throughput"]["mean"] > 0
+    assert document["warm"] is warmup
+    assert repeat["telemetry"]["engine"]["running"]["max"] <= 4
+    assert repeat["telemetry"]["client"]["busiest_thread"]["mean"] > 0
 
 
 @pytest.mark.parametrize(
@@ -202,9 +199,12 @@ def test_an_engine_that_somebody_else_uses(benchmark: Callable, somebody_else: t
 
     leaver = threading.Thread(target=leave)
     leaver.start()
-    done = benchmark(wait_idle=240, progress_file=str(progress))
+    # And no request keeps a limit that none can.
+    limits = {"ttft_ms": 0.01, "e2el_ms": 60000}
+    document = benchmark(wait_idle=240, progress_file=str(progress), slo=limits)["result"]
     leaver.join()
-    assert done["result"]["repeats"][0]["completed"] == 16
+    assert document["repeats"][0]["completed"] == 16
+    assert document["metrics"]["request_throughput"]["mean"] > document["metrics"]["request_goodput"]["mean"] == 0
     assert progress.read_text().startswith("waiting for an idle engine: 1 requests running and 0 waiting\n")
 
 
