@@ -98,8 +98,6 @@ def test_a_run_that_counts(benchmark: Callable, client: str) -> None:
         goodput = document["metrics"]["request_goodput"]["mean"]
         assert goodput == pytest.approx(document["metrics"]["request_throughput"]["mean"])
     assert document["warm"] is warmup
-    assert repeat["telemetry"]["engine"]["running"]["max"] <= 4
-    assert repeat["telemetry"]["client"]["busiest_thread"]["mean"] > 0
 
 
 @pytest.mark.parametrize(
