@@ -445,6 +445,7 @@ def run(params: dict, check_mode: bool) -> dict:
         client_argv=plan.argv(plan.workload, work_dir / FIRST, client_runner.executable),
         client_version=client_runner.version(client.DISTRIBUTION),
         client_image=params["client_image"],
+        client_image_id=client_runner.image_id,
         engine=params["engine"],
         hardware=params["hardware"],
         revision=_revision(params["model"], params["cache_dir"]),

@@ -81,6 +81,7 @@ class ProcessRunner:
                 "Give client_path (the executable) or client_image (an image that has it)."
             )
         self.executable = found
+        self.image_id = None
         self.pid: int | None = None
 
     def version(self, distribution: str) -> str | None:
@@ -157,7 +158,7 @@ class ContainerRunner:
         self.executable = executable
         self.pid: int | None = None
         self._call("prepare for benchmark containers", self._remove_stale)
-        self._call(f"find or pull image {image}", self._need_image)
+        self.image_id: str | None = self._call(f"find or pull image {image}", self._need_image)
 
     def version(self, distribution: str) -> str | None:
         """Return the version of a Python distribution in the image."""
@@ -250,13 +251,15 @@ class ContainerRunner:
             if not pid.isdigit() or _identity(int(pid)) != owner:
                 _remove(container)
 
-    def _need_image(self) -> None:
+    def _need_image(self) -> str:
+        """Return the id of the image, which is pulled where it is not here."""
         import docker
 
         try:
-            self._docker.images.get(self._image)
+            return self._docker.images.get(self._image).id
         except docker.errors.ImageNotFound:
             self._docker.images.pull(self._image)
+            return self._docker.images.get(self._image).id
 
     @staticmethod
     def _call(action: str, function: Callable[[], Any]) -> Any:

@@ -40,6 +40,8 @@ class Runner(Protocol):
     """What runs a client: see :mod:`.runner`."""
 
     executable: str
+    # Of the image that the client comes from, where it comes from one: a tag says little.
+    image_id: str | None
     # The client's first process while it runs.
     pid: int | None
 

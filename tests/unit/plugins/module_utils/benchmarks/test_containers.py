@@ -75,7 +75,9 @@ def test_output_files_and_exit_code(engine: Any, image: str, start: Callable, tm
     code = (
         "import os, time; open('result', 'w').write(os.getcwd()); print('half', flush=True); time.sleep(1.5); exit(3)"
     )
-    ended = start().run(python(code), {"NAME": "value"}, tmp_path, 60, seen.append)
+    client = start()
+    assert client.image_id == engine.images.get(image).id
+    ended = client.run(python(code), {"NAME": "value"}, tmp_path, 60, seen.append)
     assert ended.exit_code == 3
     assert "half" in ended.log
     assert any("half" in log for log in seen)

@@ -149,7 +149,7 @@ class TestDocument:
             {"engine": None, "hardware": None, "baselines": []},
             {"engine": SIMULATOR, "hardware": {"profile": "cpu", "gpus": []}},
             {"warmup": False},
-            {"revision": "abc", "client_image": "vllm/vllm-openai:latest"},
+            {"revision": "abc", "client_image": "vllm/vllm-openai:latest", "client_image_id": "sha256:1"},
             {"workload": Workload(request_rate=2.0)},
             {"telemetry": TELEMETRY, "price": 16.36},
             {"sweep": SWEEP, "telemetry": TELEMETRY},
