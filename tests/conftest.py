@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ def _documents_meet_the_schema(
     folder = request.node.funcargs.get("tmp_path")
     if folder is None or request.node.get_closest_marker("damaged_documents"):
         return
-    for path in folder.rglob("*.json"):
-        if _NAME.fullmatch(path.name):
-            check_document(json.loads(path.read_text(encoding="utf-8")))
+    # Other than a glob, a walk does not mind a directory that goes meanwhile.
+    for directory, _folders, names in os.walk(folder):
+        for name in filter(_NAME.fullmatch, names):
+            check_document(json.loads(Path(directory, name).read_text(encoding="utf-8")))
