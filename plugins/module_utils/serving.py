@@ -99,7 +99,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Prob
         container=result.container,
         pull=params["pull"],
         build=_build(result),
-        weights=_weights(result, timeouts.weights) if params["prefetch"] else None,
+        weights=_weights(result, timeouts.weights, params["weights_max_rate"] * 1e6) if params["prefetch"] else None,
         recreate=params["recreate"],
         timeouts=timeouts,
         preflight=_preflight(params, result),
@@ -174,7 +174,7 @@ def _build(result: Deployment) -> lifecycle.Build | None:
     return lifecycle.Build(build.entrypoint, build.write, result.request.engine)
 
 
-def _weights(result: Deployment, timeout: float) -> lifecycle.Weights | None:
+def _weights(result: Deployment, timeout: float, max_rate: float) -> lifecycle.Weights | None:
     weights, request = result.weights, result.request
     if weights is None:
         return None
@@ -189,6 +189,7 @@ def _weights(result: Deployment, timeout: float) -> lifecycle.Weights | None:
                 timeout=timeout,
                 say=say,
                 stop=stop,
+                max_rate=max_rate,
             )
         except hub.ToolError as error:
             # The engine can do it too, only later: no reason to refuse a deployment.

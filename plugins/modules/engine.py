@@ -250,6 +250,12 @@ options:
     description: The time that the download of the weights may take, in seconds. What is complete is kept.
     type: int
     default: 7200
+  weights_max_rate:
+    description:
+      - How fast the weights may be downloaded, in MB/s as an average over seconds. V(0) sets no limit.
+      - The image's pull cannot be held to a rate, because Docker Engine does it.
+    type: float
+    default: 0
   start_timeout:
     description: The time that the daemon may take to start the container, in seconds.
     type: int
@@ -428,6 +434,7 @@ def argument_spec() -> dict:
         "warm_up_concurrency": {"type": "int", "default": 0},
         "pull_timeout": {"type": "int", "default": 3600},
         "weights_timeout": {"type": "int", "default": 7200},
+        "weights_max_rate": {"type": "float", "default": 0},
         "start_timeout": {"type": "int", "default": 120},
         "ready_timeout": {"type": "int", "default": 1800},
         "stop_timeout": {"type": "int", "default": 30},

@@ -11,10 +11,12 @@ gone. Lines of JSON on standard output tell how far it is, and last ``{"commit":
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fnmatch
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -25,6 +27,8 @@ from typing import Any
 NEVER = ("original/*", "consolidated*", "*.onnx", "*.h5", "*.msgpack", "*.tflite", "*.ot", "*.mlmodel")
 OTHER_FORMS = ("*.bin", "*.pt", "*.pth", "*.gguf")
 TELL_EVERY = 1.0
+# Linux's prctl(2): the signal that comes when the parent dies.
+_PR_SET_PDEATHSIG = 1
 
 
 def wanted(names: Iterable[str]) -> list[str]:
@@ -87,6 +91,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def main() -> None:
     """Do the job."""
+    # While it is paused it cannot see its input close.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

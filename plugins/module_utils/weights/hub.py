@@ -128,11 +128,13 @@ def fetch(
     timeout: float,
     say: Callable[[str], None],
     stop: threading.Event,
+    max_rate: float = 0,
 ) -> None:
     """Download a model into the cache; take up what is half there. Return early when *stop* is set.
 
     *environment* are the engine's variables, of which HF_ENDPOINT, proxies and the like are heeded.
-    *timeout* is in seconds. Raises :class:`ToolError` where the program cannot be installed, and
+    *timeout* is in seconds, and *max_rate* in bytes a second, 0 being no limit. Raises
+    :class:`ToolError` where the program cannot be installed, and
     :class:`FleetError` for everything else.
     """
     heeded = {name: value for name, value in environment.items() if _HEEDED.fullmatch(name)}
@@ -149,8 +151,9 @@ def fetch(
     say(f"downloading the weights of {weights}")
     where = f"{weights} from {heeded.get('HF_ENDPOINT', ENDPOINT)}"
     last: dict[str, Any] = {}
-    with _swept(cache, weights), _running(python, job, {**heeded, "HF_HOME": cache_dir}) as events:
+    with _swept(cache, weights), _running(python, job, {**heeded, "HF_HOME": cache_dir}) as (process, events):
         told = _Told(say)
+        brake = _Brake(process.pid, cache / weights.folder, max_rate)
         while "commit" not in last and "error" not in last:
             if stop.is_set():
                 return
@@ -159,8 +162,9 @@ def fetch(
                     f"could not download {where}: it took longer than weights_timeout, {timeout:g} s. "
                     "Files that are complete are kept, and the next run goes on from there."
                 )
+            brake.press()
             with suppress(queue.Empty):
-                last = events.get(timeout=0.2)
+                last = events.get(timeout=0.1)
             if "total" in last:
                 told.tell(last["done"], last["total"])
     if "error" in last:
@@ -184,6 +188,32 @@ def _sweep(cache: Path, weights: Weights) -> None:
         with suppress(OSError), lock.open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
+
+
+class _Brake:
+    """Holds a download to a rate: it pauses the program while what came is ahead of what may.
+
+    TCP then slows the sender down. So the limit holds for whatever way the library downloads, as an average over
+    seconds.
+    """
+
+    def __init__(self, process: int, cache: Path, max_rate: float) -> None:
+        self._process, self._cache, self._rate = process, cache, max_rate
+        self._when, self._done = time.monotonic(), download.on_disk(cache)
+        self._credit, self._paused = max_rate, False
+
+    def press(self) -> None:
+        """Pause the program, or let it go on; called often."""
+        if not self._rate:
+            return
+        now, done = time.monotonic(), download.on_disk(self._cache)
+        # What was not used for long is lost: the next second may not take it all at once.
+        self._credit = min(self._credit + self._rate * (now - self._when), self._rate) - max(done - self._done, 0)
+        self._when, self._done = now, done
+        if (self._credit < 0) != self._paused:
+            self._paused = not self._paused
+            with suppress(ProcessLookupError):
+                os.killpg(self._process, signal.SIGSTOP if self._paused else signal.SIGCONT)
 
 
 class _Told:
@@ -216,8 +246,8 @@ def _cause(last: Mapping[str, Any], cache_dir: str, has_token: bool) -> str:
 @contextmanager
 def _running(
     python: Path, job: Mapping[str, Any], environment: Mapping[str, str]
-) -> Iterator[queue.Queue[dict[str, Any]]]:
-    """Run the download; give what it says. It ends with this process, and when this is left."""
+) -> Iterator[tuple[subprocess.Popen[str], queue.Queue[dict[str, Any]]]]:
+    """Run the download; give its process, and what it says. It ends with this process, and when this is left."""
     source = pkgutil.get_data(download.__package__ or "", "download.py")
     inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or _is_proxy(name)}
     quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HOME": "/nonexistent"}
@@ -238,7 +268,7 @@ def _running(
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(job) + "\n")  # type: ignore[union-attr]
             process.stdin.flush()  # type: ignore[union-attr]
-        yield events
+        yield process, events
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

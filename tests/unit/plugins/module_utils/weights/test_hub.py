@@ -267,3 +267,43 @@ def test_the_commit_of_a_revision_is_known_before_its_files_are_there(tmp_path: 
 )
 def test_a_hub_name_is_no_path(model: str, on_hub: bool) -> None:
     assert hub.is_hub_name(model) is on_hub
+
+
+def test_a_download_keeps_to_its_rate_and_comes_whole(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    # The library writes 10 MiB at once.
+    server = serve(files=repository(60_000_000), bytes_per_second=80_000_000)
+    seconds = []
+    for name, rate in (("free", 0), ("held", 10_000_000)):
+        started = time.monotonic()
+        fetch(server, tmp_path / name, max_rate=rate)
+        seconds.append(time.monotonic() - started)
+        assert hub.cached(str(tmp_path / name), hub.Weights("org/tiny")) is not None
+
+    # The first second is free, and so are the last writes.
+    assert seconds[1] - seconds[0] > 2, seconds
+
+
+def test_a_paused_download_ends_with_who_started_it(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    server = serve(files=repository(30 * MIB))
+    script = (
+        "import sys, threading; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+        "from ansible_collections.inference.fleet.plugins.module_utils.weights import hub; "
+        "hub.TOOL_DIR = Path(sys.argv[2]); "
+        "hub.fetch(hub.Weights('org/tiny'), sys.argv[3], token=None, environment={'HF_ENDPOINT': sys.argv[4]}, "
+        "timeout=60, say=print, stop=threading.Event(), max_rate=100_000)"
+    )
+    arguments = [str(ROOT / ".build/collections"), str(hub.TOOL_DIR), str(tmp_path), server.url]
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.DEVNULL) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        deadline = time.monotonic() + 60
+        state, child = "", ""
+        while state != "T":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+            child = (children.read_text().split() or [""])[-1]
+            if child:
+                state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+        parent.kill()
+    while os.path.exists(f"/proc/{child}"):
+        assert time.monotonic() < deadline, Path(f"/proc/{child}/stat").read_text()
+        time.sleep(0.05)
