@@ -90,6 +90,11 @@ def read(code: int, output: str, error: str) -> dict[str, Any]:
     return _result(said["code"], f"CUDA_ERROR_{name}" if name else None, meaning, remedy)
 
 
+def failed(error: str, remedy: str) -> dict[str, Any]:
+    """Return what read() does for a CUDA that could not even be asked."""
+    return _result(None, None, error, remedy)
+
+
 def _result(
     code: int | None, name: str | None, error: str | None, remedy: str | None, devices: int | None = None
 ) -> dict[str, Any]:
