@@ -35,6 +35,7 @@ bench: setup ## Print what modules and playbooks cost beside the alternatives, a
 	@python tests/bench/benchmark.py
 	@python tests/bench/regression.py
 	@python tests/bench/fleet.py
+	@python tests/bench/hosts.py
 
 clean: ## Remove what setup and the tests made
 	-@tests/fleet/fleet image --remove
