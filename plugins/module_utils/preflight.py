@@ -76,6 +76,7 @@ def problems(container: ContainerSpec, size: int, found: Found, fetch_only: bool
     return [
         *_missing_gpus(container.gpus, mine),
         *_sick(mine),
+        *_divided(mine),
         *_memory(container.command, size, mine, found.weights_gib),
         *_strangers(mine, found.own),
         *_shared(mine, found),
@@ -145,6 +146,15 @@ def _sick(mine: Iterable[Mapping[str, Any]]) -> list[str]:
         f"Reset it (nvidia-smi --gpu-reset -i {gpu['index']}), or reboot; or give the engine others with gpus."
         for gpu in mine
         if troubles(gpu)
+    ]
+
+
+def _divided(mine: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"GPU {gpu['index']}: wanted a whole GPU, found one that MIG divides. Make it whole "
+        f"(nvidia-smi -i {gpu['index']} -mig 0), or give the engine others with gpus."
+        for gpu in mine
+        if gpu.get("mig_mode") == "Enabled"
     ]
 
 

@@ -141,6 +141,10 @@ class TestGpus:
         told = f"GPU {shared}: wanted for this engine alone, found that other has it. Give each its own with gpus."
         assert problems == ([told] if shared else [])
 
+    def test_one_that_mig_divides(self) -> None:
+        (problem,) = found(gpus=[*gpus(1, mig_mode="Disabled"), *gpus(4, mig_mode="Enabled")[1:2], *gpus(4)[2:]])
+        assert problem.startswith("GPU 1: wanted a whole GPU, found one that MIG divides.")
+
     def test_a_sick_one(self) -> None:
         (problem,) = found(gpus=[*gpus(3), *gpus(4, recovery_action="Reset")[3:]])
         assert "GPU 3: wanted a GPU that is well, found: the driver wants: reset" in problem
