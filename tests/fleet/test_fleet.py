@@ -209,7 +209,7 @@ def test_an_upgrade_of_which_one_host_fails_and_one_is_cut_off_reaches_the_other
 
 def test_drift_is_told_field_by_field_and_repaired(fleet: Fleet) -> None:
     flags = ["--load-seconds", "1"]
-    fleet("deploy", "-l", f"{TWO},{THREE}", engine_extra_args=flags, deploy_verify=False)
+    fleet("deploy", engine_extra_args=flags, deploy_verify=False)
     on(ONE, "docker", "rm", "--force", ENGINE)
     on(TWO, "docker", "update", "--restart", "no", ENGINE)
     on(FOUR, "docker", "stop", "--time", "2", "second")
