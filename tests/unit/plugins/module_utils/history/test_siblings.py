@@ -22,8 +22,10 @@ def run(host, factors=(1.0, 1.004, 0.996), day=0, **changes):
 def fleet(count, seed=0, **changes):
     """Return one run of each of *count* hosts, as far apart as hosts are."""
     chance = random.Random(seed)
+    speeds = [chance.gauss(1, 0.006) for _host in range(count)]
     return [
-        run(f"gpu{index}", tuple(chance.gauss(1, 0.005) for _repeat in range(3)), **changes) for index in range(count)
+        run(f"gpu{index}", tuple(speed * chance.gauss(1, 0.004) for _repeat in range(3)), **changes)
+        for index, speed in enumerate(speeds)
     ]
 
 
@@ -118,4 +120,4 @@ def test_a_run_without_the_figure_is_passed_over():
 
 def test_few_ordinary_hosts_are_called_slow():
     wrong = sum(row.slower for seed in range(150) for row in only(fleet(5, seed)).values())
-    assert wrong <= 4  # of 750
+    assert wrong <= 8  # of 750
