@@ -131,10 +131,13 @@ def day(text: str) -> str:
 def change(value: float | None) -> str:
     """Return a change of a fraction as a percentage with its sign.
 
-    >>> change(-0.0123).encode("ascii", "replace"), change(0.2)
-    (b'?1.2 %', '+20.0 %')
+    >>> change(-0.0123).encode("ascii", "replace"), change(0.2), change(-0.0001)
+    (b'?1.2 %', '+20.0 %', '0.0 %')
     """
-    return NOTHING if value is None else f"{value * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    if value is None:
+        return NOTHING
+    text = f"{value * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    return text[1:] if text[1:] == "0.0 %" else text
 
 
 def duration(start: str, end: str) -> str:
