@@ -157,6 +157,14 @@ def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path):
         assert 3 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 40
         assert chromium.complaints() == []
 
+        # Without scripts every table is there, and it is said what is not.
+        chromium.ask("Emulation.setScriptExecutionDisabled", value=True)
+        chromium.open(url, 390)
+        assert overflow(chromium) == []
+        assert chromium.evaluate("document.querySelectorAll('table.runs tr[id]').length") == 1001
+        assert "scripts are off" in chromium.evaluate("document.getElementById('runs').innerText")
+        assert chromium.evaluate("document.querySelector('input') === null")
+
 
 @pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
 def test_a_hostile_document_runs_nothing_in_a_browser(tmp_path):
