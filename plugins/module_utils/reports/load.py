@@ -202,6 +202,29 @@ _SUMMARY = {
     "values": _Maybe([_NUMBER]),
     "unit": str,
 }
+_SPREAD = {"mean": _NUMBER}
+_EFFICIENCY = {
+    **dict.fromkeys(
+        (
+            "gpus",
+            "output_throughput_per_gpu",
+            "tokens_per_second_per_user",
+            "price_per_hour_usd",
+            "cost_per_million_output_tokens_usd",
+            "cost_per_million_tokens_usd",
+        ),
+        _Maybe(_NUMBER),
+    ),
+    "gpu_power_w": _Maybe(_SPREAD),
+    "energy_per_output_token_j": _Maybe(_SPREAD),
+}
+_QUALITY = {
+    "completed": int,
+    "failed": int,
+    "total_input_tokens": _Maybe(int),
+    "total_output_tokens": _Maybe(int),
+    "warnings": [str],
+}
 _DOCUMENT = {
     "run_id": str,
     "host": str,
@@ -223,6 +246,10 @@ _DOCUMENT = {
         "name": str,
         "version": _Maybe(str),
         "profile": _Maybe(str),
+        "tensor_parallel_size": _Maybe(int),
+        "gpus": _Maybe([str]),
+        "url": _Maybe(str),
+        "container": _Maybe({}),
         "image": _Maybe({"reference": _Maybe(str), "digest": _Maybe(str), "id": _Maybe(str)}),
         "argv": _Maybe([str]),
         "environment": _Maybe({}),
@@ -230,7 +257,14 @@ _DOCUMENT = {
     "model": {"id": str, "revision": _Maybe(str), "served_model_name": str},
     "workload": _WORKLOAD,
     "warm": bool,
-    "client": {"name": str, "version": _Maybe(str), "argv": [str]},
+    "client": {
+        "name": str,
+        "version": _Maybe(str),
+        "image": _Maybe(str),
+        "host": _Maybe(str),
+        "tokenizer": _Maybe(str),
+        "argv": [str],
+    },
     "repeats": [
         {
             "index": int,
@@ -243,14 +277,23 @@ _DOCUMENT = {
         }
     ],
     "metrics": _Each(_Maybe(_SUMMARY)),
-    "sweep": _Maybe({"points": [{"repeats": [{}]}]}),
-    "quality": {
-        "completed": int,
-        "failed": int,
-        "total_input_tokens": _Maybe(int),
-        "total_output_tokens": _Maybe(int),
-        "warnings": [str],
-    },
+    "quality": _QUALITY,
+    "slo": _Maybe(_Each(_Maybe(_NUMBER))),
+    "efficiency": _Maybe(_EFFICIENCY),
+    "sweep": _Maybe(
+        {
+            "points": [
+                {
+                    "repeats": [{}],
+                    "workload": _WORKLOAD,
+                    "metrics": _Each(_Maybe(_SUMMARY)),
+                    "efficiency": _Maybe(_EFFICIENCY),
+                    "quality": _Maybe(_QUALITY),
+                }
+            ],
+            "failure": _Maybe(str),
+        }
+    ),
     "gates": _Maybe([{"passed": bool, "message": str}]),
     "baselines": [
         {

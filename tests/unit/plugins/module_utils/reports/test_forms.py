@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import doctest
 import io
@@ -16,11 +17,13 @@ from ansible_collections.inference.fleet.plugins.module_utils.baselines.publishe
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     changes,
+    details,
     load,
     markdown,
     overview,
     series,
     spreadsheet,
+    tables,
 )
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
@@ -182,3 +185,36 @@ def test_noise_and_a_few_runs_change_nothing():
 @pytest.mark.parametrize("module", [markdown, spreadsheet, changes, series])
 def test_examples_hold(module):
     assert doctest.testmod(module).failed == 0
+
+
+def places(value, path=()):
+    """Yield where everything in a document stands: of a list its first item."""
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, item in inner:
+        if key != "raw":
+            yield from places(item, (*path, key))
+
+
+def test_a_document_is_damaged_or_can_be_shown():
+    # Wherever something else stands than there should, the document is left out, or every form can do with it.
+    whole = factory.sweep(factory.costs(factory.document(factors=(1.0, 1.01)), 16.36, 2200.0), {8: (900.0, 8.0)})
+    shown = left_out = 0
+    for place, path in enumerate(places(whole)):
+        document = copy.deepcopy(whole)
+        inner = document
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = (None, "x", 5, [5], {"a": 5}, True)[place % 6]
+        try:
+            load.check(document)
+        except ValueError:
+            left_out += 1
+            continue
+        found = report(document)
+        for make in (tables.text, markdown.page, lambda found: details.embedded(found.documents)):
+            assert make(found), path
+        assert spreadsheet.text(found.documents), path
+        shown += 1
+    assert (shown > 50, left_out > 50) == (True, True), (shown, left_out)
