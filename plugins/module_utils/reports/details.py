@@ -190,11 +190,14 @@ def _efficiency(document: Document) -> list[list[str | None]]:
         ("Speed for each user", found.get("tokens_per_second_per_user"), "tok/s"),
         ("GPU power", mean("gpu_power_w"), "W"),
         ("Energy per output token", mean("energy_per_output_token_j"), "J"),
-        ("Price", found.get("price_per_hour_usd"), "US$ an hour"),
         ("Per million output tokens", found.get("cost_per_million_output_tokens_usd"), "US$"),
         ("Per million tokens", found.get("cost_per_million_tokens_usd"), "US$"),
     )
-    return [[name, None if number is None else f"{words.number(number)} {unit}"] for name, number, unit in facts]
+    price = found.get("price_per_hour_usd")
+    return [
+        *([name, None if number is None else f"{words.number(number)} {unit}"] for name, number, unit in facts),
+        ["Price", None if price is None else f"{words.price(price)} US$ an hour"],
+    ]
 
 
 def _values(document: Document, key: str) -> list[float] | None:

@@ -150,7 +150,8 @@ def _costs(report: Report) -> list[str]:
         figures = [cohort.efficiency(read) for _head, read in readers]
         if any(figures):
             name = f"{_mark(cohort.simulated)}{escape(cohort.subject)}, {words.workload(cohort.any['workload'])}"
-            rows.append([name, *(words.number(figure.middle if figure else None) for figure in figures)])
+            price, *others = (figure.middle if figure else None for figure in figures)
+            rows.append([name, words.price(price), *map(words.number, others)])
     return _table(["Engine and hardware", *(head for head, _read in readers)], rows) if rows else []
 
 

@@ -78,6 +78,15 @@ def count(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) or value != int(value) else f"{int(value):,}"
 
 
+def price(value: float | None) -> str:
+    """Return an amount of money to the cent, as it was given.
+
+    >>> price(16.36)
+    '16.36'
+    """
+    return NOTHING if value is None else f"{value:,.2f}"
+
+
 def ratio(value: float | None) -> str:
     """Return measured ÷ published.
 

@@ -59,7 +59,7 @@ def test_a_thousand_runs_are_one_small_page_that_tells_what_matters(page, report
     assert "20 hosts median of their latest runs" in published
     assert "SIMULATED" in published
     assert "no run of ours yet" in published
-    assert "16.4 2.1" in section(page, "cost")
+    assert "16.36 2.1" in section(page, "cost")
     # In flight, per GPU, per user, TTFT, cost, best: the third point is worse than the second in both.
     points = re.findall(r"\b(8|32|64|128) ([\d.]+) ([\d.]+) ([\d.,]+) ([\d.]+)( yes)?", section(page, "sweeps"))
     assert [(point[0], point[1], point[2], bool(point[5])) for point in points[:4]] == [

@@ -67,7 +67,7 @@ def test_markdown_to_the_letter():
     ]
     assert lines[lines.index("## Cost and energy") + 4] == (
         f"| vLLM on 4{X} H100, 8,192 in, 1,024 out, 512 prompts, 32 at once "
-        "| 16.4 | 2.10 | 0.233 | 2,200 | 0.282 | 0.0314 |"
+        "| 16.36 | 2.10 | 0.233 | 2,200 | 0.282 | 0.0314 |"
     )
 
 
