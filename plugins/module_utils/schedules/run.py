@@ -76,7 +76,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def say(plan: dict[str, Any], text: str) -> None:
     """Print one line for the journal, at once."""
-    print(f"schedule {plan['schedule']}: {text}", flush=True)
+    put(f"schedule {plan['schedule']}: {text}\n")
+
+
+def put(line: str) -> None:
+    """Print a line at once. Where nobody reads it any more, as when no syslog daemon runs, it goes nowhere."""
+    try:
+        print(line, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def check(plan: dict[str, Any]) -> int:
@@ -203,7 +211,7 @@ class Run:
     def _print(self, stream: IO[str]) -> None:
         for line in stream:
             self.tail.append(line.rstrip("\n"))
-            print(line, end="", flush=True)
+            put(line)
 
     def _end_child(self) -> None:
         if self._child is None:

@@ -121,6 +121,14 @@ def test_a_killed_run_holds_nothing_but_what_it_left_running(start: Callable, tm
     assert lines[0].startswith(f"schedule nightly: the last run (pid {first.pid}, since ")
 
 
+def test_nobody_reads_what_it_prints_and_it_goes_on(start: Callable, tmp_path: Path) -> None:
+    """As where cron pipes it to logger, and no syslog daemon runs."""
+    process = start("echo a; echo b; exit 2", "echo c")
+    process.stdout.close()
+    assert process.wait(60) == 2
+    assert "c" in json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))["journal"]
+
+
 def test_what_cannot_be_started(start: Callable) -> None:
     process = start("", playbooks=[{"name": "p", "argv": ["/nowhere/ansible-playbook"]}])
     code, lines = finish(process)
