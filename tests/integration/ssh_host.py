@@ -38,7 +38,7 @@ done
 """
 _CONFIG = """
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/client_key.pub
 AuthenticationMethods publickey
@@ -57,7 +57,8 @@ class SshHost:
     ``home`` is the home of its root; all other files are this machine's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.address = address
         for needed in ("ssh", "ssh-keygen", "unshare"):
             if not shutil.which(needed):
                 raise NotToBeHadError(f"{needed} is not installed")
@@ -71,7 +72,7 @@ class SshHost:
         self._folder = Path(tempfile.mkdtemp(prefix="fleet-ssh-"))
         self.home = self._folder / "home"
         with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
+            listener.bind((address, 0))
             self.port: int = listener.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         self._made_empty = False
@@ -82,8 +83,9 @@ class SshHost:
             make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._folder / name)]
             subprocess.run(make, check=True, capture_output=True)
         kind, key, *_comment = (self._folder / "host_key.pub").read_text().split()
-        (self._folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
-        (self._folder / "sshd_config").write_text(_CONFIG.format(port=self.port, folder=self._folder))
+        (self._folder / "known_hosts").write_text(f"[{self.address}]:{self.port} {kind} {key}\n")
+        config = _CONFIG.format(address=self.address, port=self.port, folder=self._folder)
+        (self._folder / "sshd_config").write_text(config)
         others = [
             line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith(("root:", "sshd:"))
         ]
@@ -107,6 +109,11 @@ class SshHost:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def files(self) -> dict[str, Path]:
+        """The private key that logs in, and the file of known hosts, for a control host elsewhere."""
+        return {"id_ed25519": self._folder / "client_key", "known_hosts": self._folder / "known_hosts"}
+
+    @property
     def variables(self) -> dict[str, Any]:
         """What an inventory says of this host."""
         options = {
@@ -118,7 +125,7 @@ class SshHost:
         }
         return {
             "ansible_connection": "ssh",
-            "ansible_host": "127.0.0.1",
+            "ansible_host": self.address,
             "ansible_port": self.port,
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self._folder / "client_key"),
@@ -185,7 +192,7 @@ class SshHost:
 
     def _await(self) -> None:
         for _attempt in range(100):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
+            with suppress(OSError), socket.create_connection((self.address, self.port), 5):
                 return
             if self._process is None or self._process.poll() is not None:
                 break

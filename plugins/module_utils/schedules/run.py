@@ -74,9 +74,11 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def say(plan: dict[str, Any], text: str) -> None:
-    """Print one line for the journal, at once."""
-    put(f"schedule {plan['schedule']}: {text}\n")
+def say(plan: dict[str, Any], text: str) -> str:
+    """Print one line for the journal, at once, and return it."""
+    line = f"schedule {plan['schedule']}: {text}"
+    put(f"{line}\n")
+    return line
 
 
 def put(line: str) -> None:
@@ -160,8 +162,7 @@ class Run:
             return code
 
     def _say(self, text: str) -> None:
-        self.tail.append(text)
-        say(self.plan, text)
+        self.tail.append(say(self.plan, text))
 
     def _all(self, lock: IO[str]) -> int:
         started = time.monotonic()

@@ -65,6 +65,7 @@ def test_all_run_in_their_environment_and_the_first_failure_counts(start: Callab
     told = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
     assert (told["schedule"], told["exit_status"], told["result"]) == ("nightly", 2, "exit-code")
     assert f"*** 1 none {tmp_path}" in told["journal"]
+    assert told["journal"][-1] == "schedule nightly: failed after 0 s"
     assert SECRET not in json.dumps(told)
 
 
