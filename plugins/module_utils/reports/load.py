@@ -162,6 +162,8 @@ def check(document: Any) -> None:
         known = ", ".join(map(str, SCHEMA_VERSIONS))
         raise ValueError(f"schema_version is {words.shorten(repr(version), 40)}, this release reads {known}")
     faults = list(_faults(document, _DOCUMENT, ""))
+    if not faults and document.get("sweep"):
+        faults = list(_faults(document["sweep"], _SWEEP, "sweep"))
     if faults:
         more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
         raise ValueError("; ".join(faults[:3]) + more)
@@ -218,13 +220,6 @@ _EFFICIENCY = {
     "gpu_power_w": _Maybe(_SPREAD),
     "energy_per_output_token_j": _Maybe(_SPREAD),
 }
-_QUALITY = {
-    "completed": int,
-    "failed": int,
-    "total_input_tokens": _Maybe(int),
-    "total_output_tokens": _Maybe(int),
-    "warnings": [str],
-}
 _DOCUMENT = {
     "run_id": str,
     "host": str,
@@ -257,6 +252,8 @@ _DOCUMENT = {
     "model": {"id": str, "revision": _Maybe(str), "served_model_name": str},
     "workload": _WORKLOAD,
     "warm": bool,
+    "slo": _Maybe(_Each(_Maybe(_NUMBER))),
+    "efficiency": _Maybe(_EFFICIENCY),
     "client": {
         "name": str,
         "version": _Maybe(str),
@@ -277,23 +274,14 @@ _DOCUMENT = {
         }
     ],
     "metrics": _Each(_Maybe(_SUMMARY)),
-    "quality": _QUALITY,
-    "slo": _Maybe(_Each(_Maybe(_NUMBER))),
-    "efficiency": _Maybe(_EFFICIENCY),
-    "sweep": _Maybe(
-        {
-            "points": [
-                {
-                    "repeats": [{}],
-                    "workload": _WORKLOAD,
-                    "metrics": _Each(_Maybe(_SUMMARY)),
-                    "efficiency": _Maybe(_EFFICIENCY),
-                    "quality": _Maybe(_QUALITY),
-                }
-            ],
-            "failure": _Maybe(str),
-        }
-    ),
+    "sweep": _Maybe({"points": [{"repeats": [{}]}]}),
+    "quality": {
+        "completed": int,
+        "failed": int,
+        "total_input_tokens": _Maybe(int),
+        "total_output_tokens": _Maybe(int),
+        "warnings": [str],
+    },
     "gates": _Maybe([{"passed": bool, "message": str}]),
     "baselines": [
         {
@@ -306,6 +294,11 @@ _DOCUMENT = {
             "metrics": _Each({"baseline": _Maybe(_NUMBER), "value": _Maybe(_NUMBER), "ratio": _Maybe(_NUMBER)}),
         }
     ],
+}
+# A point of a sweep has of these what the document itself has.
+_SWEEP = {
+    "points": [{key: _DOCUMENT[key] for key in ("workload", "metrics", "quality", "efficiency")}],
+    "failure": _Maybe(str),
 }
 
 
