@@ -84,7 +84,8 @@ def say(plan: dict[str, Any], text: str) -> str:
 def put(line: str) -> None:
     """Print a line at once. Where nobody reads it any more, as when no syslog daemon runs, it goes nowhere."""
     try:
-        print(line, end="", flush=True)
+        sys.stdout.write(line)
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -228,7 +229,7 @@ class Run:
 
 
 def _terminated(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
+    raise SystemExit(128 + number)
 
 
 def _now() -> str:
@@ -317,7 +318,8 @@ def _post(plan: dict[str, Any], url: str, data: bytes) -> bool:
     for attempt in range(_TRIES):
         time.sleep(2 * attempt)
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=_ENDING) as answer:
+            request = urllib.request.Request(url, data, headers)
+            with urllib.request.build_opener().open(request, timeout=_ENDING) as answer:
                 say(plan, f"the failure was told to {host}: {answer.status}")
                 return False
         except (OSError, ValueError) as error:
@@ -329,4 +331,4 @@ def _post(plan: dict[str, Any], url: str, data: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())
