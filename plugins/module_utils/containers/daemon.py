@@ -317,7 +317,7 @@ class Daemon:
                         raise late
             except (requests_errors.Timeout, urllib3_errors.ReadTimeoutError) as error:
                 raise late from error
-            except urllib3_errors.ProtocolError as error:
+            except (requests_errors.ConnectionError, urllib3_errors.ProtocolError) as error:
                 raise FleetError("the Docker daemon went away. Layers that are complete are kept") from error
             finally:
                 client.close()
