@@ -442,8 +442,9 @@ def test_dockerd_is_killed_while_it_pulls(
     with Relay(registry.port, 20_000) as slow:
         registry.push(host.engine, big, "big:1")
         host.engine.client.images.remove(big, force=True)
-        running = process.start(image=f"127.0.0.1:{slow.port}/big:1")
-        _until(lambda: any("pulling" in line for line in process.said()))
+        image = f"127.0.0.1:{slow.port}/big:1"
+        running = process.start(image=image)
+        _until(lambda: f"pulling {image}" in process.said())
         time.sleep(1)
         host.engine.kill(SIGKILL)
         host.engine.start()
