@@ -314,12 +314,12 @@ def _post(plan: dict[str, Any], url: str, data: bytes) -> bool:
     if token:
         headers["Authorization"] = f"Bearer {token}"
     host = urlsplit(url).hostname
+    opener = urllib.request.build_opener()
     fault = ""
     for attempt in range(_TRIES):
         time.sleep(2 * attempt)
         try:
-            request = urllib.request.Request(url, data, headers)
-            with urllib.request.build_opener().open(request, timeout=_ENDING) as answer:
+            with opener.open(urllib.request.Request(url, data, headers), timeout=_ENDING) as answer:
                 say(plan, f"the failure was told to {host}: {answer.status}")
                 return False
         except (OSError, ValueError) as error:

@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,32 @@ def test_what_would_keep_a_playbook_from_its_hosts_is_said(start: Callable) -> N
     code, lines = finish(start("true", said, 'echo "$0" | grep -q -- --list-hosts', command="check"))
     assert code == 1
     assert lines == ["schedule nightly: p2: [ERROR]: no hosts with ***"]
+
+
+def test_a_webhook_that_is_unwell_is_tried_again(start: Callable, tmp_path: Path) -> None:
+    got: list[tuple[str | None, dict[str, Any]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.headers["Authorization"], body))
+            self.send_response(503 if len(got) == 1 else 200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+        environment = f'INFERENCE_FLEET_WEBHOOK_URL="{url}"\nINFERENCE_FLEET_WEBHOOK_TOKEN="t"\n'
+        (tmp_path / "environment").write_text(environment, encoding="utf-8")
+        code, lines = finish(start("exit 3", on_failure_command=[]))
+        server.shutdown()
+    assert code == 3
+    assert lines[-1] == "schedule nightly: the failure was told to 127.0.0.1: 200"
+    assert [token for token, _body in got] == ["Bearer t"] * 2
+    assert (got[1][1]["limit"], got[1][1]["exit_status"]) == ("h100", 3)
 
 
 def test_a_webhook_that_cannot_be_reached_is_told_without_its_path(start: Callable, tmp_path: Path) -> None:
