@@ -54,4 +54,6 @@ def _documents_meet_the_schema(
     # Other than a glob, a walk does not mind a directory that goes meanwhile.
     for directory, _folders, names in os.walk(folder):
         for name in filter(_NAME.fullmatch, names):
-            check_document(json.loads(Path(directory, name).read_text(encoding="utf-8")))
+            found = json.loads(Path(directory, name).read_text(encoding="utf-8"))
+            # On its way to the control host a document stands beside what is to be added there.
+            check_document(found.get("document", found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -144,7 +145,8 @@ def document(
                 },
             }
         )
-    run_id = f"{started:%Y%m%dT%H%M%SZ}-{host}-{abs(_hash(host, engine, profile)):06x}"
+    named = re.sub(r"[^A-Za-z0-9._-]+", "-", host).strip("-.") or "host"
+    run_id = f"{started:%Y%m%dT%H%M%SZ}-{named}-{abs(_hash(host, engine, profile)):06x}"
     found = {
         "schema_version": 1,
         "run_id": run_id,
