@@ -260,12 +260,12 @@ def test_teardown_asks_before_what_costs_hours(fleet: Fleet) -> None:
     mine, other = f"{hub}/models--Qwen--Qwen3-Coder-Next", f"{hub}/models--org--other"
     on(TWO, "mkdir", "-p", f"{mine}/blobs", other)
 
-    refused = fleet("teardown", "-l", TWO, teardown_caches=True)
+    refused = fleet("teardown", "-l", TWO, "-e", "teardown_caches=true")
 
     assert refused.code != 0
     assert "Set teardown_confirm=yes or teardown_confirm=suite-2" in refused[TWO]["reason"]
     assert health(TWO) == "200", "nothing was removed"
-    confirmed = fleet("teardown", "-l", TWO, teardown_caches=True, teardown_confirm=TWO)
+    confirmed = fleet("teardown", "-l", TWO, "-e", f"teardown_caches=true teardown_confirm={TWO}")
     assert confirmed.code == 0, confirmed.output
     assert on(TWO, "ls", hub) == "models--org--other"
 
@@ -276,7 +276,7 @@ def test_teardown_removes_what_is_named_and_nothing_twice(fleet: Fleet) -> None:
     since = on(ONE, "systemctl", "show", "--property", "ActiveEnterTimestamp", "docker")
 
     # Every engine, as where an inventory does not name some any more.
-    run = fleet("teardown", teardown_all=True, teardown_toolkit=True, teardown_images=True)
+    run = fleet("teardown", "-e", "teardown_all=true teardown_toolkit=true teardown_images=true")
 
     assert run.code == 0, run.output
     assert run.outcomes == ["changed", "changed", "changed", "changed"]
