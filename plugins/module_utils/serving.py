@@ -32,7 +32,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
@@ -113,7 +113,7 @@ def _request(params: Mapping[str, Any]) -> Request:
         engine=params["engine"],
         model=params["model"],
         served_model_name=params["served_model_name"],
-        cache_dir=expand_home(params["cache_dir"]),
+        cache_dir=cache_place(params["cache_dir"]),
         compile_cache_dir=expand_home(params["compile_cache_dir"]) if params["compile_cache_dir"] else None,
         revision=params["revision"] or None,
         container_name=params["container_name"],

@@ -74,7 +74,8 @@ options:
     description:
       - The host's Hugging Face cache. A client in a container reads it and downloads nothing.
       - It also tells the revision of O(model).
-    type: path
+      - A leading V(~) and V(auto) are as for M(inference.fleet.engine).
+    type: str
     default: ~/.cache/huggingface
   input_length:
     description: Tokens of each prompt.
@@ -320,6 +321,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redacti
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import spool
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
@@ -338,7 +340,7 @@ def argument_spec() -> dict:
         "client": {"type": "str", "choices": list(CLIENTS), "default": "vllm"},
         "client_path": {"type": "str"},
         "client_image": {"type": "str"},
-        "cache_dir": {"type": "path", "default": "~/.cache/huggingface"},
+        "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
         "input_length": {"type": "int", "default": 8192},
         "output_length": {"type": "int", "default": 1024},
         "num_prompts": {"type": "int", "default": 512},
@@ -448,7 +450,7 @@ def run(params: dict, check_mode: bool) -> dict:
         client_image_id=client_runner.image_id,
         engine=params["engine"],
         hardware=params["hardware"],
-        revision=_revision(params["model"], params["cache_dir"]),
+        revision=_revision(params["model"], cache_place(params["cache_dir"])),
         price=params["price_per_hour"],
         secrets=[params["api_key"]],
     )
@@ -480,13 +482,17 @@ def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Ru
         path for path in (endpoint.model, endpoint.tokenizer) if path.startswith("/") and os.path.isdir(path)
     }
     return runner.ContainerRunner(
-        params["client_image"], executable, params["api_key"], mounts=sorted(directories), cache_dir=params["cache_dir"]
+        params["client_image"],
+        executable,
+        params["api_key"],
+        mounts=sorted(directories),
+        cache_dir=cache_place(params["cache_dir"]),
     )
 
 
-def _revision(model: str, cache_dir: str | None) -> str | None:
+def _revision(model: str, cache_dir: str) -> str | None:
     """Return the commit of a model of the hub as the host has it."""
-    return hub.commit(cache_dir, hub.Weights(model)) if cache_dir and hub.is_hub_name(model) else None
+    return hub.commit(cache_dir, hub.Weights(model)) if hub.is_hub_name(model) else None
 
 
 def main() -> None:

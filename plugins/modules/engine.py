@@ -130,6 +130,8 @@ options:
     description:
       - The host's directory for weights, mounted at C(/root/.cache/huggingface). It is made where it is missing.
       - A leading C(~) is the home of the user that logs in, also under sudo.
+      - V(auto) is C(huggingface) on the host's first persistent file system, mounted below C(/lambda/nfs), in a home or
+        at C(/data), else that in the home.
     type: str
     default: ~/.cache/huggingface
   compile_cache_dir:

@@ -33,7 +33,7 @@ options:
     elements: str
     default: []
   cache_dir:
-    description: The host's Hugging Face cache. A leading C(~) is the home of the user that logs in.
+    description: The host's Hugging Face cache. A leading C(~) and V(auto) are as for M(inference.fleet.engine).
     type: str
     default: ~/.cache/huggingface
   compile_cache_dir:
@@ -72,14 +72,14 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.inference.fleet.plugins.module_utils import caches
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
 
 
 def run(params: dict, check_mode: bool) -> dict:
     """Remove what is there of the caches; return the module's result."""
     compiled = params["compile_cache_dir"]
     paths = caches.found(
-        expand_home(params["cache_dir"]), params["models"], expand_home(compiled) if compiled else None
+        cache_place(params["cache_dir"]), params["models"], expand_home(compiled) if compiled else None
     )
     if paths:
         ours = daemon.Daemon(params["docker_host"]).ours()

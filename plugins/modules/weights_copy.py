@@ -32,7 +32,7 @@ options:
     description: The revision, a branch, a tag or a commit. Without it, the hub's default.
     type: str
   cache_dir:
-    description: The host's directory of weights. A leading V(~) is the home of the user that logs in.
+    description: The host's directory of weights. A leading V(~) and V(auto) are as for M(inference.fleet.engine).
     type: str
     default: ~/.cache/huggingface
   token:
@@ -73,7 +73,7 @@ bytes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
 
@@ -93,7 +93,7 @@ def main() -> None:
     )
     options = module.params
     weights = hub.Weights(options["model"], options["revision"] or None)
-    cache_dir = expand_home(options["cache_dir"])
+    cache_dir = cache_place(options["cache_dir"])
     here = hub.cached(cache_dir, weights) is not None
     if here or module.check_mode:
         module.exit_json(changed=not here)

@@ -31,7 +31,7 @@ options:
     description: The revision, a branch, a tag or a commit. Without it, the hub's default.
     type: str
   cache_dir:
-    description: The host's directory of weights. A leading V(~) is the home of the user that logs in.
+    description: The host's directory of weights. A leading V(~) and V(auto) are as for M(inference.fleet.engine).
     type: str
     default: ~/.cache/huggingface
   token:
@@ -78,7 +78,7 @@ port:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
 
 
@@ -107,7 +107,7 @@ def main() -> None:
             module.exit_json(changed=port is None, port=port)
         port = seed.start(
             weights,
-            expand_home(options["cache_dir"]),
+            cache_place(options["cache_dir"]),
             address=options["address"],
             port=options["port"],
             token=options["token"],

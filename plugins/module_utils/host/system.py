@@ -19,6 +19,11 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand
 
 _GIB = 2**30
+AUTO = "auto"
+DEFAULT_CACHE = "~/.cache/huggingface"
+# Where persistent file systems are mounted, the likelier first.
+_PERSISTENT = (r"/lambda/nfs/[^/]+", r"/home/[^/]+/[^/]+", r"/data(/[^/]+)?")
+_TRANSIENT = ("tmpfs", "ramfs", "overlay", "squashfs", "autofs", "fuse.gvfsd-fuse", "fuse.portal")
 
 
 def system() -> dict[str, Any]:
@@ -114,6 +119,35 @@ def expand_home(path: str) -> str:
     return os.path.expanduser(path)
 
 
+def cache_place(path: str) -> str:
+    """Return where a cache of weights is: V(auto) is on the host's first persistent file system, else in the home."""
+    if path != AUTO:
+        return expand_home(path)
+    found = persistent(_read("/proc/mounts"))
+    return f"{found}/huggingface" if found else expand_home(DEFAULT_CACHE)
+
+
+def persistent(mounts: str) -> str | None:
+    """Return where the first file system that outlives the host is mounted, from the lines of /proc/mounts.
+
+    Lambda's are mounted under /lambda/nfs, in a home, or under /data.
+
+    >>> persistent("/dev/vda1 / ext4 rw 0 0\\nfs /lambda/nfs/models virtiofs rw,relatime 0 0\\n")
+    '/lambda/nfs/models'
+    """
+    fields = [line.split() for line in mounts.splitlines()]
+    # The kernel writes a space as its octal number.
+    points = [
+        re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
+        for _device, point, kind, options, *_rest in fields
+        if kind not in _TRANSIENT and "rw" in options.split(",")
+    ]
+    ranked = sorted(
+        (rank, point) for point in points for rank, place in enumerate(_PERSISTENT) if re.fullmatch(place, point)
+    )
+    return ranked[0][1] if ranked else None
+
+
 def disks(paths: Iterable[str]) -> list[dict[str, Any]]:
     """Return free and total GiB where each path is, or will be: ``[{"path", "free_gib", "total_gib"}]``.
 
@@ -122,7 +156,7 @@ def disks(paths: Iterable[str]) -> list[dict[str, Any]]:
     found = []
     for path in dict.fromkeys(paths):
         try:
-            usage = shutil.disk_usage(existing(Path(expand_home(path))))
+            usage = shutil.disk_usage(existing(Path(cache_place(path))))
         except OSError:
             found.append({"path": path, "free_gib": None, "total_gib": None})
         else:

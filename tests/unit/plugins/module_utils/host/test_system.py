@@ -7,6 +7,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, system
 
 UBUNTU = 'PRETTY_NAME="Ubuntu 24.04.3 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n'
@@ -42,6 +44,32 @@ def test_disks_that_are_not_there_yet_are_where_they_will_be(tmp_path: Path) -> 
 
     assert [disk["path"] for disk in found] == [str(tmp_path), str(tmp_path / "not" / "yet")]
     assert found[0]["total_gib"] == found[1]["total_gib"] > 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        (["/dev/vda1 / ext4 rw,relatime 0 0", "tmpfs /data tmpfs rw 0 0"], None),
+        (["/dev/vda1 / ext4 rw 0 0", "nfs /home/ubuntu/models nfs4 rw 0 0"], "/home/ubuntu/models"),
+        (["b /lambda/nfs/b virtiofs rw 0 0", "a /lambda/nfs/a virtiofs rw 0 0", "d /data xfs rw 0 0"], "/lambda/nfs/a"),
+        (["a /lambda/nfs/a virtiofs ro,relatime 0 0", "d /data xfs rw 0 0"], "/data"),
+        ([r"a /lambda/nfs/my\040models virtiofs rw 0 0"], "/lambda/nfs/my models"),
+        (["/dev/vda2 /home ext4 rw 0 0", "/dev/vda3 /home/ubuntu ext4 rw 0 0"], None),
+        (["overlay /data/x overlay rw 0 0", "sda /home/ubuntu/.cache/huggingface ext4 rw 0 0"], None),
+    ],
+)
+def test_weights_go_to_a_file_system_that_outlives_the_host(lines: list[str], place: str | None) -> None:
+    assert system.persistent("\n".join(lines) + "\n") == place
+
+
+def test_where_a_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    monkeypatch.setenv("HOME", "/home/someone")
+    for mounts, place in (("a /data ext4 rw 0 0\n", "/data/huggingface"), ("", "/home/someone/.cache/huggingface")):
+        monkeypatch.setattr(system, "_read", lambda _path, mounts=mounts: mounts)
+        assert system.cache_place("auto") == place
+    assert system.cache_place("~/weights") == "/home/someone/weights"
+    assert system.cache_place("/srv/auto") == "/srv/auto"
 
 
 def test_a_command_that_is_missing_hangs_or_fails_is_data(tmp_path: Path) -> None:
