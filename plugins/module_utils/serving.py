@@ -204,8 +204,8 @@ def _preflight(params: Mapping[str, Any], result: Deployment) -> lifecycle.Prefl
     if params["preflight"] == preflight.SKIP or not params["docker_host"].startswith("unix://"):
         return None
 
-    def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed]) -> list[str]:
-        found = _found(params["docker_host"], result, image, ours)
+    def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed], siblings: frozenset[str]) -> list[str]:
+        found = _found(params["docker_host"], result, image, ours, siblings)
         fetch_only = params["state"] == plan.PREFETCHED
         return preflight.problems(result.container, result.tensor_parallel_size, found, fetch_only)
 
@@ -213,12 +213,16 @@ def _preflight(params: Mapping[str, Any], result: Deployment) -> lifecycle.Prefl
 
 
 def _found(
-    docker_host: str, result: Deployment, image: Mapping[str, Any] | None, ours: Sequence[Observed]
+    docker_host: str,
+    result: Deployment,
+    image: Mapping[str, Any] | None,
+    ours: Sequence[Observed],
+    siblings: frozenset[str],
 ) -> preflight.Found:
     request, weights = result.request, result.weights
     look = gpus.query(command.run).gpus if result.container.gpus else []
     here = hub.snapshot(request.cache_dir, weights) if weights else Path(request.model)
-    mine = (result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous")
+    mine = {result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous"} | siblings
     repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
     root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
     return preflight.Found(

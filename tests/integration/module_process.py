@@ -22,7 +22,7 @@ def run(options: dict[str, Any], check: bool) -> dict[str, Any]:
     """Run the module in this process; return what it would print."""
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-    from ansible_collections.inference.fleet.plugins.module_utils import serving
+    from ansible_collections.inference.fleet.plugins.module_utils import instances
     from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
     from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
     from ansible_collections.inference.fleet.plugins.modules import engine
@@ -31,7 +31,7 @@ def run(options: dict[str, Any], check: bool) -> dict[str, Any]:
     checked = ArgumentSpecValidator(engine.argument_spec()).validate(options)
     assert not checked.error_messages, checked.error_messages
     try:
-        result = serving.run(checked.validated_parameters, check)
+        result = instances.run(instances.expand(checked.validated_parameters, engine.validated), check)
     except FleetError as error:
         result = {"failed": True, "msg": str(error)}
     return json.loads(json.dumps(result))

@@ -91,6 +91,43 @@ def test_gpus_that_could_not_hold_the_model(
     assert process(check=True, **wanted, preflight="skip")["warnings"] == []
 
 
+def test_gpus_that_another_engine_of_the_same_task_leaves(
+    docker_engine: DockerEngine,
+    process: ModuleProcess,
+    fake_vllm: Callable[..., str],
+    play: Callable[[str], object],
+) -> None:
+    play("h100x4")
+    wanted = {"engine": "vllm", "image": fake_vllm("moves"), "model": "/models/small", "tensor_parallel_size": 1}
+    port = process.defaults["port"]
+
+    def instances(**gpus: str) -> list[dict[str, Any]]:
+        return [
+            {"container_name": f"{NAME}-{name}", "gpus": [gpu], "port": port + index}
+            for index, (name, gpu) in enumerate(gpus.items())
+        ]
+
+    def running() -> dict[str, tuple[str, list[str]]]:
+        return {
+            container.name.removeprefix(f"{NAME}-"): (
+                container.id,
+                container.attrs["HostConfig"]["DeviceRequests"][0]["DeviceIDs"],
+            )
+            for container in docker_engine.client.containers.list()
+        }
+
+    assert process(**wanted, instances=instances(a="0", b="1"))["ready"]
+    before = running()
+
+    # The look must not take b, which moves away first, for one that c would have to share GPU 1 with.
+    moved = process(**wanted, instances=instances(a="0", b="2", c="1"))
+
+    assert moved["ready"], moved
+    assert {name: gpus for name, (_id, gpus) in running().items()} == {"a": ["0"], "b": ["2"], "c": ["1"]}
+    assert running()["a"] == before["a"]
+    assert not process(**wanted, instances=instances(a="0", b="2", c="1"))["changed"]
+
+
 def test_an_image_that_wants_a_newer_driver(
     process: ModuleProcess, fake_vllm: Callable[..., str], play: Callable[[str], object]
 ) -> None:

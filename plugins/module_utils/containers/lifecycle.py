@@ -82,11 +82,12 @@ class Timeouts:
 class Preflight:
     """What a host has to have before a container is made, or its image and weights are brought.
 
-    ``problems`` gets what Docker knows of the image, ``None`` where it is not there, and the collection's containers;
-    it returns sentences. They fail the run where it is ``strict``, and are warnings otherwise.
+    ``problems`` gets what Docker knows of the image, ``None`` where it is not there, the collection's containers, and
+    the names of those whose GPUs and ports do not count; it returns sentences. They fail the run where it is
+    ``strict``, and are warnings otherwise.
     """
 
-    problems: Callable[[Mapping[str, Any] | None, Sequence[Observed]], list[str]]
+    problems: Callable[[Mapping[str, Any] | None, Sequence[Observed], frozenset[str]], list[str]]
     strict: bool = True
 
 
@@ -213,7 +214,7 @@ class Lifecycle:
         if self._wanted.preflight is None:
             return
         problems = self._wanted.preflight.problems(
-            self._daemon.image(self._wanted.container.image), self._daemon.ours()
+            self._daemon.image(self._wanted.container.image), self._daemon.ours(), self._wanted.siblings
         )
         if problems and strict and self._wanted.preflight.strict:
             raise FleetError(
