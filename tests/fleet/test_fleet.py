@@ -9,6 +9,7 @@ What is asserted is what the hosts themselves say, asked past Ansible. The engin
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -61,6 +62,7 @@ class Fleet:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._runs = itertools.count()
         children = json.loads((ROOT / f".build/fleet-{NAME}/inventory.yml").read_text().removeprefix("---\n"))
         group = children["all"]["children"]["h100"]
         group["vars"] = VARIABLES["h100"]
@@ -76,8 +78,8 @@ class Fleet:
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "INFERENCE_FLEET_SUMMARY": str(self.folder / "summary.json"),
-            # Each run meets each host anew, as after a reboot it has to.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "control"),
+            # Each run meets each host anew: a connection that was cut goes on to hang for a while after it is mended.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / f"ssh-{next(self._runs)}"),
         }
         return subprocess.Popen(
             [*command, "-e", json.dumps(variables)],
@@ -209,7 +211,7 @@ def test_an_upgrade_of_which_one_host_fails_and_one_is_cut_off_reaches_the_other
 
 def test_drift_is_told_field_by_field_and_repaired(fleet: Fleet) -> None:
     flags = ["--load-seconds", "1"]
-    fleet("deploy", engine_extra_args=flags, deploy_verify=False)
+    assert fleet("deploy", engine_extra_args=flags, deploy_verify=False).code == 0
     on(ONE, "docker", "rm", "--force", ENGINE)
     on(TWO, "docker", "update", "--restart", "no", ENGINE)
     on(FOUR, "docker", "stop", "--time", "2", "second")
