@@ -38,10 +38,12 @@ REPEATS = 3
 BARS = {"plain": 0.25, "ping": 2.5}
 VARIABLES = {"engine_name": "simulator", "ansible_become": True}
 
-# What an operator writes without the collection: the same packages, service, GPUs, container and model.
+# What an operator writes without the collection: facts, packages, service, GPUs, container and model.
 PLAIN = [
     {
         "hosts": "all",
+        # As a play has it that says nothing of it; the shipped ansible.cfg, which both have here, says 'explicit'.
+        "gather_facts": True,
         "become": True,
         "tasks": [
             {"ansible.builtin.apt": {"name": ["docker.io", "iptables", "python3-docker"]}},
