@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Timeouts
-from ansible_collections.inference.fleet.plugins.module_utils.instances import without_secrets
+from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Timeouts
+from ansible_collections.inference.fleet.plugins.plugin_utils.instance_secrets import without_secrets
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"

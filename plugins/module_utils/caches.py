@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights, is_hub_name
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 # A directory nearer to the root holds more than a cache.
 _LEAST_DEPTH = 3

@@ -33,7 +33,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines import ENG
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import SECRETS_DIR, EngineSpec, Launch
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
-from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 LOOPBACK = "127.0.0.1"
 # What a variable would carry, or contradict, and the option to use.

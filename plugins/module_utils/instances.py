@@ -16,18 +16,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 
 # What is said once for a host, and not for one of its engines.
 HOST_OPTIONS = frozenset({"state", "docker_host", "remove_images", "progress_file", "instances", "instance_secrets"})
-SECRETS = ("api_key", "hf_token")
 # Steps during which an engine that served does not: taken by one engine of a host at a time.
 _OUTAGE = frozenset({plan.REPLACE, plan.RESTART})
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
-
-
-def without_secrets(instances: Sequence[Params]) -> tuple[list[Params], list[dict[str, Any]]]:
-    """Return the entries without their secrets, and these, so that Ansible hides them as it does any secret option."""
-    secret = [{key: entry[key] for key in SECRETS if entry.get(key)} for entry in instances]
-    return [{key: value for key, value in entry.items() if key not in SECRETS} for entry in instances], secret
 
 
 def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> list[dict[str, Any]]:

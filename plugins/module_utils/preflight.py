@@ -13,9 +13,6 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_INTERFACES, ContainerSpec, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
 
-FAIL, WARN, SKIP = "fail", "warn", "skip"
-MODES = (FAIL, WARN, SKIP)
-
 # What vLLM takes of a GPU's memory by default; SGLang takes about as much.
 _MEMORY_SHARE = 0.9
 _SHARE_OPTIONS = ("--gpu-memory-utilization", "--mem-fraction-static")

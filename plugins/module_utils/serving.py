@@ -1,27 +1,39 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules engine and engine_info do on a host: options in, result out."""
+"""What the modules engine and engine_info do on a host: options in, result out.
+
+Most runs only look and find nothing to do. What such a run does not need is imported where it is used: on a host, that
+is compiled anew each time.
+"""
 
 from __future__ import annotations
 
 import functools
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import deployment as deployments
-from ansible_collections.inference.fleet.plugins.module_utils import preflight
-from ansible_collections.inference.fleet.plugins.module_utils.containers import lifecycle, plan, secrets
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
+from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import (
+    FAIL,
+    IMAGE_LABEL,
+    SKIP,
+    Build,
+    Preflight,
+    Probe,
+    Timeouts,
+    Wanted,
+    Weights,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.deployment import Deployment, Request, deployment
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
     Client,
@@ -31,11 +43,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
 )
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
-from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 
 # What a warm-up asks for: long enough to compile what a prompt and its answer need, short enough to end soon.
 WARM_UP_WORDS = 1000
@@ -54,8 +64,14 @@ def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = 
     daemon = Daemon(params["docker_host"], progress.say)
     wanted, probe = _wanted(params)
     wanted = replace(wanted, siblings=siblings)
-    life = lifecycle.Lifecycle(daemon, wanted, probe, progress)
-    look = life.look() if check_mode else life.apply()
+    if check_mode:
+        looker = Looker(daemon, wanted, probe)
+        look = looker.look()
+    else:
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Lifecycle
+
+        looker = Lifecycle(daemon, wanted, probe, progress)
+        look = looker.apply()
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:
         images = _removable_images(daemon, wanted.container, look.current)
@@ -64,7 +80,7 @@ def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = 
     container = look.current if check_mode else daemon.container(wanted.container.name)
     return {
         "changed": look.changed or bool(images),
-        "warnings": life.warnings,
+        "warnings": looker.warnings,
         "steps": [*look.steps, *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},
@@ -83,18 +99,18 @@ def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
     return deployments.describe(container, digest(image, container.spec.image), _version(container))
 
 
-def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Probe]:
+def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
     name = params["container_name"] or deployments.container_name(params["served_model_name"])
     limits = {kind: params[f"{kind}_timeout"] for kind in ("pull", "weights", "start", "ready", "stop")}
-    timeouts = lifecycle.Timeouts(**limits)
+    timeouts = Timeouts(**limits)
     if params["state"] in (plan.ABSENT, plan.STOPPED):
         # Neither needs to know what the container would be; nor may a missing GPU stand in their way.
         container = ContainerSpec(name=name, image=params["image"] or "", command=())
-        wanted = lifecycle.Wanted(params["state"], container, timeouts=timeouts)
-        return wanted, lifecycle.Probe(ready=lambda container, thorough: None, phase=lambda line: None)
+        wanted = Wanted(params["state"], container, timeouts=timeouts)
+        return wanted, Probe(ready=lambda container, thorough: None, phase=lambda line: None)
     request = _request(params)
     result = deployment(request, _gpus(request))
-    wanted = lifecycle.Wanted(
+    wanted = Wanted(
         state=params["state"],
         container=result.container,
         pull=params["pull"],
@@ -104,7 +120,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[lifecycle.Wanted, lifecycle.Prob
         timeouts=timeouts,
         preflight=_preflight(params, result),
     )
-    return wanted, lifecycle.Probe(_readiness(timeouts.ready), result.engine.phase, _warm_up(params))
+    return wanted, Probe(_readiness(timeouts.ready), result.engine.phase, _warm_up(params))
 
 
 def _request(params: Mapping[str, Any]) -> Request:
@@ -166,93 +182,44 @@ def _query() -> gpus.Gpus:
     return gpus.query(command.run)
 
 
-def _build(result: Deployment) -> lifecycle.Build | None:
+def _build(result: Deployment) -> Build | None:
     build = result.engine.image_build()
     # An image that the user names is the user's.
     if build is None or result.container.image != build.reference:
         return None
-    return lifecycle.Build(build.entrypoint, build.write, result.request.engine)
+    return Build(build.entrypoint, build.write, result.request.engine)
 
 
-def _weights(result: Deployment, timeout: float, max_rate: float) -> lifecycle.Weights | None:
+def _weights(result: Deployment, timeout: float, max_rate: float) -> Weights | None:
     weights, request = result.weights, result.request
     if weights is None:
         return None
 
+    def here() -> bool:
+        from ansible_collections.inference.fleet.plugins.module_utils import needs
+
+        return needs.has_weights(request, weights)
+
     def fetch(say: Callable[[str], None], stop: threading.Event) -> str | None:
-        try:
-            hub.fetch(
-                weights,
-                request.cache_dir,
-                token=request.hf_token,
-                environment=request.environment,
-                timeout=timeout,
-                say=say,
-                stop=stop,
-                max_rate=max_rate,
-            )
-        except hub.ToolError as error:
-            # The engine can do it too, only later: no reason to refuse a deployment.
-            return f"{error} The engine downloads the weights at its start, while nothing serves."
-        return None
+        from ansible_collections.inference.fleet.plugins.module_utils import needs
 
-    return lifecycle.Weights(here=lambda: hub.cached(request.cache_dir, weights) is not None, fetch=fetch)
+        return needs.fetch_weights(request, weights, timeout, max_rate, say, stop)
+
+    return Weights(here, fetch)
 
 
-def _preflight(params: Mapping[str, Any], result: Deployment) -> lifecycle.Preflight | None:
+def _preflight(params: Mapping[str, Any], result: Deployment) -> Preflight | None:
     # Of another machine's ports, disks and GPUs nothing is known here.
-    if params["preflight"] == preflight.SKIP or not params["docker_host"].startswith("unix://"):
+    if params["preflight"] == SKIP or not params["docker_host"].startswith("unix://"):
         return None
 
     def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed], siblings: frozenset[str]) -> list[str]:
-        found = _found(params["docker_host"], result, image, ours, siblings)
+        from ansible_collections.inference.fleet.plugins.module_utils import needs
+
         fetch_only = params["state"] == plan.PREFETCHED
-        return preflight.problems(result.container, result.tensor_parallel_size, found, fetch_only)
+        return needs.problems(params["docker_host"], result, image, ours, siblings, fetch_only)
 
-    return lifecycle.Preflight(problems, strict=params["preflight"] == preflight.FAIL)
-
-
-def _found(
-    docker_host: str,
-    result: Deployment,
-    image: Mapping[str, Any] | None,
-    ours: Sequence[Observed],
-    siblings: frozenset[str],
-) -> preflight.Found:
-    request, weights = result.request, result.weights
-    look = gpus.query(command.run).gpus if result.container.gpus else []
-    here = hub.snapshot(request.cache_dir, weights) if weights else Path(request.model)
-    mine = {result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous"} | siblings
-    repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
-    root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
-    return preflight.Found(
-        gpus=gpu_health.with_health(look, gpu_health.parse(command.run(gpu_health.QUERY)[1]), gpu_health.kernel_log())
-        if look
-        else [],
-        cuda_version=gpus.cuda_version(command.run) if look else None,
-        listeners=frozenset((item["address"], item["port"]) for item in system.listeners()),
-        own=frozenset(container.id for container in ours),
-        own_ports=frozenset(
-            port.host_port
-            for container in ours
-            if container.running and container.name in mine
-            for port in container.spec.ports
-        ),
-        others={
-            container.name: container.spec.gpus
-            for container in ours
-            if container.running and container.name not in mine and container.spec.gpus
-        },
-        image=image,
-        image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
-        weights_gib=(hub.size_gib(here) if here else None) or known_model(request.model).weights_gib,
-        weights_here=here is not None,
-        disks={
-            place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
-            for place, path in (("image", root), ("weights", request.cache_dir))
-            for at in [system.existing(Path(path))]
-        },
-    )
+    return Preflight(problems, strict=params["preflight"] == FAIL)
 
 
 def _readiness(limit: float) -> Callable[[Observed, bool], str | None]:
@@ -313,7 +280,7 @@ def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed
     """Return the images that go with an engine: its own and those that the collection built, unless others use them."""
     candidates = [container.spec.image] if container else []
     candidates += [wanted.image] if wanted.image else []
-    candidates += daemon.images(lifecycle.IMAGE_LABEL)
+    candidates += daemon.images(IMAGE_LABEL)
     users = daemon.images_in_use()
     removable = []
     for reference in dict.fromkeys(candidates):
@@ -323,7 +290,7 @@ def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed
     return removable
 
 
-def _diff(look: lifecycle.Look, name: str, images: Sequence[str]) -> dict[str, Any]:
+def _diff(look: Look, name: str, images: Sequence[str]) -> dict[str, Any]:
     """Return what changes, in the form of Ansible's diff mode; *images* are those that are removed."""
     started_at = look.current.started_at if look.current else ""
     moves = plan.diff(look.situation, look.steps, name, look.status, started_at)

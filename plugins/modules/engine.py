@@ -374,7 +374,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.inference.fleet.plugins.module_utils import instances
-from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, lifecycle, plan
+from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, plan, wanted
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 
@@ -387,7 +387,7 @@ def argument_spec() -> dict:
         "revision": {"type": "str"},
         "container_name": {"type": "str"},
         "image": {"type": "str"},
-        "pull": {"type": "str", "choices": list(lifecycle.PULL_POLICIES), "default": lifecycle.MISSING},
+        "pull": {"type": "str", "choices": list(wanted.PULL_POLICIES), "default": wanted.MISSING},
         "prefetch": {"type": "bool", "default": True},
         "preflight": {"type": "str", "choices": ["fail", "warn", "skip"], "default": "fail"},
         "port": {"type": "int", "default": 8000},

@@ -76,6 +76,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 
 def main() -> None:
@@ -92,7 +93,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    weights = hub.Weights(options["model"], options["revision"] or None)
+    weights = Weights(options["model"], options["revision"] or None)
     cache_dir = cache_place(options["cache_dir"])
     here = hub.cached(cache_dir, weights) is not None
     if here or module.check_mode:

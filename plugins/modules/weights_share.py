@@ -79,7 +79,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights import seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 
 def main() -> None:
@@ -97,7 +98,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    weights = hub.Weights(options["model"], options["revision"] or None)
+    weights = Weights(options["model"], options["revision"] or None)
     try:
         if options["state"] == "absent":
             there = seed.job_path(weights).exists()

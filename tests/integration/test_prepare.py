@@ -16,9 +16,10 @@ from pathlib import Path
 from docker_engine import DockerEngine
 
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = hub.Weights("org/tiny")
+WEIGHTS = Weights("org/tiny")
 COMMIT = "5" * 40
 TOKEN = "planted-token-4711"
 

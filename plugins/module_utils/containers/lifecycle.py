@@ -9,136 +9,29 @@ import fcntl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
-from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.failures import explain, last_lines
+from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_SECRETS, Observed
-from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import IMAGE_LABEL, Build, Probe, Wanted
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
-MISSING, ALWAYS, NEVER = "missing", "always", "never"
-PULL_POLICIES = (MISSING, ALWAYS, NEVER)
-
-# A label on images that are made on the host.
-IMAGE_LABEL = "inference.fleet.image"
-_SERVING = (plan.PRESENT, plan.RESTARTED)
 # Often enough to see readiness within a second; each look is one inspect and one probe.
 _LOOK_EVERY = 0.25
 # The exit codes of a process that was asked to end, or made to.
 _STOPPED = (0, 137, 143)
 # How long, in seconds, a daemon that shuts down may answer after it stopped a container.
 _DAEMON_ENDS_WITHIN = 10
-
-
-@dataclass(frozen=True)
-class Build:
-    """How to make the image on the host: see :class:`engines.spec.ImageBuild`."""
-
-    entrypoint: tuple[str, ...]
-    write: Callable[[BinaryIO], None]
-    label: str
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What the engine would else download while nothing serves.
-
-    ``here`` tells whether the host has it. ``fetch`` downloads it, gives up when the event is set,
-    and returns a warning where it leaves the download to the engine.
-    """
-
-    here: Callable[[], bool]
-    fetch: Callable[[Callable[[str], None], threading.Event], str | None]
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Limits in seconds."""
-
-    pull: int = 3600
-    weights: int = 7200
-    start: int = 120
-    ready: int = 1800
-    stop: int = 30
-
-    @property
-    def longest(self) -> int:
-        """The time that a run may take: to fetch, to start the new engine, and to go back to the old one."""
-        return max(self.pull, self.weights) + 2 * (self.stop + self.start + self.ready)
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """What a host has to have before a container is made, or its image and weights are brought.
-
-    ``problems`` gets what Docker knows of the image, ``None`` where it is not there, the collection's containers, and
-    the names of those whose GPUs and ports do not count; it returns sentences. They fail the run where it is
-    ``strict``, and are warnings otherwise.
-    """
-
-    problems: Callable[[Mapping[str, Any] | None, Sequence[Observed], frozenset[str]], list[str]]
-    strict: bool = True
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the user asked for."""
-
-    state: str
-    container: ContainerSpec
-    pull: str = MISSING
-    build: Build | None = None
-    weights: Weights | None = None
-    recreate: bool = False
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    preflight: Preflight | None = None
-    # Containers whose GPUs and ports do not count: the same task changes them too.
-    siblings: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Probe:
-    """How to tell whether the endpoint of a container serves.
-
-    ``ready`` returns ``None`` when it does, else what is missing; with ``True`` it asks for a
-    completion too, which a look at a busy engine does not. ``phase`` reads a line of the engine's
-    log. ``warm_up`` has the engine do its first work, within seconds, before anybody waits for it.
-    """
-
-    ready: Callable[[Observed, bool], str | None]
-    phase: Callable[[str], str | None]
-    warm_up: Callable[[Observed, float], None] | None = None
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a look at the host found, and what follows from it.
-
-    ``current`` is the container of the name, or the one that is to be put back there; ``status`` is that of the name.
-    """
-
-    current: Observed | None
-    changes: tuple[Change, ...]
-    steps: tuple[str, ...]
-    ready: bool
-    situation: plan.Situation = field(default_factory=plan.Situation)
-    status: str = "absent"
-
-    @property
-    def changed(self) -> bool:
-        """Whether the steps change anything."""
-        return plan.changed(self.steps)
 
 
 @dataclass(frozen=True)
@@ -149,153 +42,12 @@ class _Before:
     ran: bool = False
 
 
-class Lifecycle:
-    """One engine container on one host. ``warnings`` collects what the user should hear."""
+class Lifecycle(Looker):
+    """One engine container on one host: looks at it, and does what there is to do."""
 
     def __init__(self, daemon: Daemon, wanted: Wanted, probe: Probe, progress: Progress) -> None:
-        self._daemon = daemon
-        self._wanted = wanted
-        self._probe = probe
+        super().__init__(daemon, wanted, probe)
         self._progress = progress
-        self._name = wanted.container.name
-        self._next = f"{self._name}-next"
-        self._previous = f"{self._name}-previous"
-        self.warnings: list[str] = []
-
-    # Looking
-
-    def look(self) -> Look:
-        """Find out what is there and what to do. Changes nothing."""
-        current, kept = self._own(self._name), self._own(self._previous)
-        running = bool(current and current.running)
-        ready = bool(current and running and self._probe.ready(current, False) is None)
-        situation = plan.Situation(
-            exists=current is not None,
-            running=running,
-            ready=ready,
-            changes=self._changes(current),
-            has_next=self._own(self._next) is not None,
-            has_previous=kept is not None,
-            kept_changes=self._changes(kept),
-        )
-        # Whether what is there, or is to be put back, has the image's name already.
-        seen = current or kept
-        named = self._wanted.state not in _SERVING or seen is None or seen.spec.image == self._wanted.container.image
-        steps = self._plan(situation, named)
-        status = current.status if current else "absent"
-        if plan.PUT_BACK in steps:
-            return Look(kept, situation.kept_changes, steps, False, situation, status)
-        return Look(current, situation.changes, steps, ready, situation, status)
-
-    def _plan(self, situation: plan.Situation, named: bool) -> tuple[str, ...]:
-        wanted = self._wanted
-        steps = plan.plan(wanted.state, situation, wanted.recreate)
-        if plan.starts(steps):
-            self._refuse_conflicts()
-        if plan.needs_image(wanted.state, steps):
-            # A container that is to be put back serves first.
-            self._require(strict=plan.PUT_BACK not in steps)
-            steps = plan.plan(wanted.state, replace(situation, missing=self._missing()), wanted.recreate)
-        elif not named and self._may_pull and self._daemon.image(wanted.container.image) is None:
-            # The wanted reference is another name of the content that runs: the host only has to learn it.
-            steps = plan.plan(wanted.state, replace(situation, missing=(plan.PULL_IMAGE,)), wanted.recreate)
-        return tuple(steps)
-
-    def _refuse_conflicts(self) -> None:
-        """Fail where the engine would share a GPU or a port with another that runs."""
-        mine = {self._name, self._next, self._previous} | self._wanted.siblings
-        others = [container for container in self._daemon.ours() if container.name not in mine]
-        found = conflicts(self._wanted.container, others)
-        if found:
-            raise FleetError("\n".join(found))
-
-    def _require(self, strict: bool) -> None:
-        """Fail before anything is stopped, where the new engine could not serve on this host."""
-        if self._wanted.preflight is None:
-            return
-        problems = self._wanted.preflight.problems(
-            self._daemon.image(self._wanted.container.image), self._daemon.ours(), self._wanted.siblings
-        )
-        if problems and strict and self._wanted.preflight.strict:
-            raise FleetError(
-                "\n".join(
-                    [
-                        f"{self._name} could not serve on this host, and no engine was touched.",
-                        *problems,
-                        "If you know better, set preflight to warn.",
-                    ]
-                )
-            )
-        self.warnings += [problem for problem in problems if problem not in self.warnings]
-
-    def _own(self, name: str) -> Observed | None:
-        found = self._daemon.container(name)
-        if found and not found.ours:
-            raise FleetError(
-                f"a container named {name} is there already, and inference.fleet did not make it "
-                f"(image {found.spec.image}, {found.status}). It was not touched. "
-                f"Choose another container_name, or remove it: docker rm -f {name}"
-            )
-        return found
-
-    @property
-    def _may_pull(self) -> bool:
-        return self._wanted.pull != NEVER and self._wanted.build is None
-
-    def _changes(self, current: Observed | None) -> tuple[Change, ...]:
-        if current is None or self._wanted.state not in _SERVING:
-            return ()
-        wanted = self._wanted.container
-        # A reference that is the same is the same image, even where its tag has moved on the host.
-        image_id = None
-        if wanted.image != current.spec.image:
-            here = self._daemon.image(wanted.image)
-            image_id = here["Id"] if here else self._id_in_registry(current)
-        changes = compare.compare(wanted, current, image_id, secrets.read(current.secrets_source))
-        if self._wanted.pull == ALWAYS and self._may_pull and not any(c.field == "image" for c in changes):
-            changes = self._moved(current) + changes
-        return tuple(changes)
-
-    def _id_in_registry(self, current: Observed) -> str | None:
-        """Return the running image's id where the registry knows it by the wanted reference."""
-        if not self._may_pull:
-            return None
-        try:
-            there = self._registry_digest()
-        except FleetError:
-            # The pull, which comes next, tells what is wrong with the registry.
-            return None
-        return current.image_id if there in self._daemon.digests(current.image_id) else None
-
-    def _registry_digest(self) -> str:
-        return self._daemon.registry_digest(self._wanted.container.image, self._wanted.timeouts.pull)
-
-    def _moved(self, current: Observed) -> list[Change]:
-        """Return the change of a tag that means another content in the registry now."""
-        here = self._daemon.digests(current.image_id)
-        there = self._registry_digest()
-        return [] if there in here else [Change("image", ", ".join(here) or current.image_id, there)]
-
-    def _missing(self) -> tuple[str, ...]:
-        """Return the steps that bring what a new container needs to the host."""
-        reference, weights = self._wanted.container.image, self._wanted.weights
-        here = self._daemon.image(reference)
-        steps = []
-        if self._wanted.build:
-            steps += [plan.BUILD_IMAGE] if here is None else []
-        elif here is None and self._wanted.pull == NEVER:
-            raise FleetError(
-                f"image {reference} is not on the host, and pull is {NEVER}. Load it there, or set pull to {MISSING}."
-            )
-        elif here is None or (
-            self._wanted.pull == ALWAYS and self._registry_digest() not in self._daemon.digests(reference)
-        ):
-            steps.append(plan.PULL_IMAGE)
-        if weights and not weights.here():
-            steps.append(plan.FETCH_WEIGHTS)
-        return tuple(steps)
-
-    # Acting
 
     def apply(self) -> Look:
         """Do what a look asks for, under the host's lock; return the look that was acted on.

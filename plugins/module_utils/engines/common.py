@@ -16,7 +16,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     SecretFile,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.guard import FILE as API_KEY_FILE
-from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights, is_hub_name
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 HOME = "/root"
 HF_HOME = f"{HOME}/.cache/huggingface"

@@ -32,7 +32,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 # Where secret files stand inside the container.
 SECRETS_DIR = "/run/inference.fleet"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import io
 import os
 import pkgutil
@@ -19,11 +20,17 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
+if TYPE_CHECKING:
+    # Ansible sends to a host what an import names. The files are only read there: to run them would take longer than
+    # all that a look at an engine does.
+    from . import answers, guard, latency, schemas, server  # noqa: F401
+
 HOME = "/opt/inference.fleet"
+_FILES = ("answers.py", "guard.py", "latency.py", "schemas.py", "server.py")
 _PACKAGE = __name__.rpartition(".")[0]
 # The users that every distribution has.
 _PASSWD = b"""\
@@ -59,6 +66,8 @@ def _interpreter() -> tuple[str, str, str]:
         "print(os.path.realpath(sys.executable)); print(os.path.dirname(os.__file__)); print(sys.version)"
     )
     for path in candidates:
+        if sys.version_info >= (3, 10) and importlib.util.find_spec("asyncio") and _is_this(path):
+            return os.path.realpath(path), os.path.dirname(os.__file__), sys.version.splitlines()[0]
         found = subprocess.run([path, "-I", "-c", question], capture_output=True, text=True, check=False)
         if found.returncode == 0:
             executable, library, version = found.stdout.splitlines()[:3]
@@ -69,16 +78,18 @@ def _interpreter() -> tuple[str, str, str]:
     )
 
 
+def _is_this(path: str) -> bool:
+    """Tell whether a path is the Python that runs this, which needs not be started to be asked."""
+    return os.path.realpath(path) == os.path.realpath(sys.executable)
+
+
 def sources() -> dict[str, bytes]:
     """Return the simulator's files by their place in the image.
 
     They are read from wherever this package was loaded, a zip included.
     """
-    # Named in an import, Ansible sends their files to a host. Here, other engines do not pay for it.
-    from . import answers, guard, latency, schemas, server
-
     found = {"__main__.py": _MAIN}
-    for name in (f"{module.__name__.rpartition('.')[2]}.py" for module in (answers, guard, latency, schemas, server)):
+    for name in _FILES:
         content = pkgutil.get_data(_PACKAGE, name)
         if content is None:
             raise FleetError(f"the simulator's file {name} could not be read.")

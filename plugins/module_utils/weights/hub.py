@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
 from ansible_collections.inference.fleet.plugins.module_utils.progress import size
 from ansible_collections.inference.fleet.plugins.module_utils.weights import download
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 TOOL_DIR = Path("/var/lib/inference.fleet/venvs/huggingface_hub")
 TOOL = "huggingface_hub>=1.0,<3"
@@ -37,7 +37,6 @@ ENDPOINT = "https://huggingface.co"
 # How often the download is told of, in seconds; each tenth is told too.
 TELL_EVERY = 30
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
@@ -48,27 +47,6 @@ _TRUE = ("1", "ON", "YES", "TRUE")
 
 class ToolError(FleetError):
     """The program that downloads cannot be had on this host."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A model on the hub; a revision of ``None`` is the hub's default."""
-
-    model: str
-    revision: str | None = None
-
-    @property
-    def folder(self) -> str:
-        """The name of its folder in a cache."""
-        return f"models--{self.model.replace('/', '--')}"
-
-    def __str__(self) -> str:
-        return f"{self.model} at revision {self.revision}" if self.revision else self.model
-
-
-def is_hub_name(model: str) -> bool:
-    """Tell whether a model is named as on the hub, and not by a directory."""
-    return bool(_NAME.fullmatch(model)) and ".." not in model and "--" not in model
 
 
 def commit(cache_dir: str, weights: Weights) -> str | None:

@@ -32,6 +32,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
 from ansible_collections.inference.fleet.plugins.module_utils.progress import size
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, share
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 DIRECTORY = Path("/run/inference.fleet")
 STREAMS = 4
@@ -45,12 +46,12 @@ _HALF = ".seed"
 Say = Callable[[str], None]
 
 
-def job_path(weights: hub.Weights, directory: Path = DIRECTORY) -> Path:
+def job_path(weights: Weights, directory: Path = DIRECTORY) -> Path:
     """Return the file that a share of a model lives as long as."""
     return directory / f"share-{weights.folder}.json"
 
 
-def serving(weights: hub.Weights, token: str, directory: Path = DIRECTORY) -> int | None:
+def serving(weights: Weights, token: str, directory: Path = DIRECTORY) -> int | None:
     """Return the port on which a model is shared with this token, or ``None``."""
     try:
         job = json.loads(job_path(weights, directory).read_text())
@@ -61,7 +62,7 @@ def serving(weights: hub.Weights, token: str, directory: Path = DIRECTORY) -> in
 
 
 def start(
-    weights: hub.Weights,
+    weights: Weights,
     cache_dir: str,
     *,
     address: str,
@@ -114,7 +115,7 @@ def start(
     raise FleetError(f"could not share {weights} on {address}, port {port}: {lines[-1] if lines else 'no word'}.")
 
 
-def stop(weights: hub.Weights, directory: Path = DIRECTORY) -> bool:
+def stop(weights: Weights, directory: Path = DIRECTORY) -> bool:
     """End the share of a model; tell whether there was one."""
     path = job_path(weights, directory)
     there = path.exists()
@@ -123,7 +124,7 @@ def stop(weights: hub.Weights, directory: Path = DIRECTORY) -> bool:
     return there
 
 
-def copy(weights: hub.Weights, cache_dir: str, *, url: str, token: str, timeout: float, say: Say) -> dict[str, int]:
+def copy(weights: Weights, cache_dir: str, *, url: str, token: str, timeout: float, say: Say) -> dict[str, int]:
     """Take a model from the host that shares it, and go on with what is half there; return what came.
 
     What came is ``{"files", "bytes"}``. Raises :class:`FleetError` where that host does not answer, or what it sends is

@@ -16,6 +16,7 @@ from ansible_collections.inference.fleet.plugins.module_utils import instances, 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.modules import engine
+from ansible_collections.inference.fleet.plugins.plugin_utils import instance_secrets
 
 ROOT = Path(__file__).resolve().parents[4]
 HOST = {
@@ -30,7 +31,7 @@ HOST = {
 
 
 def expanded(*entries: dict[str, Any], **host: Any) -> list[dict[str, Any]]:
-    light, secret = instances.without_secrets(entries)
+    light, secret = instance_secrets.without_secrets(entries)
     return instances.expand({**HOST, **host, "instances": light, "instance_secrets": secret}, engine.validated)
 
 
@@ -50,12 +51,12 @@ def test_each_entry_has_what_it_gives_and_the_hosts_for_the_rest() -> None:
 
 
 def test_secrets_travel_in_an_option_that_ansible_hides() -> None:
-    light, secret = instances.without_secrets([{"port": 1, "api_key": "k", "hf_token": "t"}, {"port": 2}])
+    light, secret = instance_secrets.without_secrets([{"port": 1, "api_key": "k", "hf_token": "t"}, {"port": 2}])
     assert light == [{"port": 1}, {"port": 2}]
     assert secret == [{"api_key": "k", "hf_token": "t"}, {}]
     assert engine.argument_spec()["instance_secrets"]["no_log"]
     assert {name for name, option in engine.argument_spec().items() if option.get("no_log")} == {
-        "instance_secrets", *instances.SECRETS,
+        "instance_secrets", *instance_secrets.SECRETS,
     }  # fmt: skip
 
 

@@ -42,6 +42,16 @@ def test_the_same_content_gives_the_same_bytes(archive):
     assert again.getvalue() == archive
 
 
+def test_the_python_that_runs_this_tells_itself_what_it_would_tell_if_it_was_started(monkeypatch):
+    monkeypatch.setattr(rootfs, "_SYSTEM_PYTHON", sys.executable)
+    ask = rootfs._interpreter.__wrapped__
+    with monkeypatch.context() as patched:
+        patched.setattr(rootfs.subprocess, "run", None)
+        told = ask()
+    monkeypatch.setattr(rootfs, "_is_this", lambda path: False)
+    assert told == ask()
+
+
 def test_it_is_small(archive):
     assert len(archive) < 60_000_000
 

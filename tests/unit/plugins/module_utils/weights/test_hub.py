@@ -21,6 +21,7 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.weights import download, hub
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 ROOT = Path(__file__).resolve().parents[5]
 sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
@@ -62,7 +63,7 @@ def fetch(server: Hub, cache: Path, model: str = "org/tiny", revision: str | Non
     said: list[str] = []
     options: dict[str, Any] = {"token": None, "timeout": 60, "stop": threading.Event(), **more}
     environment = {"HF_ENDPOINT": server.url}
-    hub.fetch(hub.Weights(model, revision), str(cache), environment=environment, say=said.append, **options)
+    hub.fetch(Weights(model, revision), str(cache), environment=environment, say=said.append, **options)
     return said
 
 
@@ -72,14 +73,14 @@ def test_the_examples_hold() -> None:
 
 def test_weights_come_whole_and_without_what_serving_does_not_read(serve: Callable[..., Hub], tmp_path: Path) -> None:
     server = serve()
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is None
+    assert hub.cached(str(tmp_path), Weights("org/tiny")) is None
 
     said = fetch(server, tmp_path)
 
     commit = server.models["org/tiny"].commit
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) == commit
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny", commit)) == commit
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny", "other")) is None
+    assert hub.cached(str(tmp_path), Weights("org/tiny")) == commit
+    assert hub.cached(str(tmp_path), Weights("org/tiny", commit)) == commit
+    assert hub.cached(str(tmp_path), Weights("org/tiny", "other")) is None
     snapshot = tmp_path / "hub/models--org--tiny/snapshots" / commit
     files = server.models["org/tiny"].files
     assert {str(path.relative_to(snapshot)) for path in snapshot.rglob("*")} == {
@@ -95,19 +96,19 @@ def test_a_download_that_was_cut_off_goes_on(serve: Callable[..., Hub], tmp_path
     with pytest.raises(FleetError, match="took longer than weights_timeout, 4 s") as raised:
         fetch(first, tmp_path, timeout=4)
     assert "next run goes on from there" in str(raised.value)
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is None
+    assert hub.cached(str(tmp_path), Weights("org/tiny")) is None
     assert list(tmp_path.rglob("*.incomplete")) == []
 
     second = serve(files=files)
     fetch(second, tmp_path)
 
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is not None
+    assert hub.cached(str(tmp_path), Weights("org/tiny")) is not None
     assert second.served == 4 * MIB
 
 
 def test_a_connection_that_breaks_is_taken_up(serve: Callable[..., Hub], tmp_path: Path) -> None:
     fetch(serve(cut_after=MIB), tmp_path)
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is not None
+    assert hub.cached(str(tmp_path), Weights("org/tiny")) is not None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_offline_asks_nobody(tmp_path: Path) -> None:
     with pytest.raises(FleetError, match="environment sets HF_HUB_OFFLINE"):
         hub.fetch(
-            hub.Weights("org/tiny"),
+            Weights("org/tiny"),
             str(tmp_path),
             token=None,
             environment={"HF_HUB_OFFLINE": "1"},
@@ -237,20 +238,20 @@ INDEX = json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors
 )
 def test_only_a_complete_snapshot_counts(tmp_path: Path, files: dict[str, str], complete: bool) -> None:
     snapshot(tmp_path, files)
-    assert (hub.cached(str(tmp_path), hub.Weights("org/tiny")) is not None) is complete
+    assert (hub.cached(str(tmp_path), Weights("org/tiny")) is not None) is complete
 
 
 def test_a_link_without_its_file_does_not_count(tmp_path: Path) -> None:
     snapshot(tmp_path, {"config.json": ""})
     (tmp_path / "hub/models--org--tiny/snapshots/c0ffee/one.safetensors").symlink_to("../../blobs/none")
-    assert hub.cached(str(tmp_path), hub.Weights("org/tiny")) is None
+    assert hub.cached(str(tmp_path), Weights("org/tiny")) is None
 
 
 def test_the_commit_of_a_revision_is_known_before_its_files_are_there(tmp_path: Path) -> None:
     snapshot(tmp_path, {})
-    assert hub.commit(str(tmp_path), hub.Weights("org/tiny")) == "c0ffee"
-    assert hub.commit(str(tmp_path), hub.Weights("org/tiny", "a" * 40)) == "a" * 40
-    assert hub.commit(str(tmp_path), hub.Weights("org/other")) is None
+    assert hub.commit(str(tmp_path), Weights("org/tiny")) == "c0ffee"
+    assert hub.commit(str(tmp_path), Weights("org/tiny", "a" * 40)) == "a" * 40
+    assert hub.commit(str(tmp_path), Weights("org/other")) is None
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_the_commit_of_a_revision_is_known_before_its_files_are_there(tmp_path: 
     ],
 )
 def test_a_hub_name_is_no_path(model: str, on_hub: bool) -> None:
-    assert hub.is_hub_name(model) is on_hub
+    assert is_hub_name(model) is on_hub
 
 
 def test_a_download_keeps_to_its_rate_and_comes_whole(serve: Callable[..., Hub], tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_a_download_keeps_to_its_rate_and_comes_whole(serve: Callable[..., Hub],
         started = time.monotonic()
         fetch(server, tmp_path / name, max_rate=rate)
         seconds.append(time.monotonic() - started)
-        assert hub.cached(str(tmp_path / name), hub.Weights("org/tiny")) is not None
+        assert hub.cached(str(tmp_path / name), Weights("org/tiny")) is not None
 
     # The first second is free, and so are the last writes.
     assert seconds[1] - seconds[0] > 2, seconds

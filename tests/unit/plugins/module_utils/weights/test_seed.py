@@ -18,10 +18,11 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 COMMIT = "5" * 40
 TOKEN = "planted-token-4711"
-WEIGHTS = hub.Weights("org/tiny")
+WEIGHTS = Weights("org/tiny")
 SHARD = os.urandom(9_000_000)
 FILES = {
     "config.json": b'{"model_type": "qwen3"}',

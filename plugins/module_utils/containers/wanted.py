@@ -1,0 +1,101 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user wants of a container: the state, what it takes to get there, and how to see that it serves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+
+MISSING, ALWAYS, NEVER = "missing", "always", "never"
+PULL_POLICIES = (MISSING, ALWAYS, NEVER)
+# What a preflight's problem is.
+FAIL, WARN, SKIP = "fail", "warn", "skip"
+# A label on images that are made on the host.
+IMAGE_LABEL = "inference.fleet.image"
+
+
+@dataclass(frozen=True)
+class Build:
+    """How to make the image on the host: see :class:`engines.spec.ImageBuild`."""
+
+    entrypoint: tuple[str, ...]
+    write: Callable[[BinaryIO], None]
+    label: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the engine would else download while nothing serves.
+
+    ``here`` tells whether the host has it. ``fetch`` downloads it, gives up when the event is set,
+    and returns a warning where it leaves the download to the engine.
+    """
+
+    here: Callable[[], bool]
+    fetch: Callable[[Callable[[str], None], threading.Event], str | None]
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Limits in seconds."""
+
+    pull: int = 3600
+    weights: int = 7200
+    start: int = 120
+    ready: int = 1800
+    stop: int = 30
+
+    @property
+    def longest(self) -> int:
+        """The time that a run may take: to fetch, to start the new engine, and to go back to the old one."""
+        return max(self.pull, self.weights) + 2 * (self.stop + self.start + self.ready)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a host has to have before a container is made, or its image and weights are brought.
+
+    ``problems`` gets what Docker knows of the image, ``None`` where it is not there, the collection's containers, and
+    the names of those whose GPUs and ports do not count; it returns sentences. They fail the run where it is
+    ``strict``, and are warnings otherwise.
+    """
+
+    problems: Callable[[Mapping[str, Any] | None, Sequence[Observed], frozenset[str]], list[str]]
+    strict: bool = True
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for."""
+
+    state: str
+    container: ContainerSpec
+    pull: str = MISSING
+    build: Build | None = None
+    weights: Weights | None = None
+    recreate: bool = False
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    preflight: Preflight | None = None
+    # Containers whose GPUs and ports do not count: the same task changes them too.
+    siblings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How to tell whether the endpoint of a container serves.
+
+    ``ready`` returns ``None`` when it does, else what is missing; with ``True`` it asks for a
+    completion too, which a look at a busy engine does not. ``phase`` reads a line of the engine's
+    log. ``warm_up`` has the engine do its first work, within seconds, before anybody waits for it.
+    """
+
+    ready: Callable[[Observed, bool], str | None]
+    phase: Callable[[str], str | None]
+    warm_up: Callable[[Observed, float], None] | None = None

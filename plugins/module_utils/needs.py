@@ -1,0 +1,108 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a new engine takes of its host, asked of the host: its weights, and what would keep it from serving."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils import preflight
+from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.deployment import Deployment, Request
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
+from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
+from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+
+
+def has_weights(request: Request, weights: Weights) -> bool:
+    """Tell whether the host has all of the weights."""
+    return hub.cached(request.cache_dir, weights) is not None
+
+
+def fetch_weights(
+    request: Request,
+    weights: Weights,
+    timeout: float,
+    max_rate: float,
+    say: Callable[[str], None],
+    stop: threading.Event,
+) -> str | None:
+    """Download the weights; return a warning where that is left to the engine."""
+    try:
+        hub.fetch(
+            weights,
+            request.cache_dir,
+            token=request.hf_token,
+            environment=request.environment,
+            timeout=timeout,
+            say=say,
+            stop=stop,
+            max_rate=max_rate,
+        )
+    except hub.ToolError as error:
+        # The engine can do it too, only later: no reason to refuse a deployment.
+        return f"{error} The engine downloads the weights at its start, while nothing serves."
+    return None
+
+
+def problems(
+    docker_host: str,
+    result: Deployment,
+    image: Mapping[str, Any] | None,
+    ours: Sequence[Observed],
+    siblings: frozenset[str],
+    fetch_only: bool,
+) -> list[str]:
+    """Return what stands in the way of a deployment on this host: see :func:`.preflight.problems`."""
+    found = _found(docker_host, result, image, ours, siblings)
+    return preflight.problems(result.container, result.tensor_parallel_size, found, fetch_only)
+
+
+def _found(
+    docker_host: str,
+    result: Deployment,
+    image: Mapping[str, Any] | None,
+    ours: Sequence[Observed],
+    siblings: frozenset[str],
+) -> preflight.Found:
+    request, weights = result.request, result.weights
+    look = gpus.query(command.run).gpus if result.container.gpus else []
+    here = hub.snapshot(request.cache_dir, weights) if weights else Path(request.model)
+    mine = {result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous"} | siblings
+    repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
+    root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
+    return preflight.Found(
+        gpus=gpu_health.with_health(look, gpu_health.parse(command.run(gpu_health.QUERY)[1]), gpu_health.kernel_log())
+        if look
+        else [],
+        cuda_version=gpus.cuda_version(command.run) if look else None,
+        listeners=frozenset((item["address"], item["port"]) for item in system.listeners()),
+        own=frozenset(container.id for container in ours),
+        own_ports=frozenset(
+            port.host_port
+            for container in ours
+            if container.running and container.name in mine
+            for port in container.spec.ports
+        ),
+        others={
+            container.name: container.spec.gpus
+            for container in ours
+            if container.running and container.name not in mine and container.spec.gpus
+        },
+        image=image,
+        image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
+        weights_gib=(hub.size_gib(here) if here else None) or known_model(request.model).weights_gib,
+        weights_here=here is not None,
+        disks={
+            place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
+            for place, path in (("image", root), ("weights", request.cache_dir))
+            for at in [system.existing(Path(path))]
+        },
+    )
