@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a deploy that changes nothing costs on a fleet behind SSH: figures and ratios of one run, no judgement.
 
-Usage: python tests/bench/fleet.py [noop] [scale]
+Usage: python tests/bench/fleet.py [noop] [scale] [benchmark]
 
 Eight hosts in containers, each with its own Docker Engine and stub GPUs, serve the simulator. 'noop' runs the
 collection's deploy.yml, a plain playbook with community.docker that does the same, and a ping, in turns; the plain one
 with Ansible's own settings, and with those of the collection's ansible.cfg, which its user does not have. 'scale' runs
-deploy.yml and ping for 8 to 64 inventory names, several of which are one host.
+deploy.yml and ping for 8 to 64 inventory names, several of which are one host. 'benchmark' runs benchmark.yml, whose
+clients are on the hosts, on one, two and four of them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ HOSTS, LARGE = 8, 64
 REPEATS = 3
 FLAT = 1.1
 BARS = {"plain": 0.25, "plain with ansible.cfg": 0.25, "ping": 2.5}
+MEASURED = (1, 2, 4)
+# Small enough for four clients on few CPUs.
+WORKLOAD = {
+    "benchmark_input_length": 512,
+    "benchmark_output_length": 64,
+    "benchmark_num_prompts": 128,
+    "benchmark_max_concurrency": 4,
+    "benchmark_repeats": 1,
+}
 VARIABLES = {"engine_name": "simulator", "ansible_become": True}
 
 # What an operator writes without the collection: facts, packages, service, GPUs, container and model.
@@ -178,10 +188,26 @@ def scale(bench: Bench) -> None:
     print(f"  a name's cost in those of {HOSTS}: {each}; wanted at most {FLAT}")
 
 
+def benchmark(bench: Bench) -> None:
+    """Time a benchmark of one host, of two, and of four at once."""
+    inventory = str(bench.inventory(MEASURED[-1]))
+    command = ("ansible-playbook", "-i", inventory, str(ROOT / "playbooks/benchmark.yml"), "-e", json.dumps(WORKLOAD))
+    results = {"benchmark_results_dir": str(Path(inventory).parent / "results")}
+    command += ("-e", json.dumps(results), "-l")
+    # Each host gets its client once.
+    bench.run(*command, "all", "-e", "benchmark_num_prompts=4")
+    print("\nA benchmark with its clients on the hosts, seconds of wall time; all hosts share this machine's CPUs")
+    alone = 0.0
+    for count in MEASURED:
+        wall = timed(lambda count=count: bench.run(*command, f"all[0:{count - 1}]"))
+        alone = alone or wall
+        print(f"  {count} at once {wall:6.1f}  in those of one host: {wall / alone:.2f}")
+
+
 def main() -> None:
     """Run the benchmarks that are named, or all."""
     sys.stdout.reconfigure(line_buffering=True)
-    benches = {"noop": noop, "scale": scale}
+    benches = {"noop": noop, "scale": scale, "benchmark": benchmark}
     subprocess.run([str(FLEET), "up", str(HOSTS), "--kind", "h100", "--name", NAME], check=True)
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-bench-") as folder:
