@@ -36,6 +36,7 @@ options:
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class CallbackModule(CallbackBase):
         if CallbackModule._speaker is None:
             CallbackModule._speaker = self
         self._records: dict[str, summary.HostRecord] = {}
+        self._hosts: dict[str, Any] = {}
         self._started: set[str] = set()
         self._running: dict[tuple[str, str], float] = {}
         self._playbook = "playbook"
@@ -73,8 +75,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         # All hosts of the play, not only those of its first batch.
-        variables = play.get_variable_manager().get_vars(play=play)
-        for name in variables.get("ansible_play_hosts_all", ()):
+        self._variables = play.get_variable_manager()
+        for name in self._variables.get_vars(play=play).get("ansible_play_hosts_all", ()):
             self._record(name)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
@@ -104,6 +106,8 @@ class CallbackModule(CallbackBase):
             if not (stats.failures.get(name) or stats.dark.get(name)):
                 # What failed was rescued.
                 record.reason = record.failed_task = None
+            if any(map(summary.is_open, record.engines.values())):
+                record.address = _address(self._variables.get_vars(host=self._hosts[name]), name)
         troubled = bool(stats.failures or stats.dark)
         made = summary.document(
             self._playbook,
@@ -142,9 +146,16 @@ class CallbackModule(CallbackBase):
         """Return the host's record, with the time that the task took for it."""
         name = result.host.get_name()
         record = self._record(name)
+        self._hosts[name] = result.host
         begun = self._running.pop((name, result.task._uuid), None)
         record.seconds += time.monotonic() - begun if begun is not None else 0.0
         return record
+
+
+def _address(variables: Mapping[str, Any], name: str) -> str:
+    """Return where others reach a host, as the inventory has it; what is made of other variables is not worked out."""
+    given = str(variables.get("ansible_host") or name)
+    return "" if "{{" in given or variables.get("ansible_connection") == "local" else given
 
 
 def _action(task: Any) -> str:

@@ -292,6 +292,7 @@ def describe(container: Observed, digest: str | None, version: str | None) -> di
         "simulated": bool(module and module.SIMULATED),
         "simulates": json.loads(label("simulates") or "null"),
         "url": label("url"),
+        "bind_address": container.spec.ports[0].host_ip if container.spec.ports else None,
         "version": version,
         "container": {
             "id": container.id,

@@ -341,6 +341,7 @@ engine:
     simulated: {description: Whether what is measured on it is simulated., type: bool, returned: success, sample: false}
     simulates: {description: The published row that a simulator follows., type: dict, returned: success}
     url: {description: Where the host itself reaches the endpoint., type: str, returned: success, sample: "http://127.0.0.1:8000"}
+    bind_address: {description: The address that it is published on., type: str, returned: success, sample: 127.0.0.1}
     version: {description: The version that the engine tells., type: str, returned: success, sample: 0.32.0}
     container: {description: The container's id and when it was made and started., type: dict, returned: success}
     image: {description: "The image's reference, id, and digest in the registry.", type: dict, returned: success}

@@ -15,7 +15,7 @@ description:
     the Hugging Face hub, where an engine finds it as if it had been downloaded.
   - Each file is verified by the hash that is its name there. What was cut off is gone on with.
   - Does nothing, and connects to nothing, where the cache has the revision already.
-extends_documentation_fragment: inference.fleet.attributes
+extends_documentation_fragment: [inference.fleet.attributes, inference.fleet.weights]
 attributes:
   check_mode:
     support: full
@@ -24,21 +24,6 @@ attributes:
   idempotent:
     support: full
 options:
-  model:
-    description: The model, by its name on the hub.
-    type: str
-    required: true
-  revision:
-    description: The revision, a branch, a tag or a commit. Without it, the hub's default.
-    type: str
-  cache_dir:
-    description: The host's directory of weights. A leading V(~) and V(auto) are as for M(inference.fleet.engine).
-    type: str
-    default: ~/.cache/huggingface
-  token:
-    description: A word that the host which shares and those that take agree on, for this once.
-    type: str
-    required: true
   url:
     description: Where the other host shares it.
     type: str

@@ -14,7 +14,7 @@ description:
   - Serves one revision of a model, as the host's cache of the Hugging Face hub has it, over HTTP to who knows a token.
   - The server ends when it is taken back, and after a time in any case.
   - Nothing is encrypted. Share on a network that you trust, and model weights that may be seen there.
-extends_documentation_fragment: inference.fleet.attributes
+extends_documentation_fragment: [inference.fleet.attributes, inference.fleet.weights]
 attributes:
   check_mode:
     support: full
@@ -23,21 +23,6 @@ attributes:
   idempotent:
     support: full
 options:
-  model:
-    description: The model, by its name on the hub.
-    type: str
-    required: true
-  revision:
-    description: The revision, a branch, a tag or a commit. Without it, the hub's default.
-    type: str
-  cache_dir:
-    description: The host's directory of weights. A leading V(~) and V(auto) are as for M(inference.fleet.engine).
-    type: str
-    default: ~/.cache/huggingface
-  token:
-    description: A word that the host which shares and those that take agree on, for this once.
-    type: str
-    required: true
   state:
     description: Whether the model is shared.
     type: str

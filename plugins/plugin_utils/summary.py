@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.plugin_utils import ranking
 from ansible_collections.inference.fleet.plugins.plugin_utils.tables import aligned
@@ -27,6 +28,7 @@ _REASON_LINES = 12
 _ENGINE, _ENGINE_INFO, _HOST_INFO, _CHECK, _BENCHMARK = (
     f"inference.fleet.{name}" for name in ("engine", "engine_info", "host_info", "endpoint_check", "benchmark")
 )
+_ALL_INTERFACES = ("0.0.0.0", "::")
 _SERVES_AGAIN = "was put back and serves again"
 # What to do about a host that cannot be reached, by what SSH says; the first that fits.
 _UNREACHABLE_REMEDIES = (
@@ -41,11 +43,13 @@ _UNREACHABLE_REMEDIES = (
 class HostRecord:
     """What is known of one host.
 
-    ``engines`` are by container name, as the module returns them; ``changes`` are what its engines differed in, by
-    container name; ``tasks`` other tasks that changed something; ``runs`` its result documents, without raw output.
+    ``address`` is where others reach it; ``engines`` are by container name, as the module returns them; ``changes`` are
+    what its engines differed in, by container name; ``tasks`` other tasks that changed something; ``runs`` its result
+    documents, without raw output.
     """
 
     name: str
+    address: str = ""
     seconds: float = 0.0
     profile: str | None = None
     engines: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -121,7 +125,7 @@ def _note_engines(record: HostRecord, result: Mapping[str, Any]) -> None:
 def _picked(engine: Mapping[str, Any]) -> dict[str, Any]:
     image = engine.get("image") or {}
     picked = {key: engine.get(key) for key in ("name", "engine", "version", "model", "served_model_name")}
-    picked |= {key: engine.get(key) for key in ("profile", "simulated", "url")}
+    picked |= {key: engine.get(key) for key in ("profile", "simulated", "url", "bind_address")}
     return {**picked, "image": image.get("reference"), "digest": image.get("digest") or image.get("id")}
 
 
@@ -191,7 +195,8 @@ def document(
             "outcome": outcome(record, record.name in known, check_mode),
             "profile": record.profile,
             "engines": [
-                {**engine, "changes": record.changes.get(name, [])} for name, engine in sorted(record.engines.items())
+                {**engine, "endpoint": endpoint(engine, record.address), "changes": record.changes.get(name, [])}
+                for name, engine in sorted(record.engines.items())
             ],
             "changes": _changes(record),
             "other_changes": [*_of_no_container(record), *record.tasks],
@@ -216,6 +221,23 @@ def document(
         "hosts": hosts,
         "ranking": ranking.ranking(run for record in records for run in record.runs),
     }
+
+
+def is_open(engine: Mapping[str, Any]) -> bool:
+    """Tell whether an engine is published on all addresses of its host."""
+    return engine.get("bind_address") in _ALL_INTERFACES
+
+
+def endpoint(engine: Mapping[str, Any], address: str) -> str | None:
+    """Return where an engine is reached: at the host's *address* where it is published on all of them.
+
+    >>> endpoint({"url": "http://127.0.0.1:8000", "bind_address": "0.0.0.0"}, "10.0.0.5")
+    'http://10.0.0.5:8000'
+    """
+    url = engine.get("url")
+    if not url or not address or not is_open(engine):
+        return url
+    return f"http://{f'[{address}]' if ':' in address else address}:{urlsplit(url).port}"
 
 
 def _changes(record: HostRecord) -> list[str]:
@@ -292,7 +314,7 @@ def _rows(host: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 host["outcome"].upper() if trouble else _state(host, engine),
                 _changed(words, host["outcome"]),
                 f"{host['seconds']:.1f}" if index == 0 else "",
-                engine.get("url") or next((check["url"] for check in host["checks"] if check["url"]), "-"),
+                engine.get("endpoint") or next((check["url"] for check in host["checks"] if check["url"]), "-"),
             )
         )
     return rows

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
@@ -28,13 +29,19 @@ NAME = "suite"
 ONE, TWO, THREE, FOUR = HOSTS = [f"{NAME}-{number}" for number in range(1, 5)]
 ENGINE = "qwen3-coder-next"
 KEY = "a-secret-of-4711"
-# Host four has two engines, one with a key; all hosts share the flags of their group.
+# Host four has two engines, one open to others and with a key; all hosts share the flags of their group.
 VARIABLES = {
     "h100": {"engine_name": "simulator", "engine_ready_timeout": 60, "engine_stop_timeout": 5},
     FOUR: {
         "engine_instances": [
             {"container_name": ENGINE},
-            {"container_name": "second", "served_model_name": "org/second", "port": 8001, "api_key": KEY},
+            {
+                "container_name": "second",
+                "served_model_name": "org/second",
+                "port": 8001,
+                "bind_address": "0.0.0.0",
+                "api_key": KEY,
+            },
         ]
     },
 }
@@ -153,8 +160,15 @@ def test_deploy_brings_every_host_to_where_it_serves(fleet: Fleet) -> None:
     # Both endpoints of host four were verified before the play went on.
     assert len(run[FOUR]["checks"]) == 2
     assert all(check["passed"] == check["of"] for host in HOSTS for check in run[host]["checks"])
-    models = on(FOUR, "curl", "--silent", "-H", f"Authorization: Bearer {KEY}", "http://127.0.0.1:8001/v1/models")
-    assert json.loads(models)["data"][0]["id"] == "org/second"
+    closed, opened = (engine["endpoint"] for engine in run[FOUR]["engines"])
+    assert closed == "http://127.0.0.1:8000"
+    with requests.Session() as others:
+        others.trust_env = False
+        assert others.get(f"{opened}/v1/models", timeout=5).status_code == 401
+        models = others.get(f"{opened}/v1/models", headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
+        assert models.json()["data"][0]["id"] == "org/second"
+        with pytest.raises(requests.ConnectionError):
+            others.get(opened.replace("8001", "8000"), timeout=5)
 
 
 def test_a_second_deploy_touches_nothing_and_asks_each_host_once(fleet: Fleet) -> None:

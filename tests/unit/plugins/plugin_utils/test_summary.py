@@ -205,3 +205,22 @@ def test_what_to_do_about_a_host_that_cannot_be_reached(said: str, remedy: str) 
     record = HostRecord("h1")
     summary.note_unreachable(record, "Look", {"msg": said})
     assert remedy in (summary.remedy(record) or "")
+
+
+@pytest.mark.parametrize(
+    ("bind_address", "address", "endpoint"),
+    [
+        ("127.0.0.1", "10.0.0.5", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "10.0.0.5", "http://10.0.0.5:8000"),
+        ("::", "fd00::5", "http://[fd00::5]:8000"),
+        # A host that is this machine has no address for others.
+        ("0.0.0.0", "", "http://127.0.0.1:8000"),
+        (None, "10.0.0.5", "http://127.0.0.1:8000"),
+    ],
+)
+def test_an_engine_that_others_reach_has_the_hosts_address(bind_address: Any, address: str, endpoint: str) -> None:
+    record = noted("h1", {**LOOK, "engine": {**DESCRIBED, "bind_address": bind_address}})
+    record.address = address
+    document = made([record])
+    assert document["hosts"][0]["engines"][0]["endpoint"] == endpoint
+    assert summary.table(document).splitlines()[1].endswith(endpoint)
