@@ -34,7 +34,8 @@ from engine import community  # noqa: E402  (after the path)
 
 FLEET = ROOT / "tests/fleet/fleet"
 NAME = "bench"
-HOSTS, LARGE = 8, 64
+HOSTS = 8
+NAMES = (8, 16, 32, 64)
 REPEATS = 3
 FLAT = 1.1
 BARS = {"plain": 0.25, "plain with ansible.cfg": 0.25, "ping": 2.5}
@@ -168,24 +169,28 @@ def noop(bench: Bench) -> None:
 
 
 def scale(bench: Bench) -> None:
-    """Time deploy and ping for more and more names."""
-    print(f"\nCost by the number of inventory names, on {HOSTS} hosts: seconds of wall time, the better of two runs")
-    found: dict[int, float] = {}
-    count = HOSTS
-    while count <= LARGE:
-        ways = bench.ways(count)
-        walls = {}
+    """Time deploy and ping for more and more names, in turns: a machine's speed changes within minutes."""
+    ways = {count: bench.ways(count) for count in NAMES}
+    walls: dict[tuple[str, int], list[float]] = {}
+    for turn in range(1 + REPEATS):
+        for count in sorted(NAMES, reverse=bool(turn % 2)):
+            for name in ("deploy", "ping"):
+                wall = timed(ways[count][name])
+                # The first turn opens the connections.
+                if turn:
+                    walls.setdefault((name, count), []).append(wall)
+    print(
+        f"\nCost by the number of inventory names, on {HOSTS} hosts, {REPEATS} turns, medians in seconds of wall time"
+    )
+    for count in NAMES:
+        told = []
         for name in ("deploy", "ping"):
-            ways[name]()
-            walls[name] = min(timed(ways[name]) for _turn in range(2))
-        found[count] = walls["deploy"] / count
-        print(
-            f"  {count:3} names  deploy {walls['deploy']:6.2f}  a name {found[count]:.3f}  "
-            f"ping {walls['ping']:6.2f}  a name {walls['ping'] / count:.3f}"
-        )
-        count *= 2
-    each = ", ".join(f"{value / found[HOSTS]:.2f}" for value in found.values())
-    print(f"  a name's cost in those of {HOSTS}: {each}; wanted at most {FLAT}")
+            each = [wall / count for wall in walls[name, count]]
+            first = [wall / HOSTS for wall in walls[name, HOSTS]]
+            ratio = statistics.median(mine / theirs for mine, theirs in zip(each, first, strict=True))
+            told.append(f"{name} {statistics.median(each):.3f} a name, {ratio:.2f} of that with {HOSTS}")
+        print(f"  {count:3} names  {'   '.join(told)}")
+    print(f"  wanted of deploy: at most {FLAT} of that with {HOSTS}")
 
 
 def benchmark(bench: Bench) -> None:
