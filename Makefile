@@ -30,7 +30,7 @@ test: setup ## Run every check (PARTS="lint unit" for some)
 unit lint sanity integration molecule fleet: setup ## (unit, lint, sanity, integration, molecule, fleet) Run one part of the checks
 	@scripts/test $@
 
-bench: setup ## Print what modules and playbooks cost beside the alternatives, and benchmark clients side by side (half an hour)
+bench: setup ## Print what modules and playbooks cost beside the alternatives, and benchmark clients side by side (an hour)
 	@python tests/bench/engine.py
 	@python tests/bench/benchmark.py
 	@python tests/bench/regression.py
