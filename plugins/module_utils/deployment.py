@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import LOOPBACK, url
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
     LABEL,
     LABEL_PREFIX,
@@ -21,7 +22,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
 )
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     ALL_GPUS,
-    ALL_INTERFACES,
     ContainerSpec,
     Gpus,
     Mount,
@@ -35,7 +35,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
-LOOPBACK = "127.0.0.1"
 # What a variable would carry, or contradict, and the option to use.
 _SECRET_VARIABLES = {
     "HF_TOKEN": "hf_token",
@@ -97,12 +96,6 @@ class Deployment:
     tensor_parallel_size: int
     container: ContainerSpec
     weights: Weights | None = None
-
-
-def url(bind_address: str, port: int) -> str:
-    """Return where the host itself reaches an endpoint."""
-    address = LOOPBACK if bind_address in ("", ALL_INTERFACES, "::") else bind_address
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def deployment(request: Request, found: Sequence[Mapping[str, Any]]) -> Deployment:

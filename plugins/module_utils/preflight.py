@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_INTERFACES, ContainerSpec, Gpus
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
 
 # What vLLM takes of a GPU's memory by default; SGLang takes about as much.
@@ -23,7 +24,6 @@ _KV_SHARE = 0.05
 _OTHERWISE = ("--quantization", "-q", "--cpu-offload-gb", "--pipeline-parallel-size", "-pp", "--pp-size")
 # More than a driver keeps for itself, in MiB.
 _IN_USE_MIB = 2048
-_ANY = (ALL_INTERFACES, "", "::")
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _ports(container: ContainerSpec, found: Found) -> list[str]:
     listed = []
     for port in container.ports:
         taken = any(
-            number == port.host_port and (address == port.host_ip or address in _ANY or port.host_ip in _ANY)
+            number == port.host_port and (address == port.host_ip or address in EVERY or port.host_ip in EVERY)
             for address, number in found.listeners
         )
         if taken and port.host_port not in found.own_ports:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY, url
 from ansible_collections.inference.fleet.plugins.plugin_utils import ranking
 from ansible_collections.inference.fleet.plugins.plugin_utils.tables import aligned
 
@@ -28,7 +29,6 @@ _REASON_LINES = 12
 _ENGINE, _ENGINE_INFO, _HOST_INFO, _CHECK, _BENCHMARK = (
     f"inference.fleet.{name}" for name in ("engine", "engine_info", "host_info", "endpoint_check", "benchmark")
 )
-_ALL_INTERFACES = ("0.0.0.0", "::")
 _SERVES_AGAIN = "was put back and serves again"
 # What to do about a host that cannot be reached, by what SSH says; the first that fits.
 _UNREACHABLE_REMEDIES = (
@@ -225,7 +225,7 @@ def document(
 
 def is_open(engine: Mapping[str, Any]) -> bool:
     """Tell whether an engine is published on all addresses of its host."""
-    return engine.get("bind_address") in _ALL_INTERFACES
+    return engine.get("bind_address") in EVERY
 
 
 def endpoint(engine: Mapping[str, Any], address: str) -> str | None:
@@ -234,10 +234,10 @@ def endpoint(engine: Mapping[str, Any], address: str) -> str | None:
     >>> endpoint({"url": "http://127.0.0.1:8000", "bind_address": "0.0.0.0"}, "10.0.0.5")
     'http://10.0.0.5:8000'
     """
-    url = engine.get("url")
-    if not url or not address or not is_open(engine):
-        return url
-    return f"http://{f'[{address}]' if ':' in address else address}:{urlsplit(url).port}"
+    local = engine.get("url")
+    if not local or not address or not is_open(engine):
+        return local
+    return url(address, urlsplit(local).port)
 
 
 def _changes(record: HostRecord) -> list[str]:

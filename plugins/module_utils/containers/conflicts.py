@@ -8,15 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
-    ALL_INTERFACES,
     ContainerSpec,
     Gpus,
     Port,
 )
-
-_ANY = (ALL_INTERFACES, "", "::")
 
 
 def conflicts(wanted: ContainerSpec, others: Iterable[Observed]) -> list[str]:
@@ -68,5 +66,5 @@ def _devices(request: Gpus) -> set[str]:
 
 def _same_port(one: Port, other: Port) -> bool:
     return one.host_port == other.host_port and (
-        one.host_ip == other.host_ip or one.host_ip in _ANY or other.host_ip in _ANY
+        one.host_ip == other.host_ip or one.host_ip in EVERY or other.host_ip in EVERY
     )

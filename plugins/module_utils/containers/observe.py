@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import ALL_INTERFACES
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
-    ALL_INTERFACES,
     DEFAULT_CPU_SHARES,
     DEFAULT_IPC,
     DEFAULT_NETWORK,

@@ -17,7 +17,6 @@ DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 DEFAULT_CPU_SHARES = 1024
 DEFAULT_IPC = "private"
 DEFAULT_NETWORK = "bridge"
-ALL_INTERFACES = "0.0.0.0"
 
 
 @dataclass(frozen=True, order=True)
