@@ -196,17 +196,15 @@ def scale(bench: Bench) -> None:
 def benchmark(bench: Bench) -> None:
     """Time a benchmark of one host, of two, and of four at once."""
     inventory = str(bench.inventory(MEASURED[-1]))
-    command = ("ansible-playbook", "-i", inventory, str(ROOT / "playbooks/benchmark.yml"), "-e", json.dumps(WORKLOAD))
-    results = {"benchmark_results_dir": str(Path(inventory).parent / "results")}
-    command += ("-e", json.dumps(results), "-l")
+    variables = WORKLOAD | {"benchmark_results_dir": str(Path(inventory).parent / "results")}
+    playbook = str(ROOT / "playbooks/benchmark.yml")
+    command = ("ansible-playbook", "-i", inventory, playbook, "-e", json.dumps(variables))
     # Each host gets its client once.
-    bench.run(*command, "all", "-e", "benchmark_num_prompts=4")
+    bench.run(*command, "-e", "benchmark_num_prompts=4")
     print("\nA benchmark with its clients on the hosts, seconds of wall time; all hosts share this machine's CPUs")
-    alone = 0.0
-    for count in MEASURED:
-        wall = timed(lambda count=count: bench.run(*command, f"all[0:{count - 1}]"))
-        alone = alone or wall
-        print(f"  {count} at once {wall:6.1f}  in those of one host: {wall / alone:.2f}")
+    walls = [timed(lambda count=count: bench.run(*command, "-l", f"all[0:{count - 1}]")) for count in MEASURED]
+    for count, wall in zip(MEASURED, walls, strict=True):
+        print(f"  {count} at once {wall:6.1f}  in those of one host: {wall / walls[0]:.2f}")
 
 
 def main() -> None:

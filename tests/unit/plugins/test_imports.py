@@ -21,6 +21,11 @@ def loaded_with(*modules: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
 
 
+@pytest.fixture(scope="module")
+def look() -> set[str]:
+    return loaded_with(f"{OURS}.module_utils.instances")
+
+
 @pytest.mark.parametrize(
     "acting",
     [
@@ -31,10 +36,9 @@ def loaded_with(*modules: str) -> set[str]:
         "module_utils.weights.hub",
     ],
 )
-def test_a_look_loads_nothing_that_acts(acting: str) -> None:
-    loaded = loaded_with(f"{OURS}.module_utils.instances")
-    assert f"{OURS}.module_utils.containers.look" in loaded
-    assert f"{OURS}.{acting}" not in loaded
+def test_a_look_loads_nothing_that_acts(look: set[str], acting: str) -> None:
+    assert f"{OURS}.module_utils.containers.look" in look
+    assert f"{OURS}.{acting}" not in look
     assert f"{OURS}.{acting}" in loaded_with(f"{OURS}.{acting}")
 
 
