@@ -59,6 +59,7 @@ EXAMPLES = r"""
     - name: Look at the host
       inference.fleet.host_info:
       register: found
+      # The table says what was in the way.
       failed_when: false
 
     - name: Print the table

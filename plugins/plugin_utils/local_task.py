@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
@@ -34,6 +35,6 @@ class LocalAction(ActionBase):
             result.update({**error.details, "failed": True, "msg": str(error)})
         return result
 
+    @abstractmethod
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
         """Do the task and return its result."""
-        raise NotImplementedError

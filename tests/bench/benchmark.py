@@ -24,14 +24,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build/collections"))
 
-import requests  # noqa: E402  (after the path, as what follows)
-import yaml  # noqa: E402
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: E402
-
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402
+from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402  (after the path, as what follows)
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, session  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, unit  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import (  # noqa: E402

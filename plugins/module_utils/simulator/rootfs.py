@@ -27,7 +27,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 if TYPE_CHECKING:
     # Ansible sends to a host what an import names. The files are only read there: to run them would take longer than
     # all that a look at an engine does.
-    from . import answers, guard, latency, schemas, server  # noqa: F401
+    from . import answers, guard, latency, schemas, server  # noqa: F401  (named, not run)
 
 HOME = "/opt/inference.fleet"
 _FILES = ("answers.py", "guard.py", "latency.py", "schemas.py", "server.py")
@@ -66,7 +66,7 @@ def _interpreter() -> tuple[str, str, str]:
         "print(os.path.realpath(sys.executable)); print(os.path.dirname(os.__file__)); print(sys.version)"
     )
     for path in candidates:
-        if sys.version_info >= (3, 10) and importlib.util.find_spec("asyncio") and _is_this(path):
+        if _is_this(path) and sys.version_info >= (3, 10) and importlib.util.find_spec("asyncio"):
             return os.path.realpath(path), os.path.dirname(os.__file__), sys.version.splitlines()[0]
         found = subprocess.run([path, "-I", "-c", question], capture_output=True, text=True, check=False)
         if found.returncode == 0:
