@@ -12,11 +12,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import comparison
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history import spool, store
-from ansible_collections.inference.fleet.plugins.module_utils.reports import load as documents
+from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, spool, store
+from ansible_collections.inference.fleet.plugins.module_utils.results import load as documents
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction, display
 
 try:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import textfile
-from ansible_collections.inference.fleet.plugins.module_utils.reports import load, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
 from ansible_collections.inference.fleet.plugins.plugin_utils import files
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 

@@ -15,7 +15,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import acknowledged, regressions, webhook
-from ansible_collections.inference.fleet.plugins.module_utils.reports import load, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 
 display = Display()

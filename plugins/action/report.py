@@ -14,19 +14,18 @@ from ansible import constants as C
 from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.action.regressions import acknowledgements
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     html,
-    load,
     markdown,
     overview,
     plots,
     spreadsheet,
     tables,
-    words,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
 from ansible_collections.inference.fleet.plugins.plugin_utils import files
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 

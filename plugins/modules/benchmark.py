@@ -320,9 +320,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim i
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history import spool
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.results import spool
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name

@@ -374,9 +374,9 @@ instances:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.inference.fleet.plugins.module_utils import instances
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, plan, wanted
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
 
 
 def argument_spec() -> dict:

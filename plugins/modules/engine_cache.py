@@ -69,10 +69,10 @@ bytes:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.inference.fleet.plugins.module_utils import caches
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.serving import caches
 
 
 def run(params: dict, check_mode: bool) -> dict:

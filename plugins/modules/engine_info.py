@@ -52,9 +52,9 @@ engines:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.inference.fleet.plugins.module_utils import serving
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 
 
 def main() -> None:

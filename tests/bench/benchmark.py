@@ -31,13 +31,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build/collections"))
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402  (after the path, as what follows)
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, session  # noqa: E402
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, unit  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import (  # noqa: E402
     Endpoint,
     Workload,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS, unit  # noqa: E402
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED  # noqa: E402  (after the path, as what follows)
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files  # noqa: E402
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module  # noqa: E402
 

@@ -29,8 +29,8 @@ from docker_engine import DockerEngine  # noqa: E402
 from hub import Hub, Model, repository  # noqa: E402
 from module_process import ModuleProcess  # noqa: E402
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state  # noqa: E402
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs  # noqa: E402
 
 NAME = "bench-engine"
@@ -55,7 +55,7 @@ if hub and not glob.glob('/root/.cache/huggingface/hub/models--org--tiny/snapsho
 sys.path.insert(0, '/opt/inference.fleet')
 sys.argv = ['x', '--host', '0.0.0.0', '--port', port, '--model', 'm', '--served-model-name', 'qwen3-coder-next',
             '--figures', FIGURES, '--load-seconds', os.environ.get('LOAD_SECONDS', '0')]
-from simulator.server import main
+from inference_fleet.simulator.server import main
 main()
 """
 

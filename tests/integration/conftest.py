@@ -29,8 +29,8 @@ from module_process import ModuleProcess  # noqa: E402  (likewise)
 from registry import Registry  # noqa: E402  (likewise)
 from ssh_host import SshHost  # noqa: E402  (likewise)
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED  # noqa: E402  (likewise)
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state  # noqa: E402  (likewise)
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED  # noqa: E402  (likewise)
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs  # noqa: E402  (likewise)
 
 HELD = "what held after a fault"
@@ -112,7 +112,7 @@ def fake_vllm(docker_engine: DockerEngine, archive: Path) -> Callable[..., str]:
         "sys.argv = ['x', '--host', '0.0.0.0', '--port', port, '--model', 'm', "
         f"'--served-model-name', 'qwen3-coder-next', '--figures', {figures!r}] "
         "+ (['--api-key-file', key] if os.path.exists(key) else []); "
-        "from simulator.server import main; main()"
+        "from inference_fleet.simulator.server import main; main()"
     )
 
     def make(name: str, *changes: str) -> str:

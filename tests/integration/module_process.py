@@ -22,8 +22,8 @@ def run(options: dict[str, Any], check: bool) -> dict[str, Any]:
     """Run the module in this process; return what it would print."""
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-    from ansible_collections.inference.fleet.plugins.module_utils import instances
     from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+    from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
     from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
     from ansible_collections.inference.fleet.plugins.modules import engine
 

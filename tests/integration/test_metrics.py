@@ -24,8 +24,8 @@ from debian_package import NotToBeHadError, unpacked
 
 from ansible_collections.inference.fleet.plugins.action import metrics_textfile
 from ansible_collections.inference.fleet.plugins.filter.scrape_targets import scrape_targets
-from ansible_collections.inference.fleet.plugins.module_utils.history import regressions, store
-from ansible_collections.inference.fleet.plugins.module_utils.reports import load
+from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, store
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 

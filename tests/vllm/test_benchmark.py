@@ -27,8 +27,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: 
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS as CLIENT_MODULES  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load  # noqa: E402
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError  # noqa: E402
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS  # noqa: E402
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module  # noqa: E402
 
 URL = "http://127.0.0.1:8000"

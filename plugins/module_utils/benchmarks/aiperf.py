@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import output
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import (
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import (
     GOODPUT,
     RepeatResult,
     latencies,
     throughputs,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 NAME = "aiperf"
 MEASURES_GOODPUT = True

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import spread
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Repeat
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.telemetry import engine_gpus
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import spread
 
 _MILLION, _HOUR = 1_000_000, 3600
 

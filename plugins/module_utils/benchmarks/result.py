@@ -16,9 +16,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficie
     gpu_count,
     pareto,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import GOODPUT, METRICS, spread, unit
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point, Repeat
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, METRICS, spread, unit
 
 SCHEMA_VERSION = 1
 _HARDWARE = (

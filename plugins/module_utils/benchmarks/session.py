@@ -20,12 +20,12 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load, preconditions, runner, telemetry
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import RepeatResult
 
 # How far token totals may be from what was asked, as a fraction. Inputs also gain the chat template of each prompt.
 OUTPUT_TOLERANCE = 0.01

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import output
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS, RepeatResult
 
 NAME = "sglang"
 MEASURES_GOODPUT = False

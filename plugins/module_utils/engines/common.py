@@ -9,13 +9,13 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.guard import FILE as API_KEY_FILE
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
     SECRETS_DIR,
     EngineSpec,
     Launch,
     SecretFile,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.simulator.guard import FILE as API_KEY_FILE
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 HOME = "/root"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
     SECRETS_DIR,
@@ -21,6 +20,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 
 NAME = "simulator"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pkgutil
 
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
     SECRETS_DIR,
@@ -19,7 +20,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
-from ansible_collections.inference.fleet.plugins.module_utils.simulator import guard
 
 NAME = "vllm"
 DEFAULT_IMAGE = "vllm/vllm-openai:latest"

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
 
 _KEYS = {"host", "metric", "kind", "since", "reason"}
 KINDS = ("step", "siblings")

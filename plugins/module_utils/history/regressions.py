@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, robust, siblings, steps
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
-from ansible_collections.inference.fleet.plugins.module_utils.reports import metrics, series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import metrics, series, words
 
 Document = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, robust
-from ansible_collections.inference.fleet.plugins.module_utils.reports import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
 
 Document = Mapping[str, Any]
 

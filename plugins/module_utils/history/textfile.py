@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions
-from ansible_collections.inference.fleet.plugins.module_utils.reports import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
 
 Document = Mapping[str, Any]
 Labels = tuple[tuple[str, str], ...]

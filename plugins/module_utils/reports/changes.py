@@ -13,11 +13,11 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions, robust, steps
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, Metric, long_name
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, Series
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import engine as played_engine
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import profile as played_profile
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, Metric, long_name
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Series
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import engine as played_engine
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import profile as played_profile
 
 # Where a change for the better is looked for; for the worse it is the regressions' own choice.
 _FOR_THE_BETTER = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import siblings
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     Document,
     Group,
     Series,

@@ -13,11 +13,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import measures
-from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat, words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, NAMES
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, remarks, subject
+from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
+from ansible_collections.inference.fleet.plugins.module_utils.results import measures, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, NAMES
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, remarks, subject
 
 # Where a run's own id and host stand in what is otherwise the same for many runs. No text has them: words.clean takes
 # them out.

@@ -20,12 +20,12 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     plots,
     sweeps,
     tables,
-    words,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     SIMULATED,
     Document,
     compared,

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, sweeps, tables, words
+from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, sweeps, tables
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Ranked
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import SIMULATED, subject, value
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import SIMULATED, subject, value
 
 # A comment on GitHub has at most 65,536 characters.
 LONGEST = 60_000

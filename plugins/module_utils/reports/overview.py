@@ -12,11 +12,11 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
-from ansible_collections.inference.fleet.plugins.module_utils.reports import series, words
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, cohorts
-from ansible_collections.inference.fleet.plugins.module_utils.reports.load import Damaged
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, Group, Series
+from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.load import Damaged
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Group, Series
 
 
 @dataclass(frozen=True)

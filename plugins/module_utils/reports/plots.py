@@ -24,12 +24,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Figure
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import SIMULATED, Series, compared
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import Sweep
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import SIMULATED, Series, compared
 
 # Points; one is one CSS pixel when a plot is shown at its own width.
 WIDTH = 360

@@ -19,8 +19,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workloa
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document
 
 # Where the role installs AIPerf by default.
 _AIPERF = "/opt/inference.fleet/aiperf/bin/aiperf"

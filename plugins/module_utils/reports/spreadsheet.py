@@ -10,11 +10,12 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import unit
-from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import NAMES
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import Document, engine, profile
+from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import unit
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import NAMES
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, engine, profile
 
 # What a spreadsheet would take for a formula begins with one of these.
 _FORMULA = ("=", "+", "-", "@")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import efficiency
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     Document,
     engine,
     profile,

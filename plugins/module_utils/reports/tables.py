@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.comparison import BETTER, WORSE
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort
-from ansible_collections.inference.fleet.plugins.module_utils.reports.metrics import COMPARED, Metric
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
-from ansible_collections.inference.fleet.plugins.module_utils.reports.series import (
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.comparison import BETTER, WORSE
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, Metric
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     SIMULATED,
     Document,
     baseline,

@@ -65,7 +65,7 @@ class _Targets:
 
 
 def rates(row: Mapping[str, Any]) -> Rates:
-    """Read an engine's speed from a published row (see ``baselines.published``), as if it had been warm.
+    """Read an engine's speed from a published row (see ``results.published``), as if it had been warm.
 
     A first reading is mended with what the model itself makes of it, in a fraction of a second.
     """

@@ -27,11 +27,18 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 if TYPE_CHECKING:
     # Ansible sends to a host what an import names. The files are only read there: to run them would take longer than
     # all that a look at an engine does.
-    from . import answers, guard, latency, schemas, server  # noqa: F401  (named, not run)
+    from ..endpoint import guard  # noqa: F401  (named, not run)
+    from . import answers, latency, schemas, server  # noqa: F401  (likewise)
 
 HOME = "/opt/inference.fleet"
-_FILES = ("answers.py", "guard.py", "latency.py", "schemas.py", "server.py")
-_PACKAGE = __name__.rpartition(".")[0]
+# Its own files, and the one of another package that it shares with the real engines: in the image as in the collection.
+_FILES = {
+    "simulator": ("answers.py", "latency.py", "schemas.py", "server.py"),
+    "endpoint": ("guard.py",),
+}
+_PACKAGES = __name__.rpartition(".")[0].rpartition(".")[0]
+# The package that they are in there.
+_IN_IMAGE = "inference_fleet"
 # The users that every distribution has.
 _PASSWD = b"""\
 root:x:0:0:root:/root:/sbin/nologin
@@ -44,7 +51,7 @@ import sys
 
 signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(0))
 
-from simulator.server import main
+from inference_fleet.simulator.server import main
 
 main()
 """
@@ -89,11 +96,12 @@ def sources() -> dict[str, bytes]:
     They are read from wherever this package was loaded, a zip included.
     """
     found = {"__main__.py": _MAIN}
-    for name in _FILES:
-        content = pkgutil.get_data(_PACKAGE, name)
-        if content is None:
-            raise FleetError(f"the simulator's file {name} could not be read.")
-        found[f"simulator/{name}"] = content
+    for package, names in _FILES.items():
+        for name in names:
+            content = pkgutil.get_data(f"{_PACKAGES}.{package}", name)
+            if content is None:
+                raise FleetError(f"the simulator's file {package}/{name} could not be read.")
+            found[f"{_IN_IMAGE}/{package}/{name}"] = content
     return found
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The simulator's server: OpenAI- and Anthropic-compatible, standard library only.
 
-Run as ``python3 -m simulator.server`` from the folder that holds the package. The routes, and the shapes of
+In an image :mod:`.rootfs` runs it; elsewhere ``main`` does. The routes, and the shapes of
 their answers, are those of vLLM; every answer has a Server header that says what it is.
 """
 
@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from ..endpoint.guard import REFUSAL, Key
 from . import answers
 from .answers import Answer, Refused
-from .guard import REFUSAL, Key
 from .latency import BATCH, Engine, rates
 
 VERSION = "0.1.0"

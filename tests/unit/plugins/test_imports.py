@@ -23,15 +23,15 @@ def loaded_with(*modules: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def look() -> set[str]:
-    return loaded_with(f"{OURS}.module_utils.instances")
+    return loaded_with(f"{OURS}.module_utils.serving.instances")
 
 
 @pytest.mark.parametrize(
     "acting",
     [
         "module_utils.containers.lifecycle",
-        "module_utils.needs",
-        "module_utils.preflight",
+        "module_utils.serving.needs",
+        "module_utils.serving.preflight",
         "module_utils.simulator.server",
         "module_utils.weights.hub",
     ],

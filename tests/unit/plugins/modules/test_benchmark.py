@@ -23,8 +23,8 @@ import yaml
 
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module
 
 ROOT = Path(__file__).resolve().parents[4]

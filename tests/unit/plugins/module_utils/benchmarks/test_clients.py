@@ -16,7 +16,10 @@ from typing import ClassVar
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, aiperf, output, sglang, vllm
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import (
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import (
     METRICS,
     latencies,
     percentile,
@@ -24,9 +27,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measure
     throughputs,
     unit,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SEED_CASE = Endpoint("http://127.0.0.1:8000", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "Qwen/Qwen3-Coder-Next")

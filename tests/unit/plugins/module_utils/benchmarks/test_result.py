@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED, published
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
     CLIENTS,
-    comparison,
     efficiency,
     redaction,
     result,
     session,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.results import comparison
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS, RepeatResult
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED, published
 
 ENGINE = {
     "name": "qwen3-coder-next",

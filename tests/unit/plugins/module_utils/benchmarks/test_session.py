@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, result, runner, session
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS, RepeatResult
 
 MODEL = "qwen3-coder-next"
 SMALL = Workload(input_length=64, output_length=8, num_prompts=6, max_concurrency=3)

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published as published_row
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import aiperf, comparison
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import aiperf
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.results import comparison
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import published as published_row
 
 FIGURES = {
     "output_throughput": 2143.7,

@@ -11,8 +11,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED
-from ansible_collections.inference.fleet.plugins.module_utils.reports import html, load, markdown, overview, tables
+from ansible_collections.inference.fleet.plugins.module_utils.reports import html, markdown, overview, tables
+from ansible_collections.inference.fleet.plugins.module_utils.results import load
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import browser, factory
 
 MOST = 2_000_000

@@ -13,18 +13,17 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     changes,
     details,
-    load,
     markdown,
     overview,
-    series,
     spreadsheet,
     tables,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, series
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)

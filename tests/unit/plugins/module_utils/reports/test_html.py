@@ -19,14 +19,8 @@ from xml.etree import ElementTree
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.reports import (
-    changes,
-    html,
-    load,
-    overview,
-    plots,
-    tables,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.reports import changes, html, overview, plots, tables
+from ansible_collections.inference.fleet.plugins.module_utils.results import load
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 PUBLISHED = [

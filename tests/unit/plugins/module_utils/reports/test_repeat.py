@@ -15,8 +15,8 @@ from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
-from ansible_collections.inference.fleet.plugins.module_utils.deployment import Request, deployment
 from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Request, deployment
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 ROLES = Path(next(iter(fleet.__path__))) / "roles"

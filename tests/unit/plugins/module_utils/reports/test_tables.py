@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, overview, series, tables
+from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, overview, tables
+from ansible_collections.inference.fleet.plugins.module_utils.results import series
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)

@@ -103,7 +103,7 @@ def image_files(tmp_path_factory) -> Path:
     """The simulator's files, laid out as in the image."""
     home = tmp_path_factory.mktemp("simulator")
     for name, content in rootfs.sources().items():
-        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(content)
     return home
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED, published
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED, published
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import latency
 
 # What the rows that look cold would read when warm: tokens a second, and milliseconds.

@@ -113,8 +113,9 @@ def module_utils_as_zip(path: Path) -> Path:
         for depth in range(1, len(parts) + 1):
             packed.writestr("/".join([*parts[:depth], "__init__.py"]), "")
         packed.write(errors.__file__, f"{PACKAGES}/errors.py")
-        for file in source.glob("*.py"):
-            packed.write(file, f"{PACKAGES}/simulator/{file.name}")
+        for package in ("simulator", "endpoint"):
+            for file in (source.parent / package).glob("*.py"):
+                packed.write(file, f"{PACKAGES}/{package}/{file.name}")
     return path
 
 
@@ -135,7 +136,7 @@ def test_from_a_zip_the_same_image_is_made(tmp_path):
 
 def test_the_tag_follows_the_sources(monkeypatch):
     before = rootfs.tag()
-    changed = {**rootfs.sources(), "simulator/server.py": b"# other"}
+    changed = {**rootfs.sources(), "inference_fleet/simulator/server.py": b"# other"}
     monkeypatch.setattr(rootfs, "sources", lambda: changed)
     rootfs.tag.cache_clear()
     try:

@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Gpus
-from ansible_collections.inference.fleet.plugins.module_utils.deployment import (
+from ansible_collections.inference.fleet.plugins.module_utils.engines.common import read_api_key
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import (
     Request,
     container_name,
     deployment,
     url,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.engines.common import read_api_key
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}

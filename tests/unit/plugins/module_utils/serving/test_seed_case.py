@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Port,
     create_config,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.deployment import Request, deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Request, deployment
 
 HARDWARE = {
     "b200x2": [{"name": "NVIDIA B200", "memory_mib": 183359}] * 2,

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history import index, spool, store
-from ansible_collections.inference.fleet.plugins.module_utils.reports import load
+from ansible_collections.inference.fleet.plugins.module_utils.results import index, load, spool, store
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 
@@ -85,7 +84,7 @@ class TestStore:
         script = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
             "from pathlib import Path\n"
-            "from ansible_collections.inference.fleet.plugins.module_utils.history import store\n"
+            "from ansible_collections.inference.fleet.plugins.module_utils.results import store\n"
             "store.add({'run_id': 'r', 'much': ['x' * 20] * 5_000_000}, Path(sys.argv[2]))\n"
         )
         process = subprocess.Popen(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import load, metrics, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, metrics, words
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 SCHEMA = Path(__file__).resolve().parents[5] / "docs" / "result.schema.json"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import measures
+from ansible_collections.inference.fleet.plugins.module_utils.results import measures
 
 
 @dataclass(frozen=True)

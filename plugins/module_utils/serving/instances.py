@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils import deployment, serving
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 
 # What is said once for a host, and not for one of its engines.
 HOST_OPTIONS = frozenset({"state", "docker_host", "remove_images", "progress_file", "instances", "instance_secrets"})

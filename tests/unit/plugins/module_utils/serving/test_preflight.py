@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils import preflight
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     ALL_GPUS,
     ContainerSpec,
@@ -19,6 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
 )
 from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health
 from ansible_collections.inference.fleet.plugins.module_utils.models import model
+from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
 
 WEIGHTS = model("Qwen/Qwen3-Coder-Next").weights_gib
 OURS, THEIRS = "a" * 64, "b" * 64

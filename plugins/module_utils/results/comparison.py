@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import published
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.measures import GOODPUT, THROUGHPUTS
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, THROUGHPUTS
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 PUBLISHED, RUN = "published", "run"

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history.index import Index
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.index import Index
 
 SCHEMA_VERSIONS = (1,)
 

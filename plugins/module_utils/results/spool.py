@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.history import store
+from ansible_collections.inference.fleet.plugins.module_utils.results import store
 
 # In the benchmark's directory on the host.
 FOLDER = "finished"

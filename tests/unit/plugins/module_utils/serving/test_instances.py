@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.inference.fleet.plugins.module_utils import instances, serving
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
+from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 from ansible_collections.inference.fleet.plugins.modules import engine
 from ansible_collections.inference.fleet.plugins.plugin_utils import instance_secrets
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 HOST = {
     "state": "present",
     "container_name": "qwen3-coder-next",

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.simulator import guard as source
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard as source
 
 KEY = "s3cret-4711"
 NAME = "inference_fleet_guard"

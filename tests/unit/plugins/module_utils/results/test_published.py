@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.baselines.published import PUBLISHED, published
+from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED, published
 
 METRICS = (
     "output_throughput",

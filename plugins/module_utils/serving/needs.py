@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils import preflight
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
-from ansible_collections.inference.fleet.plugins.module_utils.deployment import Deployment, Request
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
+from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, Request
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 

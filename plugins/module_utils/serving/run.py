@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils import deployment as deployments
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
@@ -34,7 +33,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted 
     Wanted,
     Weights,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.deployment import Deployment, Request, deployment
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
     Client,
     EndpointError,
@@ -46,6 +44,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
+from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment as deployments
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, Request, deployment
 
 # What a warm-up asks for: long enough to compile what a prompt and its answer need, short enough to end soon.
 WARM_UP_WORDS = 1000
@@ -196,12 +196,12 @@ def _weights(result: Deployment, timeout: float, max_rate: float) -> Weights | N
         return None
 
     def here() -> bool:
-        from ansible_collections.inference.fleet.plugins.module_utils import needs
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
         return needs.has_weights(request, weights)
 
     def fetch(say: Callable[[str], None], stop: threading.Event) -> str | None:
-        from ansible_collections.inference.fleet.plugins.module_utils import needs
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
         return needs.fetch_weights(request, weights, timeout, max_rate, say, stop)
 
@@ -214,7 +214,7 @@ def _preflight(params: Mapping[str, Any], result: Deployment) -> Preflight | Non
         return None
 
     def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed], siblings: frozenset[str]) -> list[str]:
-        from ansible_collections.inference.fleet.plugins.module_utils import needs
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
         fetch_only = params["state"] == plan.PREFETCHED
         return needs.problems(params["docker_host"], result, image, ours, siblings, fetch_only)

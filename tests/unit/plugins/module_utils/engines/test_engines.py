@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines import ENG
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.modules import engine as engine_module
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 SHARED = {"__init__", "common", "spec"}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
 
 SIMULATED = "SIMULATED"
 
