@@ -260,7 +260,7 @@ def main() -> None:
     benches = {"noop": noop, "readiness": readiness, "outage": outage}
     folder = Path(tempfile.mkdtemp(prefix="fleet-bench-"))
     try:
-        with DockerEngine(number=3) as engine:
+        with DockerEngine() as engine:
             print(f"Docker Engine {engine.client.version()['Version']}, {os.cpu_count()} CPUs")
             make_image(engine, folder)
             for name in sys.argv[1:] or benches:

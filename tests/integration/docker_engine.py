@@ -9,6 +9,7 @@ stub of nvidia-container-runtime-hook stands on the daemon's PATH; no GPU is the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,25 +17,38 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import docker
 
 HOOK = "nvidia-container-runtime-hook"
 # The number of this process among those of pytest-xdist that run at the same time.
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-# How many engines one of them may have.
-_ENGINES = 4
+# How many engines the machine may have at a time, in all test runs together: each has a network of its own.
+_ENGINES = 16
+
+
+def _free_place() -> tuple[int, IO[str]]:
+    """Return a number that no engine of any test run on this machine has, and what keeps it until it is closed."""
+    for number in range(_ENGINES):
+        place = (Path(tempfile.gettempdir()) / f"fleet-docker-{number}.lock").open("w")
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            place.close()
+        else:
+            return number, place
+    raise RuntimeError(f"{_ENGINES} Docker Engines of tests run on this machine already: wait for one to end.")
 
 
 class DockerEngine:
     """A running daemon. Use it as a context manager; ``start``, ``kill`` and ``restart`` are for fault tests.
 
-    *number*, below 4, tells engines apart that run at the same time. *data_size*, such as ``300m``, gives it
-    a disk of that size.
+    *data_size*, such as ``300m``, gives it a disk of that size.
     """
 
-    def __init__(self, number: int = 0, data_size: str | None = None) -> None:
-        number += _ENGINES * WORKER
+    def __init__(self, data_size: str | None = None) -> None:
+        number, self._place = _free_place()
         self._bridge = f"fleettest{number}"
         self._network = f"172.31.{240 + number}.1/24"
         self._data_size = data_size
@@ -72,6 +86,7 @@ class DockerEngine:
             subprocess.run(["ip", "link", "delete", self._bridge], check=False, capture_output=True)
             self._unmount()
             shutil.rmtree(self.directory, ignore_errors=True)
+            self._place.close()
 
     @property
     def bridge_address(self) -> str:

@@ -184,7 +184,7 @@ def test_disk_full_while_pulling(
     subprocess.run(["tar", "cf", str(tmp_path / "big.tar"), "-C", str(tmp_path), "big"], check=True)
     big = make_image(docker_engine, tmp_path / "big.tar", "big")
     registry.push(docker_engine, big, "big:1")
-    with DockerEngine(number=1, data_size="250m") as small:
+    with DockerEngine(data_size="250m") as small:
         options = {"docker_host": small.url}
         made = process(image=images.tag("1"), **options)
         assert "failed" not in made, made["msg"]

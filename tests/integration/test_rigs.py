@@ -132,7 +132,7 @@ def test_a_proxy_delays_and_streams(docker_engine: DockerEngine, image: str, tmp
 
 
 def test_an_engine_has_a_small_disk_beside_the_other(docker_engine: DockerEngine) -> None:
-    with DockerEngine(number=2, data_size="64m") as small:
+    with DockerEngine(data_size="64m") as small:
         assert small.client.info()["Driver"] == docker_engine.client.info()["Driver"]
         with pytest.raises(docker.errors.APIError, match="no space left on device"):
             load(small.client, "rig-big", 80_000_000)
