@@ -12,8 +12,8 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import container_name
 
 # What is said once for a host, and not for one of its engines.
 HOST_OPTIONS = frozenset({"state", "docker_host", "remove_images", "progress_file", "instances", "instance_secrets"})
@@ -54,7 +54,7 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
 
 def name_of(params: Params) -> str:
     """Return the name of an engine's container."""
-    return params["container_name"] or deployment.container_name(params["served_model_name"])
+    return params["container_name"] or container_name(params["served_model_name"])
 
 
 def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:

@@ -16,7 +16,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
-from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, Request
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
@@ -62,7 +63,7 @@ def problems(
 ) -> list[str]:
     """Return what stands in the way of a deployment on this host: see :func:`.preflight.problems`."""
     found = _found(docker_host, result, image, ours, siblings)
-    return preflight.problems(result.container, result.tensor_parallel_size, found, fetch_only)
+    return preflight.problems(result.container, result.placement.tensor_parallel_size, found, fetch_only)
 
 
 def _found(

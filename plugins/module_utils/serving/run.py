@@ -9,8 +9,6 @@ is compiled anew each time.
 
 from __future__ import annotations
 
-import functools
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -39,19 +37,17 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
     readiness,
     warm_up,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common, engine
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment as deployments
-from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, Request, deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import found_gpus, placement
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import container_name, request
 
 # What a warm-up asks for: long enough to compile what a prompt and its answer need, short enough to end soon.
 WARM_UP_WORDS = 1000
 WARM_UP_TOKENS = 32
-DEFAULT_SIMULATES = {"engine": "vllm", "profile": "h100x4"}
-_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -100,7 +96,7 @@ def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
 
 
 def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
-    name = params["container_name"] or deployments.container_name(params["served_model_name"])
+    name = params["container_name"] or container_name(params["served_model_name"])
     limits = {kind: params[f"{kind}_timeout"] for kind in ("pull", "weights", "start", "ready", "stop")}
     timeouts = Timeouts(**limits)
     if params["state"] in (plan.ABSENT, plan.STOPPED):
@@ -108,8 +104,8 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         container = ContainerSpec(name=name, image=params["image"] or "", command=())
         wanted = Wanted(params["state"], container, timeouts=timeouts)
         return wanted, Probe(ready=lambda container, thorough: None, phase=lambda line: None)
-    request = _request(params)
-    result = deployment(request, _gpus(request))
+    asked = request(params)
+    result = deployment(asked, placement(asked, found_gpus(asked)))
     wanted = Wanted(
         state=params["state"],
         container=result.container,
@@ -123,65 +119,6 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
     return wanted, Probe(_readiness(timeouts.ready), result.engine.phase, _warm_up(params))
 
 
-def _request(params: Mapping[str, Any]) -> Request:
-    simulated = engine(params["engine"]).SIMULATED
-    return Request(
-        engine=params["engine"],
-        model=params["model"],
-        served_model_name=params["served_model_name"],
-        cache_dir=cache_place(params["cache_dir"]),
-        compile_cache_dir=expand_home(params["compile_cache_dir"]) if params["compile_cache_dir"] else None,
-        revision=params["revision"] or None,
-        container_name=params["container_name"],
-        image=params["image"],
-        port=params["port"],
-        bind_address=params["bind_address"],
-        exposed_without_key=params["exposed_without_key"],
-        profile=params["profile"],
-        tensor_parallel_size=params["tensor_parallel_size"],
-        gpus=params["gpus"],
-        tool_call_parser=params["tool_call_parser"],
-        extra_args=params["extra_args"],
-        environment={key: str(value) for key, value in params["environment"].items()},
-        mounts=params["mounts"],
-        ipc_mode=params["ipc_mode"],
-        shm_bytes=parse_size(params["shm_size"]) if params["shm_size"] else None,
-        ulimits=_ulimits(params["ulimits"]),
-        memory_bytes=parse_size(params["memory"]) if params["memory"] else 0,
-        nano_cpus=round((params["cpus"] or 0) * 10**9),
-        cpuset_cpus=params["cpuset_cpus"] or "",
-        restart_policy=params["restart_policy"],
-        api_key=params["api_key"] or None,
-        hf_token=params["hf_token"] or None,
-        simulates=(params["simulates"] or DEFAULT_SIMULATES) if simulated else None,
-    )
-
-
-def _ulimits(given: Mapping[str, Any]) -> dict[str, int]:
-    try:
-        return {name: int(value) for name, value in given.items()}
-    except (TypeError, ValueError) as error:
-        raise FleetError(f"ulimits wants a whole number for each limit, and -1 for none: {error}.") from error
-
-
-def _gpus(request: Request) -> list[dict[str, Any]]:
-    """Return the host's GPUs where something is to be derived from them."""
-    if request.profile or ENGINES[request.engine].SIMULATED:
-        return []
-    found = _query()
-    if found.error:
-        raise FleetError(
-            f"nvidia-smi does not tell the host's GPUs: {found.error}. Mend the driver, or set profile by hand."
-        )
-    return found.gpus
-
-
-@functools.lru_cache(maxsize=1)
-def _query() -> gpus.Gpus:
-    """Ask for the GPUs once, for however many engines: each answer may take seconds."""
-    return gpus.query(command.run)
-
-
 def _build(result: Deployment) -> Build | None:
     build = result.engine.image_build()
     # An image that the user names is the user's.
@@ -191,19 +128,19 @@ def _build(result: Deployment) -> Build | None:
 
 
 def _weights(result: Deployment, timeout: float, max_rate: float) -> Weights | None:
-    weights, request = result.weights, result.request
+    weights, asked = result.weights, result.request
     if weights is None:
         return None
 
     def here() -> bool:
         from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
-        return needs.has_weights(request, weights)
+        return needs.has_weights(asked, weights)
 
     def fetch(say: Callable[[str], None], stop: threading.Event) -> str | None:
         from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
-        return needs.fetch_weights(request, weights, timeout, max_rate, say, stop)
+        return needs.fetch_weights(asked, weights, timeout, max_rate, say, stop)
 
     return Weights(here, fetch)
 
@@ -299,15 +236,3 @@ def _diff(look: Look, name: str, images: Sequence[str]) -> dict[str, Any]:
     if images:
         before["images"], after["images"] = list(images), []
     return {"before": before, "after": after}
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of a size such as 16GiB, 512m or 1073741824.
-
-    >>> parse_size("16GiB") == 16 * 2**30
-    True
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:iB|B)?\s*", text, re.IGNORECASE)
-    if match is None:
-        raise FleetError(f"{text!r} is not a size. Wanted a number of bytes, or one with a unit, such as 16GiB.")
-    return int(match.group(1)) * _UNITS[match.group(2).upper()]

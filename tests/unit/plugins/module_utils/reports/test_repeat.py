@@ -16,7 +16,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat
-from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Request, deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 ROLES = Path(next(iter(fleet.__path__))) / "roles"
@@ -36,7 +38,7 @@ def deployed(**wanted):
             **wanted,
         }
     )
-    return deployment(request, H100).container
+    return deployment(request, placement(request, H100)).container
 
 
 def documented(engine="vllm", client="vllm", executable="vllm", workload=None, client_extra=(), slo=None, **wanted):

@@ -5,22 +5,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Gpus
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import url
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_GPUS, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.engines.common import read_api_key
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import (
-    Request,
-    container_name,
-    deployment,
-    url,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment as deployments
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request, container_name
 from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
 REQUEST = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
+
+
+def deployment(request: Request, found: list[dict[str, Any]]) -> Deployment:
+    return deployments.deployment(request, placement(request, found))
 
 
 def argument(command: tuple[str, ...], flag: str) -> str:
@@ -32,7 +36,7 @@ def test_a_host_with_more_gpus_than_the_model_needs_gives_only_those() -> None:
 
     assert argument(result.container.command, "--tensor-parallel-size") == "4"
     assert result.container.gpus == Gpus(device_ids=("0", "1", "2", "3"))
-    assert result.profile == "h100x4"
+    assert result.placement.profile == "h100x4"
 
 
 def test_gpus_by_id_set_the_count() -> None:
@@ -40,6 +44,20 @@ def test_gpus_by_id_set_the_count() -> None:
 
     assert result.container.gpus == Gpus(device_ids=("4", "5", "6", "7"))
     assert argument(result.container.command, "--tensor-parallel-size") == "4"
+
+
+@pytest.mark.parametrize(
+    ("found", "gpus"),
+    [
+        ([H100] * 4, ALL_GPUS),
+        ([H100] * 8, Gpus(device_ids=("0", "1", "2", "3"))),
+        # Where the driver does not answer, the profile is all there is.
+        ([], ALL_GPUS),
+        ([{"name": "NVIDIA L4", "memory_mib": 23034}, *[H100] * 8], Gpus(device_ids=("1", "2", "3", "4"))),
+    ],
+)
+def test_a_profile_by_hand_takes_its_own_number_of_gpus(found: list[dict[str, Any]], gpus: Gpus) -> None:
+    assert deployment(replace(REQUEST, profile="h100x4"), found).container.gpus == gpus
 
 
 def test_an_unknown_model_takes_every_gpu_and_no_tool_parser() -> None:
@@ -67,7 +85,7 @@ def test_mixed_gpus_are_refused_until_the_user_chooses() -> None:
 def test_a_host_without_gpus_asks_for_none() -> None:
     result = deployment(REQUEST, [])
 
-    assert result.profile == "cpu"
+    assert result.placement.profile == "cpu"
     assert result.container.gpus is None
     assert argument(result.container.command, "--tensor-parallel-size") == "1"
 

@@ -15,7 +15,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Port,
     create_config,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Request, deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
 
 HARDWARE = {
     "b200x2": [{"name": "NVIDIA B200", "memory_mib": 183359}] * 2,
@@ -64,9 +66,9 @@ def test_container_is_what_the_page_runs(engine: str, profile: str) -> None:
         cache_dir="/home/ubuntu/.cache/huggingface",
     )
 
-    result = deployment(request, HARDWARE[profile])
+    result = deployment(request, placement(request, HARDWARE[profile]))
 
-    assert result.profile == profile
+    assert result.placement.profile == profile
     container = result.container
     assert list(container.command) == shlex.split(COMMANDS[engine, profile])
     assert container.image == IMAGES[engine]
@@ -81,7 +83,7 @@ def test_container_is_what_the_page_runs(engine: str, profile: str) -> None:
 def test_the_daemon_is_asked_for_what_gpus_all_asks() -> None:
     request = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
 
-    config = create_config(deployment(request, HARDWARE["h100x4"]).container)
+    config = create_config(deployment(request, placement(request, HARDWARE["h100x4"])).container)
 
     assert config["HostConfig"]["DeviceRequests"] == [
         {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
