@@ -45,7 +45,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.inference.fleet.plugins.plugin_utils import files, summary
+from ansible_collections.inference.fleet.plugins.plugin_utils import endpoints, files, summary
 
 
 class CallbackModule(CallbackBase):
@@ -154,7 +154,7 @@ class CallbackModule(CallbackBase):
 
 def _address(variables: Mapping[str, Any], name: str) -> str:
     """Return where others reach a host, as the inventory has it; what is made of other variables is not worked out."""
-    given = str(variables.get("ansible_host") or name)
+    given = endpoints.address(name, variables)
     return "" if "{{" in given or variables.get("ansible_connection") == "local" else given
 
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.plugin_utils import endpoints
 
 DOCUMENTATION = r"""
 name: scrape_targets
 short_description: Make scrape targets of Prometheus from hosts of the inventory
 version_added: "0.1.0"
 description:
-  - Returns the engine's endpoint of each host as Prometheus' C(file_sd_configs) wants it, with the host, the engine and
-    the served model name as labels.
-  - A host whose endpoint is bound to a loopback address is left out, since Prometheus cannot reach it, unless it is
-    reached by a local connection.
+  - Returns the endpoint of each engine of each host as Prometheus' C(file_sd_configs) wants it, with the host, the
+    engine and the served model name as labels.
+  - One that is bound to a loopback address is left out, since Prometheus cannot reach it, unless its host is reached by
+    a local connection.
 positional: _input
 options:
   _input:
@@ -43,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A list with one item a host, each of C(targets) and C(labels).
+  description: A list with one item an endpoint, each of C(targets) and C(labels).
   type: list
   elements: dict
   sample:
@@ -51,38 +57,21 @@ _value:
       labels: {host: gpu7, engine: vllm, served_model_name: qwen3-coder-next}
 """
 
-# The role engine's own defaults: what is not set in the inventory is not among a host's variables.
-_DEFAULTS = {
-    "engine_port": 8000,
-    "engine_bind_address": "127.0.0.1",
-    "engine_name": "vllm",
-    "engine_served_model_name": "qwen3-coder-next",
-}
-_EVERYWHERE = ("0.0.0.0", "::", "")
-
 
 def scrape_targets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return an item of a file_sd file for each host that can be scraped, by name."""
-    return [item for host in sorted(hosts) if (item := _target(host, hostvars[host]))]
-
-
-def _target(host: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    port, bound, engine, served = (str(variables.get(name, default)) for name, default in _DEFAULTS.items())
-    if bound.startswith("127.") or bound in ("::1", "localhost"):
-        if variables.get("ansible_connection") != "local":
-            return None
-        address = bound
-    elif bound in _EVERYWHERE:
-        local = variables.get("ansible_connection") == "local"
-        address = "127.0.0.1" if local else str(variables.get("ansible_host", host))
-    else:
-        address = bound
-    if ":" in address:
-        address = f"[{address}]"
-    return {
-        "targets": [f"{address}:{port}"],
-        "labels": {"host": host, "engine": engine, "served_model_name": served},
-    }
+    """Return an item of a file_sd file for each endpoint that can be scraped, by host."""
+    try:
+        found = [endpoint for host in sorted(hosts) for endpoint in endpoints.endpoints(host, hostvars[host])]
+    except FleetError as error:
+        raise AnsibleFilterError(f"scrape_targets: {error}") from error
+    return [
+        {
+            "targets": [urlsplit(endpoint["external_url"]).netloc],
+            "labels": {key: endpoint[key] for key in ("host", "engine", "served_model_name")},
+        }
+        for endpoint in found
+        if endpoint["external_url"]
+    ]
 
 
 class FilterModule:

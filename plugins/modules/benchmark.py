@@ -70,6 +70,10 @@ options:
     description:
       - An image to run the client from, instead of O(client_path). It is pulled where the host does not have it.
     type: str
+  docker_host:
+    description: The URL of the Docker daemon that runs O(client_image).
+    type: str
+    default: unix:///var/run/docker.sock
   cache_dir:
     description:
       - The host's Hugging Face cache. A client in a container reads it and downloads nothing.
@@ -341,6 +345,7 @@ def argument_spec() -> dict:
         "client": {"type": "str", "choices": list(CLIENTS), "default": "vllm"},
         "client_path": {"type": "str"},
         "client_image": {"type": "str"},
+        "docker_host": {"type": "str", "default": runner.DOCKER_HOST},
         "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
         "input_length": {"type": "int", "default": 8192},
         "output_length": {"type": "int", "default": 1024},
@@ -488,6 +493,7 @@ def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Ru
         params["api_key"],
         mounts=sorted(directories),
         cache_dir=cache_place(params["cache_dir"]),
+        docker_host=params["docker_host"],
     )
 
 

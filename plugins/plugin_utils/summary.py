@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY, url
+from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.plugin_utils import ranking
 from ansible_collections.inference.fleet.plugins.plugin_utils.tables import aligned
 
@@ -225,7 +225,8 @@ def document(
 
 def is_open(engine: Mapping[str, Any]) -> bool:
     """Tell whether an engine is published on all addresses of its host."""
-    return engine.get("bind_address") in EVERY
+    bound = engine.get("bind_address")
+    return bound is not None and addresses.normal(bound) in addresses.EVERY
 
 
 def endpoint(engine: Mapping[str, Any], address: str) -> str | None:
@@ -237,7 +238,7 @@ def endpoint(engine: Mapping[str, Any], address: str) -> str | None:
     local = engine.get("url")
     if not local or not address or not is_open(engine):
         return local
-    return url(address, urlsplit(local).port)
+    return addresses.external_url(engine["bind_address"], urlsplit(local).port, address)
 
 
 def _changes(record: HostRecord) -> list[str]:

@@ -24,6 +24,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 
 POLL_SECONDS = 0.5
 LOG = "output.log"
+DOCKER_HOST = "unix:///var/run/docker.sock"
 _REMOVAL_SECONDS = 20
 # Of a line of a client's output in a message, in characters: vLLM prints all of its options in one.
 _WIDTH = 300
@@ -148,8 +149,9 @@ class ContainerRunner:
         mounts: Sequence[str] = (),
         cache_dir: str | None = None,
         network: str = "host",
+        docker_host: str = DOCKER_HOST,
     ) -> None:
-        self._docker = _docker()
+        self._docker = _docker(docker_host)
         self._image = image
         self._api_key = api_key
         self._mounts = mounts
@@ -355,7 +357,7 @@ def _identity(pid: int) -> str:
     return f"{pid}:{stat.rpartition(')')[2].split()[19]}"
 
 
-def _docker() -> Any:
+def _docker(host: str) -> Any:
     try:
         import docker
     except ImportError as error:
@@ -363,6 +365,6 @@ def _docker() -> Any:
             "client_image needs the Docker SDK for Python on this host: install python3-docker, or give client_path."
         ) from error
     try:
-        return docker.from_env()
+        return docker.DockerClient(base_url=host)
     except docker.errors.DockerException as error:
-        raise FleetError(f"client_image needs a running Docker daemon on this host: {error}") from error
+        raise FleetError(f"client_image needs a running Docker daemon at {host}: {error}") from error

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers import 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
-from ansible_collections.inference.fleet.plugins.module_utils.serving.request import container_name
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand as expand
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of as name_of
 
 # What is said once for a host, and not for one of its engines.
 HOST_OPTIONS = frozenset({"state", "docker_host", "remove_images", "progress_file", "instances", "instance_secrets"})
@@ -22,39 +23,6 @@ _OUTAGE = frozenset({plan.REPLACE, plan.RESTART})
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
-
-
-def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the options of each engine: what its entry gives, and the host's for the rest.
-
-    *validated* returns an entry with its values in the types of their options, or raises FleetError. The result has one
-    element where the host has no list.
-    """
-    entries, hidden = params.get("instances") or (), params.get("instance_secrets") or ()
-    host = {key: value for key, value in params.items() if key not in ("instances", "instance_secrets")}
-    if not entries:
-        return [host]
-    expanded = []
-    for index, entry in enumerate(entries):
-        given = validated({**entry, **(hidden[index] if index < len(hidden) else {})})
-        one = {**host, **given}
-        if "served_model_name" in given and "container_name" not in given:
-            # The host's name is that of what the host's other variables describe.
-            one["container_name"] = None
-        expanded.append(one)
-    names = [name_of(one) for one in expanded]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FleetError(
-            f"instances: wanted a container_name of its own for each engine of a host, found {', '.join(twice)} more "
-            "than once. Set container_name, or served_model_name, in each entry."
-        )
-    return expanded
-
-
-def name_of(params: Params) -> str:
-    """Return the name of an engine's container."""
-    return params["container_name"] or container_name(params["served_model_name"])
 
 
 def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:

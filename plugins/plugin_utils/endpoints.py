@@ -1,0 +1,121 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The endpoints of a host, from its variables: the one place that derives them. All pure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ansible_collections.inference.fleet.plugins.module_utils import addresses
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand, name_of
+
+# What is not set for a host is not among its variables: the role's own defaults are read where they stand.
+ROLE_DEFAULTS = Path(__file__).resolve().parents[2] / "roles/engine/defaults/main.yml"
+# Options of the module engine, and the role's variables that set them.
+OPTIONS = {
+    "engine": "engine_name",
+    **{
+        name: f"engine_{name}"
+        for name in (
+            "model",
+            "served_model_name",
+            "revision",
+            "container_name",
+            "port",
+            "bind_address",
+            "api_key",
+            "cache_dir",
+            "compile_cache_dir",
+            "docker_host",
+            "instances",
+        )
+    },
+}
+
+
+def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the endpoints of a host, one for each engine that its variables describe, in their order.
+
+    The shape is that of the lookup plugin endpoints. FleetError where a variable cannot be what it has to be.
+    """
+    given = {option: _value(variables, name) for option, name in OPTIONS.items()}
+    entries = given["instances"] = given["instances"] or []
+    if not isinstance(entries, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise FleetError(f"{host}: engine_instances: wanted a list of dictionaries, found {entries!r}.")
+    try:
+        engines = expand(given, lambda entry: {key: value for key, value in entry.items() if value is not None})
+    except FleetError as error:
+        raise FleetError(f"{host}: {error}") from error
+    return [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines]
+
+
+def address(host: str, variables: Mapping[str, Any]) -> str:
+    """Return where other machines reach a host."""
+    return str(variables.get("engine_external_address") or variables.get("ansible_host") or host)
+
+
+def _is_local(variables: Mapping[str, Any]) -> bool:
+    return variables.get("ansible_connection") == "local"
+
+
+def _endpoint(host: str, engine: Mapping[str, Any], host_address: str, local: bool) -> dict[str, Any]:
+    port = _port(host, engine["port"])
+    bound = addresses.normal(_text(engine["bind_address"]))
+    url = addresses.url(bound, port)
+    # Of a host with a local connection the control host is no other machine.
+    external = url if local else addresses.external_url(bound, port, host_address)
+    served = _text(engine["served_model_name"])
+    return {
+        "host": host,
+        "name": name_of({**engine, "served_model_name": served, "container_name": _text(engine["container_name"])}),
+        "slot": str(port),
+        "engine": _text(engine["engine"]),
+        "url": url,
+        "external_url": external or "",
+        "port": port,
+        "bind_address": bound,
+        "api_key": _text(engine["api_key"]),
+        "model": _text(engine["model"]),
+        "revision": _text(engine["revision"]),
+        "served_model_name": served,
+        "served_model_names": [served],
+        "cache_dir": _text(engine["cache_dir"]),
+        "compile_cache_dir": _text(engine["compile_cache_dir"]),
+        "docker_host": _text(engine["docker_host"]),
+    }
+
+
+def _value(variables: Mapping[str, Any], name: str) -> Any:
+    value = variables.get(name)
+    return _defaults().get(name) if value is None else value
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    """Return the role's defaults but those that follow from others, which expand works out."""
+    read = yaml.safe_load(ROLE_DEFAULTS.read_text(encoding="utf-8"))
+    return {name: value for name, value in read.items() if "{{" not in str(value)}
+
+
+def _port(host: str, value: Any) -> int:
+    number = int(str(value)) if str(value).strip().isdecimal() else 0
+    if not 0 < number < 65536:
+        raise FleetError(f"{host}: engine_port: wanted a port from 1 to 65535, found {value!r}.")
+    return number
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def templated(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return of a task's variables those that endpoints reads, with what they are made of worked out."""
+    read = (*OPTIONS.values(), "engine_external_address", "ansible_host", "ansible_connection")
+    return {name: template(variables[name]) for name in read if name in variables}
