@@ -16,6 +16,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table i
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, spool, store
 from ansible_collections.inference.fleet.plugins.module_utils.results import load as documents
+from ansible_collections.inference.fleet.plugins.module_utils.results.document import check
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import subject
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction, display
 
 try:
@@ -124,7 +126,7 @@ class ActionModule(LongTaskAction):
             try:
                 kept = json.loads(base64.b64decode(fetched["content"]))
                 document, gates = kept["document"], check_gates(kept["gates"])
-                documents.check(document)
+                check(document)
             except (ValueError, KeyError, TypeError, binascii.Error, FleetError) as error:
                 display.warning(f"[{args['run_host']}] {file} on the host is no result, and was left there: {error}")
                 continue
@@ -220,15 +222,16 @@ def compare(document: dict[str, Any], baselines: list[str | dict[str, Any]], fol
 
 
 def previous(document: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """Return the newest other document of the same host, engine, model and workload; damaged ones are passed over."""
+    """Return the newest other document of the same subject; damaged ones are passed over."""
     # Run ids, and so the names of files, sort by time, and have the host in them.
+    wanted = subject(document)
     host = document["run_id"].partition("-")[2].rpartition("-")[0]
     for path in sorted(folder.glob(f"*-{host}-*.json"), reverse=True):
         try:
             other = documents.read(path)
         except ValueError:
             continue
-        if other["run_id"] != document["run_id"] and comparison.same_subject(document, other):
+        if other["run_id"] != document["run_id"] and subject(other) == wanted:
             return other
     return None
 

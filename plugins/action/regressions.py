@@ -139,7 +139,7 @@ def summary(found: regressions.Found) -> str:
 
 def told(found: regressions.Found) -> str:
     """Return all that was found, as lines."""
-    slower = len({item.series for item in found.regressions})
+    slower = len({item.subject for item in found.regressions})
     lines = [f"Regressions: {slower or 'none'} of {found.watched} series"]
     if found.young:
         lines[0] += f", {found.young} of them too young to tell"
@@ -152,7 +152,7 @@ def told(found: regressions.Found) -> str:
 
 def _by_series(findings: Sequence[regressions.Finding]) -> Iterator[str]:
     """Yield one line a series: its first figure in full, the others in short."""
-    for _series, items in groupby(findings, key=lambda item: item.series):
+    for _series, items in groupby(findings, key=lambda item: item.subject):
         first, *others = items
         yield f"{first.sentence} Also: {', '.join(item.short for item in others)}." if others else first.sentence
 

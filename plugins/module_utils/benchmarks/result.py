@@ -18,9 +18,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficie
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point, Repeat
+from ansible_collections.inference.fleet.plugins.module_utils.results.document import SCHEMA_VERSIONS
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, METRICS, spread, unit
 
-SCHEMA_VERSION = 1
 _HARDWARE = (
     "gpus",
     "driver_version",
@@ -70,7 +70,7 @@ def build(
     points = [_point(plan, point, gpus, price) for point in measured.points]
     engine, hardware = engine or {}, hardware or {}
     document = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSIONS[-1],
         "run_id": run_id,
         "host": host,
         "started_at": started_at,

@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, robust, siblings, steps
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.results import metrics, series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject, subject
 
 Document = Mapping[str, Any]
 
@@ -43,15 +44,18 @@ _NOISE = 0.002
 
 @dataclass(frozen=True)
 class Finding:
-    """One regression. *before* and *now* are in the metric's unit, *change_percent* is of *before*.
+    """One regression. *subject* is the id of what was measured, *slot* the engine's place on the host.
 
-    *kind* is C(step) for a host that changed, and C(siblings) for one that its siblings outrun. *since_run* is the
-    first run of the step, *since* its time; *last_good_run* the one before it. *runs* tells how many runs it has
-    lasted. *changed* lists what changed with the step, or what sets a slow host apart.
+    *before* and *now* are in the metric's unit, *change_percent* is of *before*. *kind* is C(step) for a host that
+    changed, and C(siblings) for one that its siblings outrun. *since_run* is the first run of the step, *since* its
+    time; *last_good_run* the one before it. *runs* tells how many runs it has lasted. *changed* lists what changed with
+    the step, or what sets a slow host apart.
     """
 
     kind: str
+    subject: str
     host: str
+    slot: str
     simulated: bool
     profile: str
     engine: str
@@ -73,11 +77,6 @@ class Finding:
     def short(self) -> str:
         """The figure and its change."""
         return f"{METRICS[self.metric].label} {_size(self.change_percent)}"
-
-    @property
-    def series(self) -> tuple[Any, ...]:
-        """What was measured where: a host that became slower shows it in several figures."""
-        return (self.simulated, self.host, self.profile, self.engine, self.model, self.workload)
 
 
 @dataclass(frozen=True)
@@ -157,8 +156,8 @@ def find(
     if siblings.METRIC in least:
         hosts, known = _slower(groups, confirm, acknowledgements, used)
         # One that became slower has been told of, or accepted, already.
-        told = {item.series for item in (*open_steps, *settled)}
-        open_steps += [item for item in hosts if item.series not in told]
+        told = {item.subject for item in (*open_steps, *settled)}
+        open_steps += [item for item in hosts if item.subject not in told]
         settled += known
     return Found(
         regressions=tuple(sorted(open_steps, key=_order)),
@@ -175,11 +174,9 @@ def find(
 
 def _families(ordered: Sequence[Document]) -> list[list[series.Series]]:
     """Return the series whose hosts are siblings of one another."""
-    families: dict[tuple[Any, ...], list[series.Series]] = {}
-    for number, table in enumerate(series.group(ordered)):
-        for item in table.series:
-            key = (number, item.latest["simulated"], series.profile(item.latest), series.engine(item.latest))
-            families.setdefault(key, []).append(item)
+    families: dict[Subject, list[series.Series]] = {}
+    for item in series.successions(series.all_series(ordered)):
+        families.setdefault(item.subject.kind, []).append(item)
     return list(families.values())
 
 
@@ -188,7 +185,8 @@ def _age(document: Document, newest: Document) -> timedelta:
 
 
 def _order(item: Finding) -> tuple[Any, ...]:
-    return (*item.series, list(METRICS).index(item.metric), item.kind)
+    place = (item.simulated, item.host, item.slot, item.profile, item.engine, item.model, item.workload, item.subject)
+    return (*place, list(METRICS).index(item.metric), item.kind)
 
 
 def _row(item: series.Series, key: str) -> _Row:
@@ -334,10 +332,10 @@ def _slower(
     known: list[Finding] = []
     for members in groups:
         rounds = [_slow_hosts([item.runs[: len(item.runs) - back] for item in members]) for back in range(confirm)]
-        runs_of = {item.latest["host"]: item.runs for item in members}
-        for host in set.intersection(*map(set, rounds)):
-            rank, middle = rounds[0][host]
-            latest = runs_of[host][-1]
+        runs_of = {item.subject: item.runs for item in members}
+        for slow in set.intersection(*map(set, rounds)):
+            rank, middle = rounds[0][slow]
+            latest = runs_of[slow][-1]
             finding = Finding(
                 **_head(latest, METRICS[siblings.METRIC]),
                 kind=SLOWER,
@@ -353,22 +351,22 @@ def _slower(
             covering = [
                 number
                 for number, item in enumerate(acknowledgements)
-                if item.covers(siblings.METRIC, SLOWER, runs_of[host], len(runs_of[host]) - 1)
+                if item.covers(siblings.METRIC, SLOWER, runs_of[slow], len(runs_of[slow]) - 1)
             ]
             used.update(covering)
             (known if covering else found).append(finding)
     return found, known
 
 
-def _slow_hosts(histories: Iterable[Sequence[Document]]) -> dict[str, tuple[siblings.Rank, float]]:
-    """Return the hosts that siblings of the same versions outrun in their latest runs, with those siblings' median."""
+def _slow_hosts(histories: Iterable[Sequence[Document]]) -> dict[Subject, tuple[siblings.Rank, float]]:
+    """Return what siblings of the same versions outrun in their latest runs, with those siblings' median."""
     alike: dict[tuple[str, ...], list[Document]] = {}
     for runs in histories:
         if runs:
             facts = environment.facts(runs[-1])
             alike.setdefault(tuple(str(facts[name]) for name in environment.VERSIONS), []).append(runs[-1])
     return {
-        row.host: (row, statistics.median(other.value for other in group.rows if other is not row))
+        row.subject: (row, statistics.median(other.value for other in group.rows if other is not row))
         for documents in alike.values()
         for group in siblings.rank(documents)
         for row in group.rows
@@ -377,12 +375,15 @@ def _slow_hosts(histories: Iterable[Sequence[Document]]) -> dict[str, tuple[sibl
 
 
 def _head(document: Document, metric: metrics.Metric) -> dict[str, Any]:
+    of = subject(document)
     return {
-        "host": document["host"],
-        "simulated": document["simulated"],
-        "profile": series.profile(document),
-        "engine": series.engine(document),
-        "model": document["model"]["id"],
+        "subject": of.id,
+        "host": of.host,
+        "slot": of.slot,
+        "simulated": of.simulated,
+        "profile": of.profile,
+        "engine": of.engine,
+        "model": of.model,
         "workload": words.workload(document["workload"]),
         "metric": metric.key,
         "unit": metric.unit,
@@ -391,7 +392,7 @@ def _head(document: Document, metric: metrics.Metric) -> dict[str, Any]:
 
 def _subject(document: Document) -> str:
     mark = f"{series.SIMULATED} " if document["simulated"] else ""
-    return f"{mark}{document['host']}, {series.subject(document)}"
+    return f"{mark}{document['host']}, {series.system(document)}"
 
 
 def _percent(row: _Row, before: float, after: float) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, robust
 from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject, subject
 
 Document = Mapping[str, Any]
 
@@ -36,6 +37,7 @@ class Rank:
     too few siblings. *sentence* says all of it.
     """
 
+    subject: Subject
     host: str
     run_id: str
     started_at: str
@@ -67,25 +69,12 @@ def rank(documents: Iterable[Document]) -> tuple[Siblings, ...]:
     two groups.
     """
     ordered = sorted(documents, key=lambda document: (words.parse_time(document["started_at"]), document["run_id"]))
-    groups: dict[tuple[Any, ...], list[Document]] = {}
-    for number, table in enumerate(series.group(ordered)):
-        for item in table.series:
-            latest = item.latest
-            # A figure of 0 has no ratio, and no run that counts has one.
-            if series.value(latest, METRIC):
-                key = (number, latest["simulated"], series.profile(latest), series.engine(latest))
-                groups.setdefault(key, []).append(latest)
-    return tuple(_ranked(list(_latest_of_hosts(members))) for members in groups.values())
-
-
-def _latest_of_hosts(members: Iterable[Document]) -> Iterable[Document]:
-    """Return one document a host: of a simulator that was moved to other hardware, the newer one."""
-    latest: dict[str, Document] = {}
-    for document in members:
-        other = latest.get(document["host"])
-        if other is None or document["run_id"] > other["run_id"]:
-            latest[document["host"]] = document
-    return latest.values()
+    groups: dict[Subject, list[Document]] = {}
+    for item in series.all_series(ordered):
+        # A figure of 0 has no ratio, and no run that counts has one.
+        if series.value(item.latest, METRIC):
+            groups.setdefault(item.subject.kind, []).append(item.latest)
+    return tuple(map(_ranked, groups.values()))
 
 
 def _ranked(members: Sequence[Document]) -> Siblings:
@@ -100,6 +89,7 @@ def _ranked(members: Sequence[Document]) -> Siblings:
         margin, slower, sentence = _judged(document, others)
         rows.append(
             Rank(
+                subject=subject(document),
                 host=document["host"],
                 run_id=document["run_id"],
                 started_at=document["started_at"],

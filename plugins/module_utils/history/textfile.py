@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions
 from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject
 
 Document = Mapping[str, Any]
 Labels = tuple[tuple[str, str], ...]
@@ -51,11 +52,11 @@ def text(documents: Iterable[Document], found: Sequence[Mapping[str, Any]] = (),
     read.
     """
     ordered = sorted(documents, key=lambda document: (words.parse_time(document["started_at"]), document["run_id"]))
-    latest: dict[Labels, list[Document]] = {}
-    for document in ordered:
-        latest.setdefault(_labels(document), []).append(document)
+    latest = sorted(
+        ((_labels(item.subject), item.runs) for item in series.all_series(ordered)), key=lambda pair: pair[0]
+    )
     lines: list[str] = []
-    for name, explained, samples in _families(sorted(latest.items()), found):
+    for name, explained, samples in _families(latest, found):
         lines += _family(name, explained, samples)
     lines += _family("history_documents", "Result documents in the history.", [((), len(ordered))])
     lines += _family("history_damaged_files", "Files in the history that are no result document.", [((), damaged)])
@@ -120,7 +121,7 @@ def _regressions(
             if not series.value(run, metric):
                 continue
             own = (*labels, ("metric", metric))
-            mine = [item for item in found if item["metric"] == metric and _same(item, run)]
+            mine = [item for item in found if item["metric"] == metric and ("subject", item["subject"]) in labels]
             flags.append((own, len(mine[:1])))
             changes += [(own, item["change_percent"] / 100) for item in mine[:1]]
             since += [(own, words.parse_time(item["since"]).timestamp()) for item in mine[:1]]
@@ -129,25 +130,18 @@ def _regressions(
     yield "regression_since_timestamp_seconds", "When the first run that shows it began.", since
 
 
-def _same(item: Mapping[str, Any], run: Document) -> bool:
-    return (item["host"], item["simulated"], item["profile"], item["engine"], item["model"], item["workload"]) == (
-        run["host"],
-        run["simulated"],
-        series.profile(run),
-        series.engine(run),
-        run["model"]["id"],
-        words.workload(run["workload"]),
-    )
-
-
-def _labels(document: Document) -> Labels:
+def _labels(of: Subject) -> Labels:
+    """Return what tells a series from every other one: in words, and by the subject's id."""
     return (
-        ("host", document["host"]),
-        ("profile", series.profile(document)),
-        ("engine", series.engine(document)),
-        ("model", document["model"]["id"]),
-        ("workload", words.workload(document["workload"])),
-        ("simulated", "true" if document["simulated"] else "false"),
+        ("host", of.host),
+        ("slot", of.slot),
+        ("profile", of.profile),
+        ("engine", of.engine),
+        ("model", of.model),
+        ("workload", words.workload(dict(of.workload))),
+        ("label", of.label),
+        ("simulated", "true" if of.simulated else "false"),
+        ("subject", of.id),
     )
 
 

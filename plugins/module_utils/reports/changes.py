@@ -9,15 +9,12 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions, robust, steps
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, Metric, long_name
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Series
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import engine as played_engine
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import profile as played_profile
 
 # Where a change for the better is looked for; for the worse it is the regressions' own choice.
 _FOR_THE_BETTER = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")
@@ -100,16 +97,18 @@ class Event:
 
 
 def find(
-    series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] = ()
+    documents: Sequence[Document], series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] = ()
 ) -> tuple[tuple[Change, ...], tuple[Series, ...]]:
-    """Return the change points of *series*, and those series of which somebody accepts that siblings outrun them.
+    """Return the change points of *documents*, and those series of which somebody accepts that siblings outrun them.
+
+    *series* are those of *documents*.
 
     Change points are the regressions that are open or acknowledged, and the changes for the better.
     """
-    by_key = {_key_of(item): item for item in series}
-    found = regressions.find((run for item in series for run in item.runs), acknowledgements)
+    by_id = {item.subject.id: item for item in series}
+    found = regressions.find(documents, acknowledgements)
     worse = [
-        _regression(finding, by_key[_key(finding)], finding in found.acknowledged)
+        _regression(finding, by_id[finding.subject], finding in found.acknowledged)
         for finding in (*found.regressions, *found.acknowledged)
         if finding.kind == regressions.STEP
     ]
@@ -120,26 +119,8 @@ def find(
         if metric.key in _FOR_THE_BETTER
         for change in _improvements(item, metric)
     ]
-    accepted = [by_key[_key(item)] for item in found.acknowledged if item.kind == regressions.SLOWER]
+    accepted = [by_id[item.subject] for item in found.acknowledged if item.kind == regressions.SLOWER]
     return (*worse, *better), tuple(accepted)
-
-
-def _key(finding: regressions.Finding) -> tuple[Any, ...]:
-    return (
-        finding.host, finding.simulated, finding.profile, finding.engine, finding.model, finding.workload
-    )  # fmt: skip
-
-
-def _key_of(series: Series) -> tuple[Any, ...]:
-    document = series.latest
-    return (
-        document["host"],
-        document["simulated"],
-        played_profile(document),
-        played_engine(document),
-        document["model"]["id"],
-        words.workload(document["workload"]),
-    )
 
 
 def _regression(finding: regressions.Finding, series: Series, acknowledged: bool) -> Change:
@@ -209,5 +190,5 @@ def events(changes: Iterable[Change]) -> tuple[Event, ...]:
 def _together(one: Change, other: Change) -> bool:
     if one.series is not other.series or (one.worse, one.acknowledged) != (other.worse, other.acknowledged):
         return False
-    runs = [run["run_id"] for run in one.series.runs]
-    return abs(runs.index(one.since) - runs.index(other.since)) <= _TOGETHER
+    first, last = sorted((one.started_at, other.started_at))
+    return sum(first < run["started_at"] <= last for run in one.series.runs) <= _TOGETHER

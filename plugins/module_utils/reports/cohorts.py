@@ -19,7 +19,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     baseline,
     engine,
     profile,
-    subject,
+    system,
     value,
 )
 
@@ -61,8 +61,8 @@ class Cohort:
         return self.any["simulated"]
 
     @property
-    def subject(self) -> str:
-        return subject(self.any)
+    def system(self) -> str:
+        return system(self.any)
 
     @property
     def latest(self) -> tuple[Document, ...]:
@@ -80,11 +80,11 @@ class Cohort:
     @functools.cached_property
     def ranking(self) -> tuple[Ranked, ...]:
         """The hosts by the output throughput of their latest run, highest first; those without the figure last."""
-        by_run = {series.latest["run_id"]: series for series in self.series}
+        by_subject = {series.subject: series for series in self.series}
         # A cohort is one group of siblings; none where no host has the figure.
         rows = [row for group in siblings.rank(self.latest) for row in group.rows]
-        found = [Ranked(by_run.pop(row.run_id), row) for row in rows]
-        return (*found, *(Ranked(series, None) for series in by_run.values()))
+        found = [Ranked(by_subject.pop(row.subject), row) for row in rows]
+        return (*found, *(Ranked(series, None) for series in by_subject.values()))
 
     def figure(self, key: str) -> Figure | None:
         """Return a metric over the latest runs of the hosts."""

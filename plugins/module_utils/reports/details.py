@@ -17,7 +17,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import rep
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
 from ansible_collections.inference.fleet.plugins.module_utils.results import measures, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, NAMES
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, remarks, subject
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, remarks, system
 
 # Where a run's own id and host stand in what is otherwise the same for many runs. No text has them: words.clean takes
 # them out.
@@ -105,7 +105,7 @@ def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
     client, workload, quality = document["client"], document["workload"], document["quality"]
     image = engine.get("image") or {}
     container = engine.get("container") or {}
-    system = hardware.get("os") or {}
+    release = hardware.get("os") or {}
     memory, cores = hardware.get("memory_mib"), hardware.get("cpu_count")
     tokens = (quality.get("total_input_tokens"), quality.get("total_output_tokens"))
     gates = [[f"Gate {'met' if gate['passed'] else 'FAILED'}", gate["message"]] for gate in document.get("gates") or []]
@@ -139,7 +139,7 @@ def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
                 ["GPUs", words.gpus(hardware.get("gpus") or []) or "none"],
                 ["Driver", hardware.get("driver_version")],
                 ["CUDA", hardware.get("cuda_version")],
-                ["Operating system", system.get("pretty_name")],
+                ["Operating system", release.get("pretty_name")],
                 ["Kernel", hardware.get("kernel")],
                 ["CPU", hardware.get("cpu_model")],
                 ["CPU cores", words.count(cores) if cores else None],
@@ -150,7 +150,7 @@ def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
             "Engine",
             [
                 ["Engine", f"{words.engine(engine['name'])} {engine.get('version') or '(version unknown)'}"],
-                ["Imitates", subject(document) if document.get("simulates") else None],
+                ["Imitates", system(document) if document.get("simulates") else None],
                 ["Tensor parallel size", engine.get("tensor_parallel_size")],
                 ["Its GPUs", ", ".join(engine.get("gpus") or []) or None],
                 ["Image", image.get("reference")],

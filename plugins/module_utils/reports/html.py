@@ -30,7 +30,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     Document,
     compared,
     remarks,
-    subject,
+    system,
     value,
 )
 
@@ -89,7 +89,7 @@ def page(report: Report, text: str) -> str:
         costs=_costs(report),
         published=tables.published_rows(report.cohorts, report.published),
         text=text,
-        subject=subject,
+        system=system,
         remarks=remarks,
         value=value,
         anchor=anchor,
@@ -185,7 +185,7 @@ def _bars(
 def _heading(cohort: Cohort) -> str:
     """Return what names a cohort in a plot: its host, or how many it has."""
     hosts = cohort.latest[0]["host"] if len(cohort.series) == 1 else f"{len(cohort.series)} hosts"
-    return f"{words.shorten(words.clean(hosts), 24)}, {words.shorten(words.clean(cohort.subject), 28)}"
+    return f"{words.shorten(words.clean(hosts), 24)}, {words.shorten(words.clean(cohort.system), 28)}"
 
 
 def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[
         for number, key in enumerate(_TREND):
             metric = next(item for item in COMPARED if item.key == key)
             title = f"{metric.label}, {metric.unit}"
-            label = f"{title}, of {cohort.subject} over {cohort.runs} runs."
+            label = f"{title}, of {cohort.system} over {cohort.runs} runs."
             trends.append({"title": title, "svg": _markup(plots.trend(cohort, key, mine, label, f"t{name}-{number}"))})
     if len(cohort.series) > 1 and several:
         # Drawn where room is left: who changed, then who is slowest; shown by rank.

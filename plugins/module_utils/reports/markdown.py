@@ -13,7 +13,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts im
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import SIMULATED, subject, value
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import SIMULATED, system, value
 
 # A comment on GitHub has at most 65,536 characters.
 LONGEST = 60_000
@@ -90,7 +90,7 @@ def _changes(report: Report) -> list[str]:
         known = " Acknowledged." if change.acknowledged else ""
         lines.append(
             f"- **{change.size}** {_mark(change.series.latest['simulated'])}{escape(change.host)}, "
-            f"{escape(subject(change.series.latest))}: {change.name} got {change.verdict}, {change.levels}, "
+            f"{escape(system(change.series.latest))}: {change.name} got {change.verdict}, {change.levels}, "
             f"since {words.when(change.started_at)}. With it: {escape(event.together)}.{more}{known}"
         )
     return lines + _more(len(report.events))
@@ -105,7 +105,7 @@ def _slower(report: Report) -> list[str]:
     ]
     lines = [
         f"- **{words.change(ranked.place.ratio - 1)}** {_mark(cohort.simulated)}{escape(ranked.place.host)}, "
-        f"{escape(cohort.subject)}: output throughput {escape(ranked.place.sentence)}"
+        f"{escape(cohort.system)}: output throughput {escape(ranked.place.sentence)}"
         + (" Acknowledged." if report.accepts(ranked.series) else "")
         for cohort, ranked in found[:_LISTED]
     ]
@@ -129,7 +129,7 @@ def _latest(report: Report) -> list[str]:
     lines: list[str] = []
     for place, group in enumerate(report.groups):
         rows = [
-            [f"{escape(subject(row.document))}: {_name(row)}", *_figures(row)]
+            [f"{escape(system(row.document))}: {_name(row)}", *_figures(row)]
             for row in map(tables.cohort_row, report.cohorts_of(place))
         ]
         title = f"**{escape(group.model)}**, {words.workload(group.workload)}"
@@ -150,7 +150,7 @@ def _costs(report: Report) -> list[str]:
     for cohort in report.cohorts:
         figures = [cohort.efficiency(read) for _head, read in readers]
         if any(figures):
-            name = f"{_mark(cohort.simulated)}{escape(cohort.subject)}, {words.workload(cohort.any['workload'])}"
+            name = f"{_mark(cohort.simulated)}{escape(cohort.system)}, {words.workload(cohort.any['workload'])}"
             price, *others = (figure.middle if figure else None for figure in figures)
             rows.append([name, words.price(price), *map(words.number, others)])
     return _table(["Engine and hardware", *(head for head, _read in readers)], rows) if rows else []
@@ -180,7 +180,7 @@ def _ranks(report: Report) -> list[str]:
     lines: list[str] = []
     several = [cohort for cohort in report.cohorts if len(cohort.series) > 1]
     for cohort in several[:_LISTED]:
-        title = f"{_mark(cohort.simulated)}**{escape(cohort.subject)}**, {words.workload(cohort.any['workload'])}"
+        title = f"{_mark(cohort.simulated)}**{escape(cohort.system)}**, {words.workload(cohort.any['workload'])}"
         heads = ["#", "Host", "Output, tok/s", "Of the median", "TTFT mean, ms", "TPOT mean, ms", "Runs", ""]
         lines += [*_gap(lines), title, "", *_table(heads, _rank_rows(cohort))]
     return lines + _more(len(several))

@@ -81,6 +81,9 @@ def report(
     acknowledgements: Sequence[Acknowledgement] = (),
 ) -> Report:
     """Return the report of *documents*, oldest first."""
-    groups = series.group(documents)
-    found, accepted = change_points.find([item for group in groups for item in group.series], acknowledgements)
+    every = series.all_series(documents)
+    # The points of a sweep beside the first have a section of their own.
+    own = set(map(id, documents))
+    groups = series.group(item for item in every if any(id(run) in own for run in item.runs))
+    found, accepted = change_points.find(documents, every, acknowledgements)
     return Report(tuple(documents), groups, tuple(published), tuple(damaged), found, accepted)

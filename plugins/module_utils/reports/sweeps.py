@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     Document,
     engine,
     profile,
-    subject,
+    system,
     value,
 )
 
@@ -44,7 +44,7 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        return f"{subject(self.document)}, {self.document['host']}"
+        return f"{system(self.document)}, {self.document['host']}"
 
     @property
     def simulated(self) -> bool:

@@ -23,7 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     comparable,
     compared,
     remarks,
-    subject,
+    system,
     value,
 )
 
@@ -185,7 +185,7 @@ def _text_row(facts: Row) -> list[str]:
     document = facts.document
     mark = f"{SIMULATED} " if document["simulated"] else ""
     note = f", {facts.note}" if facts.note else ""
-    heading = f"{mark}{words.clean(facts.name)}{note}: {words.clean(subject(document))}"
+    heading = f"{mark}{words.clean(facts.name)}{note}: {words.clean(system(document))}"
     # Several hosts' latest runs have a time each.
     lines = _wrap(heading if facts.several else f"{heading}, {words.when(document['started_at'])}", "")
     lines.append(
@@ -198,7 +198,7 @@ def _text_row(facts: Row) -> list[str]:
         lines.append(_line(_INDENT + "published", [words.number(cell.published) for cell in facts.cells]))
         lines.append(_line(_INDENT + "ratio", [words.ratio(cell.ratio) for cell in facts.cells]))
     else:
-        lines.append(f"{_INDENT}No published row for {words.clean(subject(document))} with this model.")
+        lines.append(f"{_INDENT}No published row for {words.clean(system(document))} with this model.")
     for note in facts.remarks:
         lines.extend(_wrap(note, _INDENT))
     return lines

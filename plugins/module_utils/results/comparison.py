@@ -44,16 +44,6 @@ def published_row(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return row if row and row["model"] == document["model"]["id"] else None
 
 
-def same_subject(document: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two documents are of the same host, engine, model and workload, both simulated or both not."""
-
-    def key(of: Mapping[str, Any]) -> tuple[Any, ...]:
-        shape = {name: value for name, value in of["workload"].items() if name != "seed"}
-        return (of["host"], of["engine"]["name"], of["simulates"], of["simulated"], of["model"]["id"], shape)
-
-    return key(document) == key(other)
-
-
 def with_published(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the comparison of a document with a published row."""
     cold, warm = bool(row.get("cold")), document["warm"]

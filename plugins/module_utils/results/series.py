@@ -5,12 +5,19 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import (
+    Subject,
+    engine,
+    points,
+    profile,
+    subject,
+)
 
 SIMULATED = "SIMULATED"
 
@@ -19,8 +26,9 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Series:
-    """All runs of one host, engine, model, profile and workload, oldest first; never empty."""
+    """All runs of one subject, oldest first; never empty. A run of a sweep is the point that is of the subject."""
 
+    subject: Subject
     runs: tuple[Document, ...]
 
     @property
@@ -37,51 +45,59 @@ class Group:
     series: tuple[Series, ...]
 
 
-def group(documents: Iterable[Document]) -> tuple[Group, ...]:
-    """Sort *documents*, oldest first, into series and groups: measured before simulated, then by name."""
-    series: dict[tuple[str, ...], list[Document]] = {}
+def all_series(documents: Iterable[Document]) -> tuple[Series, ...]:
+    """Sort the points of *documents*, oldest first, into series: measured before simulated, then by name."""
+    found: dict[Subject, list[Document]] = {}
     for document in documents:
-        series.setdefault(_series_key(document), []).append(document)
-    groups: dict[tuple[str, ...], list[Series]] = {}
-    for key in sorted(series):
-        groups.setdefault(key[:2], []).append(Series(tuple(series[key])))
+        for point in points(document):
+            found.setdefault(subject(point), []).append(point)
+    return tuple(Series(of, tuple(found[of])) for of in sorted(found, key=_place_in_tables))
+
+
+def successions(series: Iterable[Series]) -> tuple[Series, ...]:
+    """Return series of which one took another's place as one, with the subject of its latest run.
+
+    A user who changes an engine's configuration or model revision ends one subject and begins another; the runs before
+    it are what the new ones are compared with, as what changed can be named. Where two subjects of a place took turns,
+    neither is the other's successor.
+    """
+    places: dict[Subject, list[Series]] = {}
+    for item in series:
+        places.setdefault(item.subject.place, []).append(item)
+    found: list[Series] = []
+    for members in places.values():
+        ordered = sorted(members, key=lambda item: _moment(item.runs[0]))
+        turns = any(_moment(after.runs[0]) <= _moment(before.latest) for before, after in itertools.pairwise(ordered))
+        if turns or len(ordered) == 1:
+            found += members
+        else:
+            runs = tuple(run for item in ordered for run in item.runs)
+            found.append(Series(ordered[-1].subject, runs))
+    return tuple(found)
+
+
+def _moment(document: Document) -> tuple[Any, str]:
+    return words.parse_time(document["started_at"]), document["run_id"]
+
+
+def group(series: Iterable[Series]) -> tuple[Group, ...]:
+    """Return series, in the order of :func:`all_series`, by the table that they stand in."""
+    groups: dict[tuple[Any, ...], list[Series]] = {}
+    for item in series:
+        groups.setdefault((item.subject.model, item.subject.workload), []).append(item)
     return tuple(
-        Group(members[0].latest["model"]["id"], members[0].latest["workload"], tuple(members))
-        for members in groups.values()
+        Group(model, members[0].latest["workload"], tuple(members)) for (model, _shape), members in groups.items()
     )
 
 
-def _series_key(document: Document) -> tuple[str, ...]:
-    # A seed makes other prompts of the same shape: still the same workload.
-    shape = {key: value for key, value in document["workload"].items() if key != "seed" and value is not None}
+def _place_in_tables(of: Subject) -> tuple[Any, ...]:
     return (
-        document["model"]["id"],
-        json.dumps(shape, sort_keys=True),
-        SIMULATED if document["simulated"] else "",
-        profile(document),
-        engine(document),
-        document["host"],
-        # What a simulator imitates is seen in the two above; what it ran on is part of the series as well.
-        document["engine"]["name"],
-        document["hardware"]["profile"],
-    )
+        of.model, repr(of.workload), of.simulated, of.profile, of.engine, of.host, of.slot, of.label,
+        of.revision, of.configuration, of.slo,
+    )  # fmt: skip
 
 
-def profile(document: Document) -> str:
-    """Return the profile that the figures stand for: for a simulator, the one it imitates."""
-    simulates = document.get("simulates")
-    if simulates:
-        return simulates["profile"]
-    return document["engine"].get("profile") or document["hardware"]["profile"]
-
-
-def engine(document: Document) -> str:
-    """Return the engine that the figures stand for: for a simulator, the one it imitates."""
-    simulates = document.get("simulates")
-    return simulates["engine"] if simulates else document["engine"]["name"]
-
-
-def subject(document: Document) -> str:
+def system(document: Document) -> str:
     """Return engine and profile in words, such as ``vLLM on 4x H100``, with a real multiplication sign."""
     return f"{words.engine(engine(document))} on {words.profile(profile(document))}"
 
@@ -138,7 +154,7 @@ def remarks(document: Document) -> list[str]:
     """
     notes = []
     if document["simulated"]:
-        what = f" that imitates {subject(document)}" if document.get("simulates") else ""
+        what = f" that imitates {system(document)}" if document.get("simulates") else ""
         notes.append(f"{SIMULATED}: a rehearsal{what}. No GPU was measured.")
     quality, comparison = document["quality"], baseline(document)
     if quality["failed"]:

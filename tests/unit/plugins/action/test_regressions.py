@@ -225,15 +225,18 @@ class TestTextfile:
         path = tmp_path / "fleet.prom"
         metrics_textfile.write(results, path, action.look(results, OPTIONS)["regressions"])
         lines = path.read_text().splitlines()
+        subject = action.look(results, OPTIONS)["regressions"][0]["subject"]
         of = (
-            'host="gpu7",profile="h100x4",engine="vllm",model="Qwen/Qwen3-Coder-Next",'
-            'workload="8,192 in, 1,024 out, 512 prompts, 32 at once",simulated="false"'
+            'host="gpu7",slot="8000",profile="h100x4",engine="vllm",model="Qwen/Qwen3-Coder-Next",'
+            f'workload="8,192 in, 1,024 out, 512 prompts, 32 at once",label="",simulated="false",subject="{subject}"'
         )
         assert f"inference_fleet_run_output_tokens_per_second{{{of}}} 1929.33" in lines
         assert f'inference_fleet_regression{{{of},metric="output_throughput"}} 1' in lines
         assert f"inference_fleet_series_runs{{{of}}} 11" in lines
         assert any(line.startswith("inference_fleet_run_output") and 'host="gp\\"u\\\\8"' in line for line in lines)
-        assert any('simulated="true",metric="output_throughput"} 0' in line for line in lines)
+        assert any(
+            'simulated="true",subject=' in line and line.endswith('metric="output_throughput"} 0') for line in lines
+        )
 
     @pytest.mark.parametrize("name", ["fleet.txt", "prom"])
     def test_a_name_that_node_exporter_passes_over_is_said(self, results, tmp_path, name):

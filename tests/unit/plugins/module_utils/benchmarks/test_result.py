@@ -383,12 +383,6 @@ class TestComparison:
         assert {metric["verdict"] for metric in compared["metrics"].values()} == {None}
         assert any("is simulated, the other is not" in note for note in compared["notes"])
 
-    def test_the_same_subject(self) -> None:
-        assert comparison.same_subject(document(), document(throughputs=(1.0,)))
-        assert comparison.same_subject(document(), document(workload=Workload(seed=5)))
-        assert not comparison.same_subject(document(), document(workload=Workload(num_prompts=5)))
-        assert not comparison.same_subject(document(), document(engine=SIMULATOR))
-
     def test_another_workload_is_told(self) -> None:
         compared = document(workload=Workload(num_prompts=64))["baselines"][0]
         assert not compared["same_workload"]

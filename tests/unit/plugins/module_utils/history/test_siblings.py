@@ -56,11 +56,12 @@ def test_a_slow_host_is_named_and_its_siblings_are_not():
 def test_what_sets_a_slow_host_apart_is_said():
     slow = run("slow", (0.9, 0.9, 0.9))
     slow["hardware"]["driver_version"] = "535.1"
-    slow["engine"]["argv"] = [*slow["engine"]["argv"], "--enforce-eager"]
-    sentence = only([*fleet(5), slow])["slow"].sentence
-    assert sentence.endswith(
-        "Unlike most of them: engine arguments --enforce-eager (theirs none); driver 535.1 (theirs 570.124.06)."
-    )
+    slow["hardware"]["kernel"] = "6.2.0"
+    others = fleet(5)
+    for other in others:
+        other["hardware"]["kernel"] = "6.8.0"
+    sentence = only([*others, slow])["slow"].sentence
+    assert sentence.endswith("Unlike most of them: driver 535.1 (theirs 570.124.06); kernel 6.2.0 (theirs 6.8.0).")
 
 
 def test_only_the_latest_run_of_a_host_counts():

@@ -23,7 +23,7 @@ def test_runs_of_one_series_differ_only_in_time_and_seed():
     second = factory.document(started=START + timedelta(days=1))
     second["workload"]["seed"] = 7
 
-    (group,) = series.group([first, second])
+    (group,) = series.group(series.all_series([first, second]))
 
     assert [len(item.runs) for item in group.series] == [2]
     assert group.series[0].latest is second
@@ -41,12 +41,12 @@ def test_runs_of_one_series_differ_only_in_time_and_seed():
     ],
 )
 def test_anything_else_makes_another_series(change):
-    groups = series.group([factory.document(), factory.document(**change)])
+    groups = series.group(series.all_series([factory.document(), factory.document(**change)]))
     assert sum(len(group.series) for group in groups) == 2
 
 
 def test_measured_stands_before_simulated():
-    (group,) = series.group([factory.document(host="a", simulated=True), factory.document(host="z")])
+    (group,) = series.group(series.all_series([factory.document(host="a", simulated=True), factory.document(host="z")]))
     assert [item.latest["host"] for item in group.series] == ["z", "a"]
 
 
@@ -130,7 +130,7 @@ def test_published_tables_keep_their_order_and_take_ours_by_id():
         {"id": "lambda/qwen3-coder-next/sglang/b200x2", "engine": "sglang"},
         {"id": "lambda/qwen3-coder-next/vllm/h100x4", "engine": "vllm"},
     ]
-    (group,) = series.group([factory.document(host="a"), factory.document(host="b")])
+    (group,) = series.group(series.all_series([factory.document(host="a"), factory.document(host="b")]))
     found = tables.published_rows(cohorts.cohorts(group), published)
     assert list(found) == ["sglang", "vllm"]
     assert found["sglang"][0].ours == ()
@@ -140,7 +140,7 @@ def test_published_tables_keep_their_order_and_take_ours_by_id():
 def fleet(*factors, **changes):
     """Return one document of each of as many hosts, h0 first."""
     found = [factory.document(host=f"h{place}", factors=each, **changes) for place, each in enumerate(factors)]
-    (group,) = series.group(found)
+    (group,) = series.group(series.all_series(found))
     (cohort,) = cohorts.cohorts(group)
     return cohort
 

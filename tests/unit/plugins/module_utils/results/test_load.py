@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.results import load, metrics, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import document as definition
+from ansible_collections.inference.fleet.plugins.module_utils.results import load, metrics, subject, words
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 SCHEMA = Path(__file__).resolve().parents[5] / "docs" / "result.schema.json"
@@ -118,10 +119,10 @@ def test_a_copy_of_a_run_counts_once(tmp_path):
 
 
 def test_unknown_keys_are_welcome():
-    load.check(factory.document(later={"anything": 1}))
+    definition.check(factory.document(later={"anything": 1}))
 
 
-@pytest.mark.parametrize("module", [words, metrics])
+@pytest.mark.parametrize("module", [words, metrics, subject])
 def test_examples_hold(module):
     assert doctest.testmod(module).failed == 0
 
