@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
+
+from ansible.module_utils.common.validation import check_type_int
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Timeouts
 from ansible_collections.inference.fleet.plugins.plugin_utils.instance_secrets import without_secrets
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"
+KINDS = tuple(field.name for field in fields(Timeouts))
 
 
 def _are_entries(value: Any) -> bool:
@@ -34,7 +39,7 @@ class ActionModule(LongTaskAction):
         if look.get("failed") or self._task.check_mode or not look.get("steps"):
             result.update(look)
             return result
-        result.update(self.run_long(MODULE, args, task_vars, self._timeout(look)))
+        result.update(self.run_long(MODULE, args, task_vars, time_limit(args)))
         return result
 
     def _look(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -46,15 +51,15 @@ class ActionModule(LongTaskAction):
         finally:
             self._task.check_mode = check_mode
 
-    @staticmethod
-    def _timeout(look: dict[str, Any]) -> int:
-        """Return the time that the module may take, in seconds: another run's, for which it waits, and its own."""
-        options = look.get("invocation", {}).get("module_args", {})
-        total = 0
-        for entry in options.get("instances") or [{}]:
-            given = {
-                kind: entry.get(f"{kind}_timeout") or options.get(f"{kind}_timeout")
-                for kind in ("pull", "weights", "start", "ready", "stop")
-            }
-            total += Timeouts(**{kind: int(value) for kind, value in given.items() if value is not None}).longest
-        return 2 * total
+
+def time_limit(args: Mapping[str, Any]) -> int:
+    """Return the time that the module may take, in seconds: another run's, for which it waits, and its own.
+
+    *args* are the task's own, which the module has found good: a result need not say what it was called with.
+    """
+    total = 0
+    for entry in args.get("instances") or [{}]:
+        given = {kind: entry.get(f"{kind}_timeout", args.get(f"{kind}_timeout")) for kind in KINDS}
+        limits = {kind: check_type_int(value) for kind, value in given.items() if value is not None}
+        total += Timeouts(**limits).longest
+    return 2 * total

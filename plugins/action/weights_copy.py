@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.common.validation import check_type_int
+
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.weights_copy"
+# The module's own default, in seconds.
+TIMEOUT = 7200
 
 
 class ActionModule(LongTaskAction):
@@ -29,6 +33,7 @@ class ActionModule(LongTaskAction):
         if look.get("failed") or check_mode or not look.get("changed"):
             result.update(look)
             return result
-        limit = int(look["invocation"]["module_args"]["timeout"])
+        # The module found it good.
+        limit = check_type_int(args.get("timeout") or TIMEOUT)
         result.update(self.run_long(MODULE, args, task_vars, limit))
         return result

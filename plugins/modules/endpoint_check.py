@@ -85,6 +85,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+url:
+  description: The endpoint that was asked.
+  returned: always
+  type: str
+  sample: http://127.0.0.1:8000
 ok:
   description: Whether no check failed.
   returned: always
@@ -163,12 +168,13 @@ def check(params: dict, check_mode: bool) -> dict:
     keyed = client.Client(url, key, timeout)
     if check_mode and not keyed.listens():
         told = f"nothing listens on {url}, and check mode deploys nothing"
-        return {"changed": False, "ok": True, "summary": told, "checks": [], "lines": [f"not run  {told}"]}
+        return {"changed": False, "url": url, "ok": True, "summary": told, "checks": [], "lines": [f"not run  {told}"]}
     keyed.wait_for_health(params["wait"])
     anonymous = client.Client(url, None, timeout) if key else None
     results = run_checks(Target(keyed, params["served_model_name"], anonymous), params["checks"], params["skip"])
     return {
         "changed": False,
+        "url": url,
         "ok": not any(result.status == FAILED for result in results),
         "summary": summary(url, results),
         "checks": [result.as_dict() for result in results],

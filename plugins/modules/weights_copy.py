@@ -64,19 +64,20 @@ from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 
+def argument_spec() -> dict:
+    return {
+        "model": {"type": "str", "required": True},
+        "revision": {"type": "str"},
+        "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
+        "token": {"type": "str", "required": True, "no_log": True},
+        "url": {"type": "str", "required": True},
+        "timeout": {"type": "int", "default": 7200},
+        "progress_file": {"type": "path"},
+    }
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "model": {"type": "str", "required": True},
-            "revision": {"type": "str"},
-            "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
-            "token": {"type": "str", "required": True, "no_log": True},
-            "url": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 7200},
-            "progress_file": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options = module.params
     weights = Weights(options["model"], options["revision"] or None)
     cache_dir = cache_place(options["cache_dir"])

@@ -150,8 +150,7 @@ def _note_checks(record: HostRecord, result: Mapping[str, Any]) -> None:
     checks = [check for check in result.get("checks") or [] if check.get("status") in ("ok", "failed")]
     if checks:
         passed = sum(bool(check["ok"]) for check in checks)
-        url = ((result.get("invocation") or {}).get("module_args") or {}).get("url")
-        record.checks.append({"url": url, "passed": passed, "of": len(checks)})
+        record.checks.append({"url": result.get("url"), "passed": passed, "of": len(checks)})
 
 
 def outcome(record: HostRecord, started: bool, check_mode: bool) -> str:

@@ -114,6 +114,8 @@ class Relay:
         self._connections: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        # For how long it has held answers back, in seconds.
+        self.held = 0.0
         self.stalled = threading.Event()
         self._ended = threading.Event()
 
@@ -158,3 +160,5 @@ class Relay:
                 self._ended.wait()
         if self._rate:
             self._ended.wait(size / self._rate)
+            with self._lock:
+                self.held += size / self._rate

@@ -75,7 +75,6 @@ class SshHost:
             listener.bind((address, 0))
             self.port: int = listener.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
-        self._made_empty = False
 
     def __enter__(self) -> SshHost:
         self.home.mkdir()
@@ -92,9 +91,8 @@ class SshHost:
         users = _USERS.format(home=self.home, user=_SSHD_USER)
         (self._folder / "passwd").write_text(users + "\n".join(others) + "\n")
         (self._folder / "shadow").write_text("root:*:20000:0:99999:7:::\n")
-        if not _EMPTY.exists():
-            _EMPTY.mkdir(mode=0o755)
-            self._made_empty = True
+        # It stays: another sshd may be there by the time that this one ends.
+        _EMPTY.mkdir(mode=0o755, exist_ok=True)
         self.start()
         return self
 
@@ -104,8 +102,6 @@ class SshHost:
                 ["ssh", "-F", "none", "-O", "exit", "-S", str(control), "-"], check=False, capture_output=True
             )
         self.stop()
-        if self._made_empty:
-            _EMPTY.rmdir()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

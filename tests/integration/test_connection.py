@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers import 
 
 # One sshd for all of them, and its directory is the machine's.
 pytestmark = pytest.mark.xdist_group("ssh")
-SLOW = {"extra_args": ["--load-seconds", "12"]}
+SLOW = {"extra_args": ["--load-seconds", "20"]}
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def engine(docker_engine: DockerEngine, ssh_host: SshHost, free_port: int, tmp_p
         "port": free_port,
         "cache_dir": str(tmp_path / "cache"),
         "compile_cache_dir": str(tmp_path / "compiled"),
-        "ready_timeout": 60,
+        "ready_timeout": 300,
         "stop_timeout": 5,
     }
     forget()
@@ -76,13 +79,25 @@ def until(done: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def loading(docker_engine: DockerEngine, engine: Module) -> Iterator[None]:
+    """Keep an engine that loads where it is, however long that takes: it answers when it goes on."""
+    until(lambda: status(engine) == 503)
+    process = docker_engine.client.containers.get(NAME).attrs["State"]["Pid"]
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
 def test_a_connection_that_is_lost_is_taken_up_again(
     docker_engine: DockerEngine, ssh_host: SshHost, engine: Module
 ) -> None:
     running = engine.start(**SLOW)
-    until(lambda: status(engine) == 503)
-    made = containers(docker_engine)
-    ssh_host.refuse(3)
+    with loading(docker_engine, engine):
+        made = containers(docker_engine)
+        ssh_host.refuse(3)
 
     run = engine.finish(running)
 
@@ -102,15 +117,17 @@ def test_a_dead_controller_does_not_end_the_work(
     docker_engine: DockerEngine, ssh_host: SshHost, engine: Module
 ) -> None:
     running = engine.start(**SLOW)
-    until(lambda: status(engine) == 503)
-    made = containers(docker_engine)
-    engine.kill(running)
-    ssh_host.drop()
-    time.sleep(1)
-    assert locked(), "the module goes on without a controller"
-    assert status(engine) == 503
+    with loading(docker_engine, engine):
+        made = containers(docker_engine)
+        engine.kill(running)
+        ssh_host.drop()
+        time.sleep(1)
+        assert locked(), "the module goes on without a controller"
+        second = engine.start(**SLOW)
+        waits = f"waiting for another run that works on {NAME}"
+        until(lambda: any(waits in path.read_text() for path in ssh_host.home.glob(".ansible_async/*.progress")))
 
-    run = engine(**SLOW)
+    run = engine.finish(second)
 
     assert not run.result.get("failed"), run.output
     assert f"waiting for another run that works on {NAME}" in run.output

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -186,6 +187,13 @@ class _Processes:
                             self.found.add(f"{path.name} of {text[:200]!r}")
 
 
+def _until(done: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def _role_run(engine: Module, folder: Path, options: dict[str, Any]) -> Run:
     """Run the role as the module was run, from an inventory that has the secrets."""
     wanted = {"name" if key == "engine" else key: value for key, value in {**engine.defaults, **options}.items()}
@@ -201,8 +209,11 @@ def _role_run(engine: Module, folder: Path, options: dict[str, Any]) -> Run:
 def test_a_process_that_shows_a_word_is_found() -> None:
     with _Processes("in-an-argument", "in-a-variable") as processes:
         variables = {**os.environ, "X": "in-a-variable"}
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], env=variables, check=True)
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", "in-an-argument"], check=True)
+        for count, (words, environment) in enumerate([([], variables), (["in-an-argument"], None)], 1):
+            command = [sys.executable, "-c", "input()", *words]
+            with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as shown:
+                _until(lambda count=count: len(processes.found) == count)
+                shown.communicate(b"\n")
     assert {item.partition(" ")[0] for item in processes.found} == {"cmdline", "environ"}
 
 

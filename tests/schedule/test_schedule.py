@@ -15,6 +15,8 @@ import json
 import os
 import re
 import shlex
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -44,6 +46,7 @@ UNIT = "inference-fleet-schedule-"
 RUNNER = "/usr/local/lib/inference.fleet/schedule.py"
 STAMPS = "/var/lib/systemd/timers"
 PATIENCE = 300
+SIOCGIFADDR = 0x8915
 
 
 @dataclass
@@ -129,8 +132,15 @@ def webhook() -> Iterator[Hooked]:
 
 
 def gateway() -> str:
-    """Return this machine's address, as its containers have it."""
-    return docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    """Return this machine's address, as its containers have it.
+
+    That of the bridge itself: until its daemon was restarted once, Docker 20.10 does not name it as the gateway.
+    """
+    option = '{{index .Options "com.docker.network.bridge.name"}}'
+    bridge = docker("network", "inspect", "bridge", "--format", option).encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        answer = fcntl.ioctl(asked, SIOCGIFADDR, struct.pack("256s", bridge))
+    return socket.inet_ntoa(answer[20:24])
 
 
 @pytest.fixture(scope="module")

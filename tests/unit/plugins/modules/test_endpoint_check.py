@@ -66,10 +66,12 @@ def test_the_documentation_names_every_check():
 
 
 def test_a_healthy_endpoint(serve):
-    outcome = module.check(params(serve().url), check_mode=False)
+    server = serve()
+    outcome = module.check(params(server.url), check_mode=False)
     assert outcome["ok"]
     assert not outcome["changed"]
     assert [line.split()[:2] for line in outcome["lines"]][:2] == [["ok", "health"], ["ok", "model"]]
+    assert outcome["url"] == server.url
     assert len(outcome["lines"]) == len(outcome["checks"]) == len(CHECKS)
 
 

@@ -165,7 +165,7 @@ def test_a_torn_down_engine_is_absent() -> None:
 
 def test_checks_are_counted() -> None:
     checks = [{"status": "ok", "ok": True}, {"status": "failed", "ok": False}, {"status": "skipped", "ok": True}]
-    result = {"checks": checks, "invocation": {"module_args": {"url": "http://127.0.0.1:8000", "api_key": "VALUE"}}}
+    result = {"checks": checks, "url": "http://127.0.0.1:8000"}
     record = noted("h1", result, action="inference.fleet.endpoint_check")
     line = summary.table(made([record])).splitlines()[1]
     assert "1 of 2 checks" in line
