@@ -15,7 +15,7 @@ description:
     ready, or has one thing to mend first.
   - Writes the same as JSON, with every check of every host.
   - A host that could not be reached, or looked at, is a row too.
-  - Fails where a host is not ready.
+  - Fails where a host is not ready, unless O(fail=false).
 options:
   results:
     description: The registered results of M(inference.fleet.host_info), by host.
@@ -31,6 +31,10 @@ options:
       - It has C(schema_version), C(ok), and in C(hosts) for each host C(ok), C(reachable), C(error), C(mend) (the first
         check that fails and that an engine needs), C(checks) and C(host), as M(inference.fleet.host_info) returns them.
     type: path
+  fail:
+    description: Whether to fail where a host is not ready. RV(ready) lets each host fail for itself instead.
+    type: bool
+    default: true
 attributes:
   check_mode:
     support: full
@@ -66,8 +70,15 @@ EXAMPLES = r"""
       inference.fleet.doctor:
         results: "{{ dict(ansible_play_hosts_all | zip(ansible_play_hosts_all | map('extract', hostvars, 'found'))) }}"
         path: reports/doctor.json
+        fail: false
+      register: told
       delegate_to: localhost
       run_once: true
+
+    - name: Fail the hosts that are not ready, and no other
+      ansible.builtin.fail:
+        msg: "{{ told.hosts[inventory_hostname] }}"
+      when: not told.ready[inventory_hostname]
 """
 
 RETURN = r"""
@@ -84,6 +95,11 @@ path:
   description: Absolute path of the JSON on the control host.
   returned: when O(path) is given
   type: str
+ready:
+  description: Whether a host is ready, by its name.
+  returned: always
+  type: dict
+  sample: {"h100-1": true, "h100-2": false}
 hosts:
   description: The state of each host, by its name, as the table has it. All that is known is in the JSON at O(path).
   returned: always

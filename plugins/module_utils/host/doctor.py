@@ -34,7 +34,7 @@ def row(host: str, result: Mapping[str, Any], ignored: Sequence[str] = ()) -> Ro
         said = next(
             (str(result[key]) for key in ("module_stderr", "msg", "module_stdout") if result.get(key)), "no word"
         )
-        reason = re.sub(r"\s+", " ", said).strip()
+        reason = re.sub(r"\s+", " ", said).strip().removeprefix("Task failed: ").rstrip(":")
         document = {"ok": False, "reachable": state != UNREACHABLE, "error": reason, "mend": None}
         return Row(host, state, reason, (_UNKNOWN, _UNKNOWN, _UNKNOWN), {**document, "checks": [], "host": None})
     failing = [check for check in result["checks"] if not check["ok"] and check["name"] not in ignored]

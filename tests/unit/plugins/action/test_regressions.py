@@ -289,7 +289,6 @@ def play(tmp_path, *arguments):
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
             "ANSIBLE_HOME": str(tmp_path / "ansible"),
             "ANSIBLE_NOCOLOR": "1",
-            "PWD": str(tmp_path),
         },
         capture_output=True,
         text=True,

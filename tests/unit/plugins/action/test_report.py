@@ -194,7 +194,6 @@ def play(tmp_path, *arguments, inventory="gpu1 ansible_host=192.0.2.1\ngpu2 ansi
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
         "ANSIBLE_HOME": str(tmp_path / "ansible"),
         "ANSIBLE_NOCOLOR": "1",
-        "PWD": str(tmp_path),
     }
     return subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "-i", "hosts", PLAYBOOK, *arguments],

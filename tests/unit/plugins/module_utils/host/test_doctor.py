@@ -76,7 +76,7 @@ def play(tmp_path: Path, hosts: dict[str, Any], ignored: list[str], *options: st
     inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
     done = subprocess.run(
         ["ansible-playbook", "-i", str(inventory), str(COLLECTION / "playbooks/doctor.yml"), *options],
-        env={**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"), "PWD": str(tmp_path)},
+        env={**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg")},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -98,9 +98,14 @@ def test_the_playbook_tells_of_a_host_that_is_there_and_of_one_that_is_not(tmp_p
         "here": (True, True),
         "gone": (False, False),
     }
-    (line,) = [line for line in output.splitlines() if line.startswith("gone ") and " UNREACHABLE " in line]
+    table, _, rest = output.partition("Say what stands in the way of an engine")
+    (line,) = [line for line in table.splitlines() if line.startswith("gone ") and " UNREACHABLE " in line]
     assert "refused" in line
-    assert "1 of 2 hosts are ready for an engine; not: gone" in output
+    # The host that is well is no failure, and the summary says of the other what Ansible did.
+    assert "fatal: [gone]" in rest
+    assert "fatal: [here]" not in rest
+    summary = json.loads((tmp_path / "reports/summary-doctor.json").read_text())
+    assert {host["host"]: host["outcome"] for host in summary["hosts"]} == {"here": "ok", "gone": "unreachable"}
 
     (tmp_path / "reports/doctor.json").unlink()
     code, output = play(tmp_path, {"here": here}, names, "--check")
