@@ -23,8 +23,9 @@ requirements:
 options:
   path:
     description:
-      - The JSON file. A relative path is one under the directory in which Ansible runs, and C({playbook}) the name of
-        the playbook's file without its ending. Nothing is written where it is empty.
+      - The JSON file. A relative path is one under the variable C(fleet_dir) where that is given with C(-e), else under
+        the directory in which Ansible runs. C({playbook}) is the name of the playbook's file without its ending.
+        Nothing is written where it is empty.
     type: str
     default: reports/summary-{playbook}.json
     env:
@@ -66,7 +67,7 @@ class CallbackModule(CallbackBase):
         self._hosts: dict[str, Any] = {}
         self._started: set[str] = set()
         self._running: dict[tuple[str, str], float] = {}
-        self._playbook = "playbook"
+        self._playbook, self._folder = "playbook", ""
         self._begun, self._begun_at = time.monotonic(), datetime.now(timezone.utc)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -76,7 +77,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         # All hosts of the play, not only those of its first batch.
         self._variables = play.get_variable_manager()
-        for name in self._variables.get_vars(play=play).get("ansible_play_hosts_all", ()):
+        variables = self._variables.get_vars(play=play)
+        self._folder = str(variables.get("fleet_dir") or "")
+        for name in variables.get("ansible_play_hosts_all", ()):
             self._record(name)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
@@ -130,7 +133,7 @@ class CallbackModule(CallbackBase):
         named = self.get_option("path")
         if not named:
             return
-        path = Path(named.replace("{playbook}", self._playbook)).expanduser().absolute()
+        path = Path(self._folder, Path(named.replace("{playbook}", self._playbook)).expanduser()).absolute()
         try:
             files.replace(path, (json.dumps(made, indent=1) + "\n").encode())
         except OSError as error:
