@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 # Seconds for which a control host may not ask after its work before that counts as interrupted.
 ABANDONED = 300
+# Seconds after which work that goes on says so, and how often that is looked at.
+TELL_EVERY = 30
+_LOOK_EVERY = 1.0
 
 
 def size(count: int) -> str:
@@ -30,11 +36,15 @@ class Progress:
     where several write to one file.
     """
 
-    def __init__(self, path: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, path: str | None = None, name: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = Path(path) if path else None
         self._name = name
         self._last: str | None = None
         self._begun = time.time()
+        self._clock, self._told = clock, clock()
+        self._lock = threading.RLock()
 
     @property
     def asked_path(self) -> str | None:
@@ -63,8 +73,32 @@ class Progress:
         """Append one line. Whatever line breaks the text has are made spaces."""
         line = " ".join(text.split())
         line = f"{self._name}: {line}" if self._name else line
-        if self._path is None or line == self._last:
-            return
-        self._last = line
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        with self._lock:
+            if self._path is None or line == self._last:
+                return
+            self._last, self._told = line, self._clock()
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+
+    def beat(self, words: Callable[[], str]) -> None:
+        """Say where the work is, where nothing was said for TELL_EVERY seconds."""
+        with self._lock:
+            if self._clock() - self._told >= TELL_EVERY:
+                self.say(words())
+
+    @contextmanager
+    def heartbeat(self, words: Callable[[], str]) -> Iterator[None]:
+        """Never be silent for longer than TELL_EVERY seconds while this is open, whatever is waited for meanwhile."""
+        done = threading.Event()
+
+        def tell() -> None:
+            while not done.wait(_LOOK_EVERY):
+                self.beat(words)
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            done.set()
+            teller.join()

@@ -18,10 +18,12 @@ from pathlib import Path
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
-from ansible_collections.inference.fleet.plugins.module_utils.containers.failures import explain, last_lines
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_SECRETS, Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.start import Start
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import IMAGE_LABEL, Build, Probe, Wanted
+from ansible_collections.inference.fleet.plugins.module_utils.diagnosis import lines
+from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import explain
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -30,6 +32,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.progress import Pr
 _LOOK_EVERY = 0.25
 # The exit codes of a process that was asked to end, or made to.
 _STOPPED = (0, 137, 143)
+# How many lines of a log are read at once, for what is new or for the cause of a failure.
+_LAST_LINES = 10_000
 # How long, in seconds, a daemon that shuts down may answer after it stopped a container.
 _DAEMON_ENDS_WITHIN = 10
 
@@ -203,7 +207,8 @@ class Lifecycle(Looker):
             self._start()
 
     def _stop(self) -> None:
-        self._daemon.stop(self._name, self._wanted.timeouts.stop)
+        with self._progress.heartbeat(lambda: f"the container has {self._wanted.timeouts.stop} s to stop"):
+            self._daemon.stop(self._name, self._wanted.timeouts.stop)
 
     def _start(self) -> None:
         self._progress.say("starting the container")
@@ -212,7 +217,8 @@ class Lifecycle(Looker):
             # The daemon waits longer each time before it starts one that ends again and again.
             self._stop()
         try:
-            self._daemon.start(self._name, self._wanted.timeouts.start)
+            with self._progress.heartbeat(lambda: "the Docker daemon is still starting the container"):
+                self._daemon.start(self._name, self._wanted.timeouts.start)
         except FleetError as error:
             cause = explain(str(error))
             raise FleetError(f"{error} That is: {cause}." if cause else str(error)) from error
@@ -239,20 +245,22 @@ class Lifecycle(Looker):
             secrets.rewrite(current.secrets_source, {key: wanted.secrets[key] for key in wanted.live_secrets})
 
     def _wait_and_warm_up(self) -> None:
-        started = time.monotonic()
-        container = self._wait()
-        if self._probe.warm_up:
-            self._progress.say("warming up")
-            self._probe.warm_up(container, max(1.0, self._wanted.timeouts.ready - (time.monotonic() - started)))
-        self._progress.say(f"ready after {time.monotonic() - started:.0f} s")
+        start = self._started()
+        with self._progress.heartbeat(start.words):
+            container = self._wait(start)
+            if self._probe.warm_up:
+                self._progress.say("warming up")
+                start.awaits("its answers to the warm-up")
+                self._probe.warm_up(container, max(1.0, self._wanted.timeouts.ready - start.seconds))
+        self._progress.say(f"ready after {start.seconds:.0f} s")
 
-    def _wait(self) -> Observed:
+    def _started(self) -> Start:
+        return Start(self._probe.log(), self._wanted.timeouts.ready, self._progress.say)
+
+    def _wait(self, start: Start) -> Observed:
         """Return the container when its endpoint serves; raise when it cannot, or not in time."""
         limit = self._wanted.timeouts.ready
-        started = time.monotonic()
         log_since: float = time.time() - 1
-        # The log is read by whole seconds, so a line comes more than once.
-        said: set[str] = set()
         restarts: int | None = None
         outages = self._daemon.outages
         while True:
@@ -267,21 +275,19 @@ class Lifecycle(Looker):
             restarts = container.restart_count if restarts is None else restarts
             if not container.running or container.restart_count > restarts:
                 raise FleetError(self._why_ended(container))
+            start.asks()
             missing = self._probe.ready(container, True)
+            now = time.time()
+            start.read(self._daemon.logs(self._name, since=log_since, tail=_LAST_LINES))
+            log_since = now - 1
             if missing is None:
                 return container
-            if time.monotonic() - started > limit:
+            start.awaits(missing)
+            if start.seconds > limit:
                 raise FleetError(
                     f"the endpoint of {self._name} was not ready within ready_timeout, {limit} s: {missing}. "
                     + self._last_words()
                 )
-            now = time.time()
-            for line in self._daemon.logs(self._name, since=log_since, tail=200).splitlines():
-                phase = self._probe.phase(line)
-                if phase and phase not in said:
-                    said.add(phase)
-                    self._progress.say(phase)
-            log_since = now - 1
             time.sleep(_LOOK_EVERY)
 
     def _ends_with_daemon(self, container: Observed) -> bool:
@@ -301,16 +307,17 @@ class Lifecycle(Looker):
         return self._daemon.outages != outages
 
     def _why_ended(self, container: Observed) -> str:
-        log = self._daemon.logs(self._name, tail=400)
-        cause = explain(log, container.exit_code, container.oom_killed)
+        # Each of many processes may have written a long traceback, and the first that failed matters.
+        log = self._daemon.logs(self._name, tail=_LAST_LINES)
+        cause = self._probe.log().explain(log, container.exit_code, container.oom_killed)
         how = f"the engine in {self._name} ended with exit code {container.exit_code} before it was ready"
         if container.error:
             how += f" ({container.error})"
         return f"{how}: {cause}. {self._last_words()}" if cause else f"{how}. {self._last_words()}"
 
     def _last_words(self) -> str:
-        lines = last_lines(self._daemon.logs(self._name, tail=100))
-        return "Its last lines:\n" + "\n".join(lines) if lines else "It wrote no log."
+        words = lines.last(self._daemon.logs(self._name, tail=100))
+        return "Its last lines:\n" + "\n".join(words) if words else "It wrote no log."
 
     # Going back
 
@@ -344,8 +351,10 @@ class Lifecycle(Looker):
             return f"{where}The container before it is as it was, not running."
         self._progress.say("the new container failed; the old one is put back")
         self._daemon.start(self._name, self._wanted.timeouts.start)
+        start = self._started()
         try:
-            self._wait()
+            with self._progress.heartbeat(start.words):
+                self._wait(start)
         except FleetError as error:
             return f"{where}The container before it was put back and started, but does not serve: {error}"
         return f"{where}The container before it was put back and serves again."

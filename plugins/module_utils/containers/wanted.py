@@ -8,10 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+
+if TYPE_CHECKING:
+    from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
 
 MISSING, ALWAYS, NEVER = "missing", "always", "never"
 PULL_POLICIES = (MISSING, ALWAYS, NEVER)
@@ -92,10 +95,10 @@ class Probe:
     """How to tell whether the endpoint of a container serves.
 
     ``ready`` returns ``None`` when it does, else what is missing; with ``True`` it asks for a
-    completion too, which a look at a busy engine does not. ``phase`` reads a line of the engine's
+    completion too, which a look at a busy engine does not. ``log`` returns how to read the engine's
     log. ``warm_up`` has the engine do its first work, within seconds, before anybody waits for it.
     """
 
     ready: Callable[[Observed, bool], str | None]
-    phase: Callable[[str], str | None]
+    log: Callable[[], Log]
     warm_up: Callable[[Observed, float], None] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.guard import FILE as API_KEY_FILE
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
@@ -21,8 +21,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.weights.spec impor
 HOME = "/root"
 HF_HOME = f"{HOME}/.cache/huggingface"
 CONFIG_FILE = "engine.yaml"
-
-_SHARDS = re.compile(r"Loading safetensors checkpoint shards:\s+(\d+)% Completed \| (\d+)/(\d+)")
 
 
 def launch(
@@ -103,23 +101,3 @@ def read_api_key(files: Mapping[str, str]) -> str | None:
         return files[API_KEY_FILE]
     match = re.search(r'^api-key: (".*")$', files.get(CONFIG_FILE, ""), re.MULTILINE)
     return json.loads(match.group(1)) if match else None
-
-
-def phase_reader(patterns: Sequence[tuple[str, str]]) -> Callable[[str], str | None]:
-    """Return a function from a log line to a phase; *patterns* are (regular expression, phase) in order.
-
-    A phase may refer to the expression's groups as {0}, {1}.
-    """
-    compiled = [(re.compile(pattern), text) for pattern, text in patterns]
-
-    def phase(line: str) -> str | None:
-        shards = _SHARDS.search(line)
-        if shards:
-            return f"loading weights: {shards[2]} of {shards[3]} shards"
-        for expression, text in compiled:
-            match = expression.search(line)
-            if match:
-                return text.format(*match.groups())
-        return None
-
-    return phase

@@ -8,9 +8,14 @@ Source of the flags: Lambda's page of the model and SGLang 0.5.23. Qwen3-Coder-N
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
+
+if TYPE_CHECKING:
+    from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
 
 NAME = "sglang"
 DEFAULT_IMAGE = "lmsysorg/sglang:latest"
@@ -59,16 +64,12 @@ def launch(spec: EngineSpec) -> Launch:
     return common.launch(spec, argv, {}, common.api_key_config(spec), _CACHES)
 
 
-phase = common.phase_reader(
-    (
-        (r"Load weight begin", "loading the model"),
-        (r"Load weight end\. .*?elapsed=([0-9.]+)", "weights loaded in {0} s"),
-        (r"Load weight end", "weights loaded"),
-        (r"Capture cuda graph begin", "capturing graphs"),
-        (r"Capture cuda graph end", "graphs captured"),
-        (r"Application startup complete|Uvicorn running", "warming up"),
-        (r"The server is fired up and ready to roll", "server is up"),
-    )
-)
+def log() -> Log:
+    """Return how to read SGLang's log. Only what reads one loads it."""
+    from ansible_collections.inference.fleet.plugins.module_utils.engines.logs import sglang
+
+    return sglang.LOG
+
+
 parse_version = common.parse_version
 image_build = common.pulled

@@ -10,6 +10,7 @@ measurement.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
@@ -22,6 +23,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
+
+if TYPE_CHECKING:
+    from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
 
 NAME = "simulator"
 DEFAULT_IMAGE = None
@@ -64,7 +68,13 @@ def launch(spec: EngineSpec) -> Launch:
     )
 
 
-phase = common.phase_reader(((r"Starting (?:vLLM|simulator)", "starting the server"),))
+def log() -> Log:
+    """Return how to read the simulator's log. Only what reads one loads it."""
+    from ansible_collections.inference.fleet.plugins.module_utils.engines.logs import simulator
+
+    return simulator.LOG
+
+
 parse_version = common.parse_version
 
 

@@ -18,8 +18,8 @@ An engine file is a module with these names, all of them pure:
     arguments may not repeat them.
 ``launch(spec) -> Launch``
     How to start the engine.
-``phase(line) -> str | None``
-    What a line of the engine's log says about how far its start is, in a few words.
+``log() -> Log``
+    How to read the engine's log: how far its start is, and why it failed.
 ``VERSION_PATH`` and ``parse_version(body) -> str | None``
     The path that tells the engine's version, and how to read the JSON object it answers.
 ``image_build() -> ImageBuild | None``

@@ -9,6 +9,7 @@ Source of the flags: Lambda's page of the model and vLLM 0.32.0.
 from __future__ import annotations
 
 import pkgutil
+from typing import TYPE_CHECKING
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
@@ -20,6 +21,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
+
+if TYPE_CHECKING:
+    from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
 
 NAME = "vllm"
 DEFAULT_IMAGE = "vllm/vllm-openai:latest"
@@ -83,15 +87,12 @@ def _guard_files(spec: EngineSpec) -> tuple[SecretFile, ...]:
     return (*common.api_key_file(spec), SecretFile(name=f"{_GUARD_MODULE}.py", content=source.decode()))
 
 
-phase = common.phase_reader(
-    (
-        (r"Starting to load model", "loading the model"),
-        (r"Loading weights took ([0-9.]+) seconds", "weights loaded in {0} s"),
-        (r"Dynamo bytecode transform|Compiling a graph|torch\.compile (?:takes|took)", "compiling"),
-        (r"[Cc]apturing (?:CUDA )?[Gg]raphs?", "capturing graphs"),
-        (r"init engine \(.*\) took ([0-9.]+)", "engine initialised in {0} s"),
-        (r"Starting vLLM (?:API )?server", "starting the server"),
-    )
-)
+def log() -> Log:
+    """Return how to read vLLM's log. Only what reads one loads it."""
+    from ansible_collections.inference.fleet.plugins.module_utils.engines.logs import vllm
+
+    return vllm.LOG
+
+
 parse_version = common.parse_version
 image_build = common.pulled

@@ -103,7 +103,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         # Neither needs to know what the container would be; nor may a missing GPU stand in their way.
         container = ContainerSpec(name=name, image=params["image"] or "", command=())
         wanted = Wanted(params["state"], container, timeouts=timeouts)
-        return wanted, Probe(ready=lambda container, thorough: None, phase=lambda line: None)
+        return wanted, Probe(lambda container, thorough: None, ENGINES[params["engine"]].log)
     asked = request(params)
     result = deployment(asked, placement(asked, found_gpus(asked)))
     wanted = Wanted(
@@ -116,7 +116,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         timeouts=timeouts,
         preflight=_preflight(params, result),
     )
-    return wanted, Probe(_readiness(timeouts.ready), result.engine.phase, _warm_up(params))
+    return wanted, Probe(_readiness(timeouts.ready), result.engine.log, _warm_up(params))
 
 
 def _build(result: Deployment) -> Build | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, sglang, vllm
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, vllm
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.modules import engine as engine_module
 
@@ -51,39 +51,16 @@ def test_engine_file_is_complete(name: str) -> None:
         "SIMULATED",
         "MANAGED_FLAGS",
         "launch",
-        "phase",
+        "log",
         "image_build",
     ):
         assert hasattr(module, attribute)
     assert module.VERSION_PATH.startswith("/")
     assert module.parse_version({"version": "1.2"}) == "1.2"
     assert module.parse_version({}) is None
-    assert module.phase("nothing of note") is None
+    assert module.log().phase("nothing of note") is None
+    assert module.log().explain("nothing of note", 1) is None
     assert (module.DEFAULT_IMAGE is None) == (module.image_build() is not None)
-
-
-@pytest.mark.parametrize(
-    ("line", "phase"),
-    [
-        (
-            "Loading safetensors checkpoint shards:  25% Completed | 10/40 [00:10<00:30,  1.00s/it]",
-            "loading weights: 10 of 40 shards",
-        ),
-        ("INFO 11-23 [default_loader.py:308] Loading weights took 42.31 seconds", "weights loaded in 42.31 s"),
-        ("INFO 11-23 [monitor.py:48] torch.compile takes 12.4 s in total", "compiling"),
-        ("INFO 11-23 [api_server.py:1] Starting vLLM server on http://0.0.0.0:8000", "starting the server"),
-    ],
-)
-def test_vllm_phases(line: str, phase: str) -> None:
-    assert vllm.phase(line) == phase
-
-
-def test_a_setting_that_names_a_phase_is_none() -> None:
-    assert vllm.phase("INFO 11-23 [core.py:98] Initializing engine with config: torch.compile level=3") is None
-
-
-def test_sglang_phases() -> None:
-    assert sglang.phase("[2026-11-23 15:00:00] The server is fired up and ready to roll!") == "server is up"
 
 
 def test_managed_flags_accept_other_arguments() -> None:
