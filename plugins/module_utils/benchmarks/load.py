@@ -27,6 +27,9 @@ _RUNNING = ("vllm:num_requests_running", "sglang:num_running_reqs")
 _WAITING = ("vllm:num_requests_waiting", "sglang:num_queue_reqs")
 _DONE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total")
 _CACHED = ("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total")
+# Of these an engine may have each tell of the same requests, where it was asked for every scheduler's metrics.
+_RANKS = ("tp_rank", "pp_rank", "moe_ep_rank")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _CACHE = ("vllm:kv_cache_usage_perc", "sglang:token_usage")
 
 
@@ -56,26 +59,42 @@ def parse(text: str) -> Load | None:
     >>> parse('vllm:num_requests_running{model_name="m"} 2.0\\nvllm:num_requests_waiting{model_name="m"} 1.0\\n')
     Load(running=2, waiting=1, generated=0, kv_cache_usage=None, cached=0)
     """
-    running, waiting = _sum(text, _RUNNING), _sum(text, _WAITING)
+    running, waiting = _now(text, _RUNNING), _now(text, _WAITING)
     if running is None or waiting is None:
         return None
     return Load(
         running=running,
         waiting=waiting,
-        generated=_sum(text, _DONE) or 0,
-        kv_cache_usage=max(_values(text, _CACHE), default=None),
-        cached=_sum(text, _CACHED) or 0,
+        generated=_since_start(text, _DONE),
+        kv_cache_usage=max((value for _labels, value in _series(text, _CACHE)), default=None),
+        cached=_since_start(text, _CACHED),
     )
 
 
-def _sum(text: str, names: tuple[str, ...]) -> int | None:
-    values = _values(text, names)
-    return round(sum(values)) if values else None
+def _now(text: str, names: tuple[str, ...]) -> int | None:
+    """Return how many requests there are now, of all models and replicas; None where that is not told.
+
+    With priorities SGLang tells the total under an empty one, beside its parts; each rank of a replica tells the same.
+    """
+    replicas: dict[frozenset[tuple[str, str]], dict[str, float]] = {}
+    for labels, value in _series(text, names):
+        priority = labels.get("priority", "")
+        key = frozenset(item for item in labels.items() if item[0] not in (*_RANKS, "priority"))
+        told = replicas.setdefault(key, {})
+        told[priority] = max(told.get(priority, 0.0), value)
+    counts = [told.get("", sum(told.values())) for told in replicas.values()]
+    return round(sum(counts)) if counts else None
 
 
-def _values(text: str, names: tuple[str, ...]) -> list[float]:
-    pattern = rf"^(?:{'|'.join(map(re.escape, names))})(?:\{{.*\}})?\s+(\S+)"
-    return [float(value) for value in re.findall(pattern, text, re.MULTILINE)]
+def _since_start(text: str, names: tuple[str, ...]) -> int:
+    """Return a counter; its parts by priority are of different requests, and there is no total beside them."""
+    return round(sum(value for _labels, value in _series(text, names)))
+
+
+def _series(text: str, names: tuple[str, ...]) -> list[tuple[dict[str, str], float]]:
+    """Return the labels and the value of each series of some names."""
+    pattern = rf"^(?:{'|'.join(map(re.escape, names))})(?:\{{(.*)\}})?\s+(\S+)"
+    return [(dict(_LABEL.findall(labels)), float(value)) for labels, value in re.findall(pattern, text, re.MULTILINE)]
 
 
 def look(endpoint: Endpoint, api_key: str | None, looks: int = 1) -> Load | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,15 @@ class Reader:
     def __init__(self, raw: Mapping[str, Any], source: str) -> None:
         self._raw = raw
         self._source = source
+
+    def require(self, keys: Iterable[str], since: str) -> None:
+        """Raise FleetError that names all keys that are missing; *since* says which versions write them."""
+        missing = [key for key in keys if key not in self._raw]
+        if missing:
+            raise FleetError(
+                f"{self._source} cannot be used: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
+                f"{since}"
+            )
 
     def number(self, key: str) -> float:
         """Return a finite number."""

@@ -18,6 +18,10 @@ MEASURES_GOODPUT = True
 DISTRIBUTION = "vllm"
 EXECUTABLE = "vllm"
 RESULT = "result.json"
+_SINCE = (
+    "The client of vLLM 0.9 and older does not write all of them: use that of a newer vLLM "
+    "(client_path or client_image)."
+)
 MANAGED_FLAGS = {
     "--random-input-len": "input_length",
     "--input-len": "input_length",
@@ -107,8 +111,9 @@ def load(directory: Path) -> dict[str, Any]:
 def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] | None = None) -> RepeatResult:
     """Bring a raw result to the common measures. FleetError where one is missing."""
     read = output.Reader(raw, f"vllm bench serve's {RESULT}")
-    completed = read.integer("completed")
     wanted = (*METRICS, GOODPUT) if slo else METRICS
+    read.require(("completed", "failed", *(wanted if raw.get("completed") else ())), _SINCE)
+    completed = read.integer("completed")
     return RepeatResult(
         completed=completed,
         failed=read.integer("failed"),

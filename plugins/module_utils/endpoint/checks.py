@@ -292,7 +292,7 @@ def _events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
         if not isinstance(event, dict):
             raise Unmet(f"an event that is no JSON object: {start(text)}")
         if event.get("error"):
-            raise Unmet(f"an error in the stream: {start(event['error'])}")
+            raise Unmet(f"an error in the stream: {start(_mapping(event['error']).get('message') or event['error'])}")
         yield event
     raise Unmet("a stream that ended without [DONE]")
 

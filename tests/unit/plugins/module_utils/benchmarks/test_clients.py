@@ -9,6 +9,7 @@ import json
 import math
 import re
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -298,6 +299,16 @@ class TestPlainResults:
         raw = {**module.load(FIXTURES / name), "completed": 0, "failed": 512}
         result = module.parse(raw, Workload())
         assert (result.completed, result.failed, result.metrics) == (0, 512, {})
+
+
+def test_a_result_of_an_older_vllm_names_all_that_is_missing(case: Callable[[str], str]) -> None:
+    with pytest.raises(FleetError) as told:
+        vllm.parse(json.loads(case("21-vllm-older-result")), Workload())
+    assert str(told.value) == (
+        "vllm bench serve's result.json cannot be used: failed, mean_e2el_ms, median_e2el_ms, p99_e2el_ms are missing. "
+        "The client of vLLM 0.9 and older does not write all of them: use that of a newer vLLM (client_path or "
+        "client_image)."
+    )
 
 
 class TestGoodput:

@@ -53,6 +53,29 @@ def test_metrics(text: str, found: Load | None) -> None:
     assert load.parse(text) == found
 
 
+def test_a_total_is_not_added_to_its_parts(case: Callable[[str], str]) -> None:
+    assert load.parse(case("10-sglang-metrics-priority")) == Load(running=12, waiting=3, generated=0)
+
+
+def test_ranks_of_a_replica_tell_of_the_same_requests_and_replicas_of_others() -> None:
+    labels = 'engine_type="unified",model_name="m",pp_rank="0"'
+    text = "".join(
+        f'sglang:{name}{{{labels},dp_rank="{replica}",tp_rank="{rank}"}} {count + replica}.0\n'
+        for name, count in (("num_running_reqs", 4), ("num_queue_reqs", 0))
+        for replica in (0, 1)
+        for rank in (0, 1, 2, 3)
+    )
+    assert load.parse(text) == Load(running=9, waiting=1, generated=0)
+
+
+def test_a_counter_has_no_total_beside_its_parts() -> None:
+    text = "sglang:num_running_reqs 0.0\nsglang:num_queue_reqs 0.0\n" + "".join(
+        f'sglang:generation_tokens_total{{model_name="m",priority="{priority}"}} {count}\n'
+        for priority, count in (("", 5), ("0", 70), ("10", 900))
+    )
+    assert load.parse(text) == Load(running=0, waiting=0, generated=975)
+
+
 def endpoint(server: object) -> Endpoint:
     return Endpoint(server.url, "m", "qwen3-coder-next", "m")
 

@@ -246,3 +246,18 @@ def test_no_result_shows_the_key(serve):
     results = run_checks(target(serve(routes).url, KEY))
     assert statuses(results)["model"] == "failed"
     assert KEY not in str([(result.line, result.as_dict()) for result in results])
+
+
+def test_an_engine_that_answers_200_and_then_an_error_is_quoted(serve, case):
+    # SGLang does, as a public case has it.
+    routes = streamed(case("18-sse-error-event").encode())
+    (result,) = run_checks(target(serve(routes).url), only=("stream",))
+    assert result.status == "failed"
+    assert result.found.startswith(
+        "an error in the stream: Requested token count exceeds the model's maximum context length of 196608 tokens."
+    )
+
+
+def test_a_stream_whose_last_text_comes_with_its_end(serve, case):
+    (result,) = run_checks(target(serve(streamed(case("19-sse-qwen3-length").encode())).url), only=("stream",))
+    assert (result.status, result.found) == ("ok", "10 characters came back in 3 chunks, then [DONE]")
