@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
     HIDDEN,
+    LABEL_NETWORKS,
     LABEL_PREFIX,
     LABEL_SECRETS,
     Observed,
     masked,
     without_void_limits,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Log
 
 # How a change is made: a new container, an update of the running one, or a file that the engine reads when it needs it.
 RECREATE = "recreate"
@@ -57,6 +59,11 @@ _FIELDS = (
     _Field("shm_bytes", int),
     _Field("ulimits", _list),
     _Field("network", str),
+    _Field("devices", _list),
+    _Field("cap_add", list),
+    _Field("security_opt", list),
+    _Field("user", lambda value: value),
+    _Field("log", str),
     _Field("restart_policy", str, UPDATE),
     _Field("memory_bytes", int, UPDATE),
     _Field("nano_cpus", int, UPDATE),
@@ -84,11 +91,15 @@ def compare(
         before, after = getattr(observed.spec, field.name), getattr(wanted, field.name)
         if before != after:
             changes.append(Change(field.name, field.show(before), field.show(after), field.how))
-    if observed.networks != networks(wanted):
-        changes.append(Change("networks", list(observed.networks), list(networks(wanted)), UPDATE))
-    before, after = _different(our_labels(observed.spec), our_labels(wanted))
-    if before != after:
-        changes.append(Change("labels", before, after, UPDATE))
+    attach, detach = attachments(wanted, observed)
+    if attach or detach:
+        after = {*observed.networks, *attach} - set(detach)
+        changes.append(Change("networks", list(observed.networks), sorted(after), UPDATE))
+    # The daemon cannot give a container another label, and what reads a user's reads it there.
+    for field, labels, how in (("labels", our_labels, UPDATE), ("user labels", user_labels, RECREATE)):
+        before, after = _different(labels(observed.spec), labels(wanted))
+        if before != after:
+            changes.append(Change(field, before, after, how))
     for name in sorted({*wanted.secrets, *secrets}):
         before, after = secrets.get(name), wanted.secrets.get(name)
         if before != after:
@@ -105,16 +116,38 @@ def compare(
     return changes
 
 
+def attachments(wanted: ContainerSpec, observed: Observed) -> tuple[list[str], list[str]]:
+    """Return the networks that a container is to be attached to, and those that it is to be detached from.
+
+    What an option declares is kept up, and what one declared and does not any more is taken back. A network that
+    somebody attached by hand is theirs.
+    """
+    own = networks(wanted)
+    attach = [name for name in own if not observed.attached(name)]
+    declared = set(_declared(observed.spec)) - set(own)
+    return attach, sorted(name for name in observed.networks if name in declared)
+
+
 def networks(spec: ContainerSpec) -> tuple[str, ...]:
-    """Return the networks that a container is attached to by its mode."""
-    return () if spec.network.startswith("container:") else (spec.network,)
+    """Return the networks that a container is attached to: that of its mode first, then those that were declared."""
+    mode = () if spec.network.startswith("container:") else (spec.network,)
+    return tuple(dict.fromkeys((*mode, *_declared(spec))))
+
+
+def _declared(spec: ContainerSpec) -> list[str]:
+    return [name for name in spec.labels.get(LABEL_NETWORKS, "").split(",") if name]
 
 
 def our_labels(spec: ContainerSpec) -> dict[str, str]:
-    """Return the labels that describe the engine. Others are nobody's business here."""
+    """Return the labels that describe the engine."""
     return {
         name: value for name, value in spec.labels.items() if name.startswith(LABEL_PREFIX) and name != LABEL_SECRETS
     }
+
+
+def user_labels(spec: ContainerSpec) -> dict[str, str]:
+    """Return the other labels. A container has them from its user: nobody can add one afterwards."""
+    return {name: value for name, value in spec.labels.items() if not name.startswith(LABEL_PREFIX)}
 
 
 def _different(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -130,16 +163,23 @@ def _beside_image(wanted: ContainerSpec, observed: Observed) -> ContainerSpec:
     """Take off the wanted side what the image fills in, as :func:`.observe.observe` took it off the other."""
     return replace(
         without_void_limits(wanted, observed.host),
+        user=None if wanted.user in (None, normal.user(observed.image_user)) else wanted.user,
+        log=_beside_daemon(wanted.log, observed.spec.log),
         entrypoint=None if wanted.entrypoint == observed.image_entrypoint else wanted.entrypoint,
+        labels={name: value for name, value in wanted.labels.items() if observed.image_labels.get(name) != value},
         environment={
             name: value
             for name, value in wanted.environment.items()
             if f"{name}={value}" not in observed.image_environment
         },
-        mounts=tuple(sorted(wanted.mounts)),
-        ports=tuple(sorted(wanted.ports)),
-        ulimits=tuple(sorted(wanted.ulimits)),
     )
+
+
+def _beside_daemon(wanted: Log | None, observed: Log | None) -> Log | None:
+    """Fill in what nobody asks of the log as the daemon did."""
+    if wanted is None or observed is None:
+        return observed
+    return Log(wanted.driver or observed.driver, {**observed.options, **wanted.options})
 
 
 def same_image(wanted: ContainerSpec, observed: Observed, wanted_image_id: str | None) -> bool:

@@ -10,6 +10,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
 )
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     DEFAULT_CPU_SHARES,
+    ROTATED_DRIVERS,
+    ROTATION,
     ContainerSpec,
+    Log,
     create_config,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -149,16 +153,21 @@ class Daemon:
 
     def create(self, spec: ContainerSpec, name: str, secrets_source: str | None) -> str:
         """Create a container, not started, and return its id."""
-        config = create_config(spec, secrets_source)
+        config = create_config(replace(spec, log=spec.log or self._rotation()), secrets_source)
         return self._ask(
             f"create container {name} from {spec.image}",
             lambda: self._api.create_container_from_config(config, name)["Id"],
             repeatable=False,
         )
 
-    def user(self, name: str, image: str) -> tuple[int, int]:
-        """Return the user and group id that a created container's process will have."""
-        user = (((self.image(image) or {}).get("Config") or {}).get("User") or "0").strip()
+    def _rotation(self) -> Log | None:
+        """Return the log of a new container of which nobody says anything: the daemon's own, with an end to it."""
+        driver = self._ask("ask the daemon for its log driver", self._api.info).get("LoggingDriver")
+        return Log(driver, ROTATION) if driver in ROTATED_DRIVERS else None
+
+    def user(self, name: str, image: str, user: str | None = None) -> tuple[int, int]:
+        """Return the user and group id that a created container's process will have; *user* is not the image's."""
+        user = (user or ((self.image(image) or {}).get("Config") or {}).get("User") or "0").strip()
         wanted, _unused, group = user.partition(":")
         if wanted.isdigit():
             return int(wanted), int(group) if group.isdigit() else int(wanted)
@@ -247,6 +256,10 @@ class Daemon:
             self._api._raise_for_status(self._api._post_json(url, data=body))
 
         self._ask(f"update container {name}", update)
+
+    def has_network(self, network: str) -> bool:
+        """Tell whether there is a network of this name or id."""
+        return self._found(f"inspect network {network}", lambda: self._api.inspect_network(network)) is not None
 
     def connect(self, name: str, network: str) -> None:
         """Attach a container to a network, while it runs."""

@@ -183,7 +183,9 @@ class Lifecycle(Looker):
         labels = {**wanted.labels, **({LABEL_SECRETS: source} if source else {})}
         try:
             self._daemon.create(replace(wanted, labels=labels), name, source)
-            user, group = self._daemon.user(name, wanted.image)
+            for network in compare.networks(wanted)[1:]:
+                self._daemon.connect(name, network)
+            user, group = self._daemon.user(name, wanted.image, wanted.user)
             if user:
                 secrets.give([*made, *([Path(source)] if source else [])], user, group)
         except FleetError:
@@ -231,10 +233,10 @@ class Lifecycle(Looker):
         if fields - {"networks", "labels"}:
             self._daemon.update(self._name, wanted, fields)
         if "networks" in fields:
-            attached, networks = set(current.networks), set(compare.networks(wanted))
-            for network in sorted(attached - networks):
+            attach, detach = compare.attachments(wanted, current)
+            for network in detach:
                 self._daemon.disconnect(self._name, network)
-            for network in sorted(networks - attached):
+            for network in attach:
                 self._daemon.connect(self._name, network)
         if "labels" in fields:
             state.relabel(current, compare.our_labels(wanted))

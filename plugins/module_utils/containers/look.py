@@ -87,6 +87,8 @@ class Looker:
         steps = plan.plan(wanted.state, situation, wanted.recreate)
         if plan.starts(steps):
             self._refuse_conflicts()
+        if plan.starts(steps) or plan.UPDATE_CONTAINER in steps:
+            self._require_networks()
         if plan.needs_image(wanted.state, steps):
             # A container that is to be put back serves first.
             self._require(strict=plan.PUT_BACK not in steps)
@@ -103,6 +105,15 @@ class Looker:
         found = conflicts(self._wanted.container, others)
         if found:
             raise FleetError("\n".join(found))
+
+    def _require_networks(self) -> None:
+        """Fail before anything is stopped, where the container is to be attached to a network that is not there."""
+        missing = [name for name in compare.networks(self._wanted.container)[1:] if not self._daemon.has_network(name)]
+        if missing:
+            raise FleetError(
+                f"networks: wanted {', '.join(missing)}, which Docker on this host does not have. "
+                f"Make it first: docker network create {missing[0]}"
+            )
 
     def _require(self, strict: bool) -> None:
         """Fail before anything is stopped, where the new engine could not serve on this host."""

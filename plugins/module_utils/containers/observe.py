@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.addresses import ALL_INTERFACES
+from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     DEFAULT_CPU_SHARES,
-    DEFAULT_IPC,
     DEFAULT_NETWORK,
-    DEFAULT_SHM_BYTES,
+    LABEL_ULIMITS,
     ContainerSpec,
+    Device,
     Gpus,
+    Log,
     Mount,
     Port,
     RestartPolicy,
@@ -28,8 +29,12 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
 LABEL = "inference.fleet.engine"
 # The host directory with the container's secret files.
 LABEL_SECRETS = "inference.fleet.secrets"
+# The networks that an option declares, beside that of the container's mode.
+LABEL_NETWORKS = "inference.fleet.networks"
 LABEL_PREFIX = "inference.fleet."
 
+# The fewest characters by which the daemon shows an id.
+SHORT_ID = 12
 HIDDEN = "(hidden)"
 _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 
@@ -55,7 +60,7 @@ class HostSize:
     @property
     def cpuset_cpus(self) -> str:
         """Every CPU, as a set."""
-        return f"0-{self.cpus - 1}" if self.cpus > 1 else "0"
+        return normal.cpus(f"0-{self.cpus - 1}")
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,12 @@ class Observed:
     created_at: str
     finished_at: str = ""
     networks: tuple[str, ...] = (DEFAULT_NETWORK,)
+    network_ids: frozenset[str] = frozenset()
     host: HostSize | None = None
     image_environment: frozenset[str] = frozenset()
     image_entrypoint: tuple[str, ...] | None = None
+    image_user: str = ""
+    image_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -92,6 +100,12 @@ class Observed:
     def stopped_after(self, other: Observed) -> bool:
         """Whether it ended after another container was made, and does not run again."""
         return not self.running and _instant(self.finished_at) > _instant(other.created_at)
+
+    def attached(self, network: str) -> bool:
+        """Whether it is attached to a network, given by its name or by its id."""
+        return network in self.networks or (
+            len(network) >= SHORT_ID and any(found.startswith(network) for found in self.network_ids)
+        )
 
     @property
     def ours(self) -> bool:
@@ -124,6 +138,7 @@ def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None, host: H
     state = inspect["State"]
     image_config = (image or {}).get("Config") or {}
     image_entrypoint = image_config.get("Entrypoint")
+    networks = (inspect.get("NetworkSettings") or {}).get("Networks") or {}
     return Observed(
         id=inspect["Id"],
         name=inspect["Name"].lstrip("/"),
@@ -138,9 +153,12 @@ def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None, host: H
         created_at=inspect.get("Created") or "",
         finished_at=state.get("FinishedAt") or "",
         host=host,
-        networks=tuple(sorted((inspect.get("NetworkSettings") or {}).get("Networks") or ())),
+        networks=tuple(sorted(networks)),
+        network_ids=frozenset(filter(None, ((network or {}).get("NetworkID") for network in networks.values()))),
         image_environment=frozenset(image_config.get("Env") or ()),
         image_entrypoint=tuple(image_entrypoint) if image_entrypoint else None,
+        image_user=image_config.get("User") or "",
+        image_labels=image_config.get("Labels") or {},
     )
 
 
@@ -150,6 +168,9 @@ def _spec(inspect: Mapping[str, Any], image: Mapping[str, Any]) -> ContainerSpec
     image_labels = image.get("Labels") or {}
     labels = {key: value for key, value in (config.get("Labels") or {}).items() if image_labels.get(key) != value}
     secrets_source = labels.get(LABEL_SECRETS)
+    user = config.get("User") or ""
+    # An earlier release did not note them.
+    asked = labels.pop(LABEL_ULIMITS, None)
     return ContainerSpec(
         name=inspect["Name"].lstrip("/"),
         image=config["Image"],
@@ -159,10 +180,15 @@ def _spec(inspect: Mapping[str, Any], image: Mapping[str, Any]) -> ContainerSpec
         mounts=_mounts(inspect.get("Mounts") or (), image.get("Volumes") or {}, secrets_source),
         ports=_ports(host.get("PortBindings") or {}),
         gpus=_gpus(host.get("DeviceRequests") or ()),
-        ipc_mode=_ipc(host.get("IpcMode")),
-        shm_bytes=host.get("ShmSize") or DEFAULT_SHM_BYTES,
-        ulimits=tuple(sorted(Ulimit(u["Name"], u["Soft"], u["Hard"]) for u in host.get("Ulimits") or ())),
-        network=_network(host.get("NetworkMode")),
+        ipc_mode=host.get("IpcMode") or "",
+        shm_bytes=host.get("ShmSize") or 0,
+        ulimits=_ulimits(host.get("Ulimits") or (), asked),
+        network=host.get("NetworkMode") or "",
+        devices=_devices(host.get("Devices") or ()),
+        cap_add=tuple(host.get("CapAdd") or ()),
+        security_opt=tuple(host.get("SecurityOpt") or ()),
+        user=None if normal.user(user) == normal.user(image.get("User") or "") else user,
+        log=_log(host.get("LogConfig") or {}),
         restart_policy=_restart_policy(host.get("RestartPolicy") or {}),
         labels=labels,
         memory_bytes=host.get("Memory") or 0,
@@ -226,7 +252,7 @@ def _mounts(mounts: Any, volumes: Mapping[str, Any], secrets_source: str | None)
             continue
         source = mount.get("Name") if mount.get("Type") == "volume" else mount.get("Source")
         found.append(Mount(target=mount["Destination"], source=source or "", read_only=not mount.get("RW", True)))
-    return tuple(sorted(found))
+    return tuple(found)
 
 
 def _ports(bindings: Mapping[str, Any]) -> tuple[Port, ...]:
@@ -237,8 +263,25 @@ def _ports(bindings: Mapping[str, Any]) -> tuple[Port, ...]:
             continue
         for host in hosts or ():
             host_port = host.get("HostPort") or "0"
-            found.append(Port(int(number), host.get("HostIp") or ALL_INTERFACES, int(host_port)))
-    return tuple(sorted(found))
+            found.append(Port(int(number), host.get("HostIp") or "", int(host_port)))
+    return tuple(found)
+
+
+def _devices(devices: Any) -> tuple[Device, ...]:
+    return tuple(
+        Device(device["PathOnHost"], device.get("PathInContainer") or "", device.get("CgroupPermissions") or "")
+        for device in devices
+    )
+
+
+def _log(config: Mapping[str, Any]) -> Log:
+    return Log(config.get("Type") or "", dict(config.get("Config") or {}))
+
+
+def _ulimits(limits: Any, asked: str | None) -> tuple[Ulimit, ...]:
+    """Return the limits of processes, without those that the daemon gives every container."""
+    found = [Ulimit(limit["Name"], limit["Soft"], limit["Hard"]) for limit in limits]
+    return tuple(limit for limit in found if asked is None or limit.name in asked.split(","))
 
 
 def _gpus(requests: Any) -> Gpus | None:
@@ -251,18 +294,9 @@ def _gpus(requests: Any) -> Gpus | None:
         capabilities = {capability for group in request.get("Capabilities") or () for capability in group}
         if "gpu" not in capabilities and request.get("Driver") != "nvidia":
             continue
-        ids = tuple(sorted(request.get("DeviceIDs") or ()))
+        ids = tuple(request.get("DeviceIDs") or ())
         return Gpus(device_ids=ids) if ids else Gpus(count=request.get("Count") or 0)
     return None
-
-
-def _ipc(mode: str | None) -> str:
-    # "shareable" is the same default under an older daemon setting.
-    return DEFAULT_IPC if mode in (None, "", "shareable") else mode
-
-
-def _network(mode: str | None) -> str:
-    return DEFAULT_NETWORK if mode in (None, "", "default") else mode
 
 
 def _restart_policy(policy: Mapping[str, Any]) -> RestartPolicy:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.addresses import LOOPBACK
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import LOOPBACK, is_loopback
+from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
@@ -86,7 +88,7 @@ def request(params: Mapping[str, Any]) -> Request:
         container_name=params["container_name"],
         image=params["image"],
         port=params["port"],
-        bind_address=params["bind_address"],
+        bind_address=_address(params["bind_address"]),
         exposed_without_key=params["exposed_without_key"],
         profile=params["profile"],
         tensor_parallel_size=params["tensor_parallel_size"],
@@ -115,17 +117,24 @@ def _ulimits(given: Mapping[str, Any]) -> dict[str, int]:
         raise FleetError(f"ulimits wants a whole number for each limit, and -1 for none: {error}.") from error
 
 
+def _address(text: str) -> str:
+    address = normal.address(text)
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise FleetError(
+            f"bind_address: wanted an address of the host in figures, such as 127.0.0.1 or 0.0.0.0, found {text!r}."
+        ) from None
+    return address
+
+
 def container_name(served_model_name: str) -> str:
     """Return a container's name for a served model name, which may have characters that a name may not."""
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
 
 
-def _on_loopback(request: Request) -> bool:
-    return request.bind_address.startswith("127.") or request.bind_address == "::1"
-
-
 def _refuse_open_port(request: Request) -> None:
-    if _on_loopback(request) or request.api_key or request.exposed_without_key:
+    if is_loopback(request.bind_address) or request.api_key or request.exposed_without_key:
         return
     raise FleetError(
         f"bind_address {request.bind_address} opens port {request.port} to the network without an API key. "
