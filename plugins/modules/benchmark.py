@@ -100,12 +100,27 @@ options:
   request_rate:
     description: Requests a second. As many as O(max_concurrency) allows where it is not given.
     type: float
+  random_range_ratio:
+    description:
+      - How far the lengths of requests differ, from 1 - r to 1 + r times O(input_length) and O(output_length), evenly.
+        All have the same lengths with 0, and then go through the engine in waves.
+      - Each client is told in its own terms. It is vLLM's meaning of C(--random-range-ratio), which is not SGLang's.
+    type: float
+    default: 0
   seed:
     description:
       - Seed of the prompts. Each repeat adds one, and each point of a sweep goes on from there, so that none is served
-        from the prefix cache. One that meets the prompts of an earlier run there is flagged.
+        from the prefix cache.
+      - Without it, each run has a seed of its own, from its run id. It is in RV(argv) and in the result, so that a run
+        can be repeated.
     type: int
-    default: 0
+  max_prefix_cached:
+    description:
+      - The share of the prompt tokens, in per cent, that may come from the engine's prefix cache. A repeat with more
+        does not count. Beside them, each prompt may have 64 tokens of a chat template there.
+      - C(vllm bench serve) draws some random prompts twice, about one in a hundred of the default workload.
+    type: float
+    default: 5
   warmup:
     description:
       - Whether to send requests before the first repeat that are not counted. Their number is twice O(max_concurrency),
@@ -132,10 +147,10 @@ options:
       num_prompts: {description: As O(num_prompts)., type: int}
       max_concurrency: {description: As O(max_concurrency)., type: int}
       request_rate: {description: As O(request_rate)., type: float}
+      random_range_ratio: {description: As O(random_range_ratio)., type: float}
   slo:
     description:
       - Limits in milliseconds that a request must keep to count for goodput, the metric C(request_goodput).
-      - Not for O(client=sglang), which does not measure it.
     type: dict
     suboptions:
       ttft_ms: {description: Time to the first token., type: float}
@@ -309,6 +324,7 @@ raw_output:
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -322,7 +338,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload, seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -352,7 +368,9 @@ def argument_spec() -> dict:
         "num_prompts": {"type": "int", "default": 512},
         "max_concurrency": {"type": "int", "default": 32},
         "request_rate": {"type": "float"},
-        "seed": {"type": "int", "default": 0},
+        "random_range_ratio": {"type": "float", "default": 0},
+        "seed": {"type": "int"},
+        "max_prefix_cached": {"type": "float", "default": 5},
         "warmup": {"type": "bool", "default": True},
         "repeats": {"type": "int", "default": 3},
         "sweep": {
@@ -364,7 +382,7 @@ def argument_spec() -> dict:
                     name: {"type": "int"}
                     for name in ("input_length", "output_length", "num_prompts", "max_concurrency")
                 },
-                "request_rate": {"type": "float"},
+                **{name: {"type": "float"} for name in ("request_rate", "random_range_ratio")},
             },
         },
         "slo": {"type": "dict", "options": {name: {"type": "float"} for name in ("ttft_ms", "tpot_ms", "e2el_ms")}},
@@ -406,19 +424,22 @@ def run(params: dict, check_mode: bool) -> dict:
         tokenizer=str(work_dir / "tokenizer") if byte_level else params["tokenizer"] or params["model"],
         has_api_key=bool(params["api_key"]),
     )
+    # Prompts that no earlier run had.
+    shape = {**params, "seed": seed_of(run_id) if params["seed"] is None else params["seed"]}
     plan = session.Plan(
         client=client,
         endpoint=endpoint,
-        workload=Workload.of(params),
-        sweep=tuple(Workload.of({**params, **_given(point)}) for point in params["sweep"]),
+        workload=Workload.of(shape),
+        sweep=tuple(Workload.of({**shape, **_given(point)}) for point in params["sweep"]),
         slo=_given(params["slo"] or {}),
         gpus=tuple(telemetry.engine_gpus(params["engine"], params["hardware"])),
-        notes=tuple(telemetry.strangers(params["engine"], params["hardware"])),
+        remarks=tuple(telemetry.strangers(params["engine"], params["hardware"])),
         repeats=params["repeats"],
         warmup=params["warmup"],
         timeout=params["timeout"],
         wait_idle=params["wait_idle"],
         max_variation=params["max_variation"],
+        max_prefix_cached=params["max_prefix_cached"],
         extra_args=tuple(params["extra_args"]),
         api_key=params["api_key"],
     )
@@ -428,6 +449,9 @@ def run(params: dict, check_mode: bool) -> dict:
         return {"changed": True, "argv": redact(first, [params["api_key"]] if params["api_key"] else [])}
 
     client_runner = make_runner(params, executable, endpoint)
+    modules = getattr(client, "MODULES", ())
+    if len(modules) > 1:
+        plan = replace(plan, entry=client_runner.module(modules))
     session.make_work_dir(params["work_dir"], work_dir.name)
     progress = Progress(params["progress_file"])
     try:

@@ -5,7 +5,8 @@
 
 Every client is a module with
 
-- C(NAME), C(DISTRIBUTION) (the Python package that has its version), C(EXECUTABLE) and C(MEASURES_GOODPUT),
+- C(NAME), C(DISTRIBUTION) (the Python package that has its version), C(EXECUTABLE), and C(MODULES) where it is a module
+  of a Python interpreter,
 - C(MANAGED_FLAGS): flags, in every spelling, that an option of the module sets, and which,
 - C(argv), C(environment), C(files): what to run,
 - C(requests_done): how far it is,

@@ -38,7 +38,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.measures i
 )
 
 NAME = "aiperf"
-MEASURES_GOODPUT = True
 DISTRIBUTION = "aiperf"
 EXECUTABLE = "aiperf"
 SUMMARY = "profile_export_aiperf.json"
@@ -57,6 +56,7 @@ MANAGED_FLAGS = {
     "--num-prompts": "num_prompts",
     "--concurrency": "max_concurrency",
     "--request-rate": "request_rate",
+    "--random-range-ratio": "random_range_ratio",
     "--random-seed": "seed",
     "--goodput": "slo",
     "--url": "url",
@@ -83,6 +83,7 @@ def argv(
     slo: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Return the command line that leaves its result in *directory*."""
+    ranged = workload.random_range_ratio > 0
     command = [executable, "profile"]
     if endpoint.has_api_key:
         command += ["--config", f"{directory}/{CONFIG}"]
@@ -90,12 +91,12 @@ def argv(
     command += ["--tokenizer", endpoint.tokenizer, "--use-server-token-count"]
     command += [
         "--synthetic-input-tokens-mean", str(workload.input_length),
-        "--synthetic-input-tokens-stddev", "0",
+        *(() if ranged else ("--synthetic-input-tokens-stddev", "0")),
         "--output-tokens-mean", str(workload.output_length),
-        "--output-tokens-stddev", "0",
+        *(("--random-range-ratio", f"{workload.random_range_ratio:g}") if ranged else ("--output-tokens-stddev", "0")),
         # Both: SGLang and vLLM honour the first, min_tokens is for servers that know only that.
         "--extra-inputs", "ignore_eos:true",
-        "--extra-inputs", f"min_tokens:{workload.output_length}",
+        *(() if ranged else ("--extra-inputs", f"min_tokens:{workload.output_length}")),
         "--request-count", str(workload.num_prompts),
         # As many different prompts as requests: a repeated one would come from the prefix cache.
         "--num-dataset-entries", str(workload.num_prompts),
@@ -182,20 +183,26 @@ def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] |
             f"though {len(good)} of {workload.num_prompts} requests completed"
         )
     duration = _seconds(summary)
-    values = [_Record(record) for record in good]
-    inputs = sum(value.count("input_sequence_length") for value in values)
+    # In the order in which they were sent; the file has them in the order in which they ended.
+    values = sorted((_Record(record) for record in good), key=lambda record: record.sent_ns)
+    inputs = [value.count("input_sequence_length") for value in values]
     outputs = sum(value.count("output_sequence_length") for value in values)
-    gaps = [gap for value in values for gap in value.listed("inter_chunk_latency")]
-    metrics = throughputs(len(good), inputs, outputs, duration)
-    metrics |= latencies("ttft_ms", [value.number("time_to_first_token") for value in values])
-    metrics |= latencies(
-        "tpot_ms", [value.number("inter_token_latency") for value in values if value.has("inter_token_latency")]
-    )
-    metrics |= latencies("itl_ms", gaps)
-    metrics |= latencies("e2el_ms", [value.number("request_latency") for value in values])
+    gaps = [value.listed("inter_chunk_latency") for value in values]
+    found = {
+        "ttft_ms": [value.number("time_to_first_token") for value in values],
+        "tpot_ms": [value.number("inter_token_latency") for value in values if value.has("inter_token_latency")],
+        "itl_ms": [gap for listed in gaps for gap in listed],
+        "e2el_ms": [value.number("request_latency") for value in values],
+    }
+    metrics = throughputs(len(good), sum(inputs), outputs, duration)
+    for name, listed in found.items():
+        metrics |= latencies(name, listed)
     if slo:
         metrics[GOODPUT] = sum(value.keeps(slo) for value in values) / duration
-    return RepeatResult(len(good), failed, inputs, outputs, duration, metrics, errors)
+    chunks = sum(len(listed) + 1 for listed in gaps)
+    return RepeatResult(
+        len(good), failed, sum(inputs), outputs, duration, metrics, errors, found, tuple(inputs), chunks
+    )
 
 
 def compact(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +230,7 @@ class _Record:
         metrics = record.get("metrics") or {}
         self._values = {name: item.get("value") if isinstance(item, dict) else None for name, item in metrics.items()}
         self._read = output.Reader(self._values, f"a record of aiperf's {RECORDS}")
+        self.sent_ns = (record.get("metadata") or {}).get("request_start_ns") or 0
 
     def has(self, name: str) -> bool:
         return name in self._values

@@ -56,9 +56,10 @@ def efficiency(
 
 
 def _energy(repeat: Repeat) -> float | None:
-    """Return the energy of all GPUs of a repeat in joules; None where one of them did not tell."""
-    energies = [gpu["energy_j"] for gpu in (repeat.telemetry or {}).get("gpus") or ()]
-    return sum(energies) if energies and None not in energies else None
+    """Return the energy of all the engine's GPUs in a repeat, in joules; None where one of them did not tell."""
+    telemetry = repeat.telemetry or {}
+    energies = [gpu["energy_j"] for gpu in telemetry.get("gpus") or ()]
+    return sum(energies) if energies and None not in energies and not telemetry.get("missing_gpus") else None
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:

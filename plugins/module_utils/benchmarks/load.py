@@ -1,14 +1,17 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an engine has to do at a moment, from its metrics: whether a benchmark has it to itself."""
+"""What an engine has to do at a moment, and has done since its start, from its metrics.
+
+From these a benchmark knows whether it has the engine to itself. Names are those of vLLM 0.32 and SGLang 0.5.23.
+"""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError
@@ -22,30 +25,67 @@ _TIMEOUT = 5
 _LOOKS = 5
 # An engine may need a moment, in seconds, to drop the requests of a client that was ended.
 _SETTLING = 5.0
+# From one look at an engine's counts to the next, in seconds.
+_AGAIN = 0.5
 # vLLM's names and SGLang's.
 _RUNNING = ("vllm:num_requests_running", "sglang:num_running_reqs")
 _WAITING = ("vllm:num_requests_waiting", "sglang:num_queue_reqs")
-_DONE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total")
-_CACHED = ("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total")
 # Of these an engine may have each tell of the same requests, where it was asked for every scheduler's metrics.
 _RANKS = ("tp_rank", "pp_rank", "moe_ep_rank")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _CACHE = ("vllm:kv_cache_usage_perc", "sglang:token_usage")
+_ACCEPT_LENGTH = ("sglang:spec_accept_length",)
+_TOTALS = {
+    # Of vLLM those that are over, however they ended.
+    "requests": ("vllm:request_success_total", "sglang:num_requests_total"),
+    "prompt_tokens": ("vllm:prompt_tokens_total", "sglang:prompt_tokens_total"),
+    "generated_tokens": ("vllm:generation_tokens_total", "sglang:generation_tokens_total"),
+    "prefix_cached_tokens": ("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total"),
+    "preemptions": ("vllm:num_preemptions_total", "sglang:num_retracted_requests_total"),
+    "drafts": ("vllm:spec_decode_num_drafts_total",),
+    "draft_tokens": ("vllm:spec_decode_num_draft_tokens_total",),
+    "accepted_tokens": ("vllm:spec_decode_num_accepted_tokens_total",),
+}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What an engine has counted since its start, or in a run; None for what it does not tell.
+
+    C(prefix_cached_tokens) are the prompt tokens that came from its prefix cache. Of speculative decoding, C(drafts)
+    are the steps, C(draft_tokens) and C(accepted_tokens) what was proposed in them and what was kept.
+    """
+
+    requests: int | None = None
+    prompt_tokens: int | None = None
+    generated_tokens: int | None = None
+    prefix_cached_tokens: int | None = None
+    preemptions: int | None = None
+    drafts: int | None = None
+    draft_tokens: int | None = None
+    accepted_tokens: int | None = None
+
+    def since(self, earlier: Totals) -> Totals:
+        """Return what was counted since an earlier look; nothing of an engine that was started anew meanwhile."""
+        before, now = asdict(earlier), asdict(self)
+        # What was never counted may have no line yet.
+        counted = {name: value - (before[name] or 0) for name, value in now.items() if value is not None}
+        return Totals(**counted) if all(count >= 0 for count in counted.values()) else Totals()
 
 
 @dataclass(frozen=True)
 class Load:
-    """Requests in an engine, the tokens that it has generated since its start, and the fraction of its KV cache in use.
+    """Requests in an engine, the fraction of its KV cache in use, and what it has counted since its start.
 
-    The last is that of the fullest replica, and None where the engine does not tell. C(cached) are the prompt tokens
-    that came from its prefix cache since its start.
+    The fraction is that of the fullest replica, and None where the engine does not tell; so is C(accept_length), how
+    many tokens a step of speculative decoding gives at the moment, which SGLang tells.
     """
 
     running: int
     waiting: int
-    generated: int
     kv_cache_usage: float | None = None
-    cached: int = 0
+    totals: Totals = field(default_factory=Totals)
+    accept_length: float | None = None
 
     @property
     def requests(self) -> int:
@@ -56,8 +96,9 @@ class Load:
 def parse(text: str) -> Load | None:
     """Return the load that metrics in Prometheus' form tell, all models and ranks together; None where they do not.
 
-    >>> parse('vllm:num_requests_running{model_name="m"} 2.0\\nvllm:num_requests_waiting{model_name="m"} 1.0\\n')
-    Load(running=2, waiting=1, generated=0, kv_cache_usage=None, cached=0)
+    >>> found = parse('vllm:num_requests_running{model_name="m"} 2.0\\nvllm:num_requests_waiting{model_name="m"} 1.0')
+    >>> found.requests, found.totals.requests
+    (3, None)
     """
     running, waiting = _now(text, _RUNNING), _now(text, _WAITING)
     if running is None or waiting is None:
@@ -65,9 +106,9 @@ def parse(text: str) -> Load | None:
     return Load(
         running=running,
         waiting=waiting,
-        generated=_since_start(text, _DONE),
         kv_cache_usage=max((value for _labels, value in _series(text, _CACHE)), default=None),
-        cached=_since_start(text, _CACHED),
+        totals=Totals(**{name: _since_start(text, names) for name, names in _TOTALS.items()}),
+        accept_length=max((value for _labels, value in _series(text, _ACCEPT_LENGTH)), default=None),
     )
 
 
@@ -86,9 +127,17 @@ def _now(text: str, names: tuple[str, ...]) -> int | None:
     return round(sum(counts)) if counts else None
 
 
-def _since_start(text: str, names: tuple[str, ...]) -> int:
-    """Return a counter; its parts by priority are of different requests, and there is no total beside them."""
-    return round(sum(value for _labels, value in _series(text, names)))
+def _since_start(text: str, names: tuple[str, ...]) -> int | None:
+    """Return a counter, of all models and replicas; None where it is not told.
+
+    Its parts by priority are of different requests, and there is no total beside them; each rank of a replica tells the
+    same.
+    """
+    parts: dict[frozenset[tuple[str, str]], float] = {}
+    for labels, value in _series(text, names):
+        key = frozenset(item for item in labels.items() if item[0] not in _RANKS)
+        parts[key] = max(parts.get(key, 0.0), value)
+    return round(sum(parts.values())) if parts else None
 
 
 def _series(text: str, names: tuple[str, ...]) -> list[tuple[dict[str, str], float]]:
@@ -111,6 +160,22 @@ def look(endpoint: Endpoint, api_key: str | None, looks: int = 1) -> Load | None
     return None
 
 
+def settled(endpoint: Endpoint, api_key: str | None) -> Load | None:
+    """Return the load of an engine whose client has ended, once its counts stand still; None where it does not tell.
+
+    Engines count a little after they have answered. One that others keep busy is not waited for.
+    """
+    deadline = time.monotonic() + _SETTLING
+    found = look(endpoint, api_key, _LOOKS)
+    while found and time.monotonic() < deadline:
+        time.sleep(_AGAIN)
+        again = look(endpoint, api_key, _LOOKS)
+        if again is None or (again.requests == 0 and again.totals == found.totals):
+            return again or found
+        found = again
+    return found
+
+
 def require_idle(endpoint: Endpoint, api_key: str | None, wait: float, say: Callable[[str], None]) -> str | None:
     """Return when nobody uses an engine, with a note where it does not tell.
 
@@ -125,13 +190,14 @@ def require_idle(endpoint: Endpoint, api_key: str | None, wait: float, say: Call
         after = look(endpoint, api_key, _LOOKS)
         if after is None:
             return UNKNOWN
-        if before.requests == after.requests == 0 and before.generated == after.generated:
+        generated = after.totals.since(before.totals).generated_tokens or 0
+        if before.requests == after.requests == 0 and not generated:
             return None
         busiest = max(before, after, key=lambda load: load.requests)
         found = (
             f"{busiest.running} requests running and {busiest.waiting} waiting"
             if busiest.requests
-            else f"that {after.generated - before.generated} tokens were generated in {_APART:g} s"
+            else f"that {generated} tokens were generated in {_APART:g} s"
         )
         if time.monotonic() >= deadline:
             waited = f" for {wait:g} s" if wait else ""

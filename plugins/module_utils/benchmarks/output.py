@@ -77,6 +77,37 @@ def errors(raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text.splitlines()[-1] for text in texts if text))
 
 
+def details(raw: Mapping[str, Any], completed: int) -> dict[str, Any]:
+    """Return what a raw result tells of single requests, as fields of RepeatResult; nothing where it does not tell.
+
+    Of C(vllm bench serve --save-detailed) and C(sglang.benchmark.serving --output-details): lists with an item a
+    request, in the order in which they were sent, times in seconds. C(itls) has the gaps between an answer's chunks,
+    which with the time to the first one make up its latency.
+    """
+    ttfts, itls, tokens = (raw.get(key) for key in ("ttfts", "itls", "output_lens"))
+    inputs = raw.get("input_lens")
+    lists = (ttfts, itls, tokens, inputs)
+    if not completed or not all(isinstance(value, list) and len(value) == completed for value in lists):
+        return {}
+    latencies = [ttft + sum(gaps) for ttft, gaps in zip(ttfts, itls, strict=True)]
+    decoded = [
+        (latency - ttft) / (count - 1)
+        for latency, ttft, count in zip(latencies, ttfts, tokens, strict=True)
+        if count > 1
+    ]
+    values = {
+        "ttft_ms": ttfts,
+        "tpot_ms": decoded,
+        "itl_ms": [gap for gaps in itls for gap in gaps],
+        "e2el_ms": latencies,
+    }
+    return {
+        "values": {name: [1000 * value for value in listed] for name, listed in values.items()},
+        "input_lengths": tuple(inputs),
+        "chunks": sum(len(gaps) + 1 for gaps in itls),
+    }
+
+
 def without_lists(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return a raw result without its lists, which have an item a request, or a token, and are most of its size."""
     return {name: value for name, value in raw.items() if not isinstance(value, list)}

@@ -34,11 +34,13 @@ def require_ready(endpoint: Endpoint, workload: Workload, api_key: str | None = 
             "Set served_model_name to one that is served."
         )
     longest = models[endpoint.served_model_name].get("max_model_len")
-    wanted = workload.input_length + workload.output_length + TEMPLATE_ROOM
+    wanted = workload.longest + TEMPLATE_ROOM
     if isinstance(longest, int) and longest < wanted:
+        ratio = workload.random_range_ratio
+        ranged = f", up to {1 + ratio:g} times that" if ratio else ""
         raise FleetError(
             f"the workload needs a context of {wanted} tokens ({workload.input_length} in, "
-            f"{workload.output_length} out, {TEMPLATE_ROOM} for the chat template), "
+            f"{workload.output_length} out{ranged}, {TEMPLATE_ROOM} for the chat template), "
             f"but {endpoint.served_model_name} at {endpoint.url} has {longest}. "
             "Ask for less, or deploy with a longer context."
         )

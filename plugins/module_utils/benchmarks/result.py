@@ -8,16 +8,20 @@ from __future__ import annotations
 import re
 import secrets as random_bytes
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import shape
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficiency import (
     efficiency,
     gpu_count,
     pareto,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Totals
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point, Repeat
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, NOTE, Remark
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import SCHEMA_VERSIONS
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, METRICS, spread, unit
 
@@ -106,6 +110,7 @@ def build(
             "tokenizer": plan.endpoint.tokenizer,
             "argv": list(client_argv),
         },
+        "answers": None,
         **points[0],
         "sweep": _sweep(points, measured.failure) if len(plan.points()) > 1 else None,
         "gates": [],
@@ -117,11 +122,28 @@ def build(
 def _point(plan: Plan, point: Point, gpus: int | None, price: float | None) -> dict[str, Any]:
     """Return what a document says of one workload."""
     repeats = point.repeats
+    results = [repeat.result for repeat in repeats]
+    streaming = shape.streaming(
+        results,
+        [repeat.counted for repeat in repeats],
+        [length for repeat in repeats for length in repeat.accept_lengths],
+    )
+    waves = shape.waves(results, point.workload)
     metrics = {
-        name: {**spread(repeat.result.metrics[name] for repeat in repeats), "unit": unit(name)}
+        name: {**spread(found.metrics[name] for found in results), "unit": unit(name)}
         for name in (*METRICS, GOODPUT)
-        if all(name in repeat.result.metrics for repeat in repeats)
+        if all(name in found.metrics for found in results)
     }
+    if streaming["itl_is_per_token"] is False:
+        for name in metrics:
+            if name.endswith("itl_ms"):
+                metrics[name]["mark"] = shape.mark(streaming)
+    remarks = [
+        *plan.remarks,
+        *(remark for repeat in repeats for remark in repeat.remarks),
+        *doubts(plan, metrics),
+        *(Remark(NOTE, text) for text in shape.notes(streaming, waves, point.workload)),
+    ]
     return {
         "workload": point.workload.as_dict(),
         "repeats": [
@@ -136,19 +158,23 @@ def _point(plan: Plan, point: Point, gpus: int | None, price: float | None) -> d
                 "total_output_tokens": repeat.result.total_output_tokens,
                 "duration_s": repeat.result.duration,
                 "metrics": dict(repeat.result.metrics),
+                "counted": None if repeat.counted == Totals() else asdict(repeat.counted),
                 "telemetry": repeat.telemetry,
                 "raw": repeat.raw,
             }
             for repeat in repeats
         ],
         "metrics": metrics,
+        "histograms": shape.histograms(results),
+        "streaming": streaming,
+        "waves": waves,
         "efficiency": efficiency(repeats, metrics, gpus, price),
         "quality": {
             "completed": sum(repeat.result.completed for repeat in repeats),
             "failed": sum(repeat.result.failed for repeat in repeats),
             "total_input_tokens": sum(repeat.result.total_input_tokens for repeat in repeats),
             "total_output_tokens": sum(repeat.result.total_output_tokens for repeat in repeats),
-            "warnings": warnings(plan, repeats, metrics),
+            **_told(remarks),
         },
     }
 
@@ -171,9 +197,9 @@ def _sweep(points: Sequence[Mapping[str, Any]], failure: Exception | None) -> di
     }
 
 
-def warnings(plan: Plan, repeats: Sequence[Repeat], metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what a reader should know before believing the numbers."""
-    found = list(dict.fromkeys([*plan.notes, *(note for repeat in repeats for note in repeat.notes)]))
+def doubts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> list[Remark]:
+    """Return what makes the figures of a plan's repeats worth less, however each repeat went."""
+    found = []
     variation = 100 * (metrics.get("output_throughput", {}).get("cv") or 0)
     if variation > plan.max_variation:
         found.append(
@@ -184,4 +210,14 @@ def warnings(plan: Plan, repeats: Sequence[Repeat], metrics: Mapping[str, Mappin
         found.append("the engine was not warmed up first: the first requests may carry its start-up")
     if plan.repeats == 1:
         found.append("one repeat: how much this result varies is not known")
-    return found
+    return [Remark(DOUBT, text) for text in found]
+
+
+def _told(remarks: Iterable[Remark]) -> dict[str, Any]:
+    """Return remarks as a document has them, each once: what disturbed a run is among its warnings."""
+    once = list(dict.fromkeys(remarks))
+    return {
+        "warnings": [remark.text for remark in once if remark.kind != NOTE],
+        "disturbed": [{"kind": remark.kind, "text": remark.text} for remark in once if remark.disturbing],
+        "notes": [remark.text for remark in once if remark.kind == NOTE],
+    }

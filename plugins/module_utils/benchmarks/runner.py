@@ -87,12 +87,20 @@ class ProcessRunner:
 
     def version(self, distribution: str) -> str | None:
         """Return the version of the Python distribution that the executable belongs to."""
+        return self._python(_VERSION, distribution)
+
+    def module(self, names: Sequence[str]) -> str | None:
+        """Return the first of the names of Python modules that there is; None where none is, or nothing tells."""
+        return self._python(_MODULE, *names)
+
+    def _python(self, code: str, *arguments: str) -> str | None:
+        """Return what a short program says in the client's own Python; None where there is none, or it failed."""
         python = Path(self.executable).parent / "python3"
         if not python.exists():
             return None
         try:
             answer = subprocess.run(
-                [str(python), "-I", "-c", _VERSION, distribution],
+                [str(python), "-I", "-c", code, *arguments],
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -164,9 +172,16 @@ class ContainerRunner:
 
     def version(self, distribution: str) -> str | None:
         """Return the version of a Python distribution in the image."""
-        with self._container(["python3", "-c", _VERSION, distribution], {}, None) as container:
-            code = container.wait(timeout=120)["StatusCode"]
-            return container.logs(stdout=True, stderr=False).decode().strip() or None if code == 0 else None
+        return self._python(_VERSION, distribution)
+
+    def module(self, names: Sequence[str]) -> str | None:
+        """Return the first of the names of Python modules that the image has, as :class:`ProcessRunner` does."""
+        return self._python(_MODULE, *names)
+
+    def _python(self, code: str, *arguments: str) -> str | None:
+        with self._container(["python3", "-c", code, *arguments], {}, None) as container:
+            status = container.wait(timeout=120)["StatusCode"]
+            return container.logs(stdout=True, stderr=False).decode().strip() or None if status == 0 else None
 
     def run(
         self,
@@ -300,6 +315,15 @@ def _exit_code(path: Path) -> int:
 
 
 _VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+_MODULE = """
+import importlib.util, sys
+def there(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+print(next(filter(there, sys.argv[1:]), ""))
+"""
 
 
 def _follow(

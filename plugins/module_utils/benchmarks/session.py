@@ -19,18 +19,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load, preconditions, runner, telemetry
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
+    counting,
+    load,
+    preconditions,
+    runner,
+    telemetry,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, Remark
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import RepeatResult
 
-# How far token totals may be from what was asked, as a fraction. Inputs also gain the chat template of each prompt.
-OUTPUT_TOLERANCE = 0.01
-INPUT_TOLERANCE = 0.1
-TEMPLATE_TOKENS = 256
 # Progress lines are this far apart in time, and in the share of the requests.
 SAY_SECONDS = 2.0
 SAY_SHARE = 0.1
@@ -46,6 +49,8 @@ class Runner(Protocol):
     pid: int | None
 
     def version(self, distribution: str) -> str | None: ...
+
+    def module(self, names: Sequence[str]) -> str | None: ...
 
     def run(
         self,
@@ -64,7 +69,9 @@ class Plan:
     C(sweep) has the workloads to run after C(workload). C(slo) has the limits, in ms, that a request must keep to count
     for goodput: C(ttft_ms), C(tpot_ms), C(e2el_ms). C(timeout) is seconds for each run of the client, C(wait_idle)
     seconds for others to leave the engine. C(max_variation) is the coefficient of variation, in per cent, above which
-    repeats are flagged. C(gpus) has the UUIDs of the engine's GPUs, C(notes) what may disturb every repeat.
+    repeats are flagged, C(max_prefix_cached) the share of the prompt tokens, in per cent, that may come from the
+    engine's prefix cache. C(gpus) has the UUIDs of the engine's GPUs, C(remarks) what is known of every repeat
+    beforehand. C(entry) is the Python module that the client is, where it has had several names.
     """
 
     client: ModuleType
@@ -73,12 +80,14 @@ class Plan:
     sweep: tuple[Workload, ...] = ()
     slo: Mapping[str, float] = field(default_factory=dict)
     gpus: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    entry: str | None = None
     repeats: int = 3
     warmup: bool = True
     timeout: float = 3600
     wait_idle: float = 0
     max_variation: float = 5
+    max_prefix_cached: float = 5
     extra_args: tuple[str, ...] = ()
     api_key: str | None = field(default=None, repr=False)
 
@@ -87,8 +96,6 @@ class Plan:
             raise FleetError(f"repeats must be 1 or more; it is {self.repeats}")
         if self.timeout <= 0:
             raise FleetError(f"timeout must be more than 0 s; it is {self.timeout:g}")
-        if self.slo and not self.client.MEASURES_GOODPUT:
-            raise FleetError(f"the client {self.client.NAME} does not measure goodput: leave out slo, or take another.")
         for name, limit in self.slo.items():
             if limit <= 0:
                 raise FleetError(f"slo: {name} must be more than 0 ms; it is {limit:g}")
@@ -105,12 +112,13 @@ class Plan:
 
     def argv(self, workload: Workload, directory: Path, executable: str) -> list[str]:
         """Return the client's command line for one run."""
-        return self.client.argv(workload, self.endpoint, str(directory), executable, self.extra_args, self.slo)
+        entry = {"entry": self.entry} if self.entry else {}
+        return self.client.argv(workload, self.endpoint, str(directory), executable, self.extra_args, self.slo, **entry)
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """A repeat that counts. Times are RFC 3339, UTC. C(notes) say what may have disturbed it."""
+    """A repeat that counts. Times are RFC 3339, UTC. C(counted) is what the engine counted meanwhile."""
 
     index: int
     seed: int
@@ -119,7 +127,9 @@ class Repeat:
     result: RepeatResult
     raw: dict[str, Any]
     telemetry: Mapping[str, Any] | None = None
-    notes: tuple[str, ...] = ()
+    counted: load.Totals = field(default_factory=load.Totals)
+    accept_lengths: tuple[float, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,23 +207,50 @@ def _run_point(
         progress.say(
             f"{title}: starting {plan.client.NAME}, {own.num_prompts} requests, {own.max_concurrency} at a time"
         )
-        result, raw, seen, notes = _run_once(plan, own, client_runner, directory / f"repeat-{index}", title, progress)
+        once = _run_once(plan, own, client_runner, directory / f"repeat-{index}", title, progress)
+        result = once.result
         progress.say(
             f"{title}: done in {result.duration:.0f} s, output {result.metrics['output_throughput']:.1f} tok/s, "
             f"TTFT {result.metrics['mean_ttft_ms']:.0f} ms"
         )
+        remarks = [Remark(remark.kind, f"{title}: {remark.text}") for remark in once.remarks]
         if unknown:
-            notes.append(unknown)
-        if plan.gpus and seen["gpus"] is None:
-            notes.append(telemetry.NO_GPUS)
-        repeats.append(Repeat(index, own.seed, started_at, now(), result, raw, seen, tuple(notes)))
+            remarks.append(Remark(DOUBT, unknown))
+        if plan.gpus and once.telemetry["gpus"] is None:
+            remarks.append(Remark(DOUBT, telemetry.NO_GPUS))
+        repeats.append(
+            Repeat(
+                index,
+                own.seed,
+                started_at,
+                now(),
+                result,
+                once.raw,
+                once.telemetry,
+                once.counted,
+                once.accept_lengths,
+                tuple(remarks),
+            )
+        )
     return Point(workload, tuple(repeats))
+
+
+@dataclass(frozen=True)
+class _Once:
+    """What came of one run of the client that counts."""
+
+    result: RepeatResult
+    raw: dict[str, Any]
+    telemetry: dict[str, Any]
+    counted: load.Totals
+    accept_lengths: tuple[float, ...]
+    remarks: tuple[Remark, ...]
 
 
 def _run_once(
     plan: Plan, workload: Workload, client_runner: Runner, directory: Path, title: str, progress: Progress
-) -> tuple[RepeatResult, dict[str, Any], dict[str, Any], list[str]]:
-    """Run the client once; return its result, its raw output, the run's telemetry, and what disturbed it."""
+) -> _Once:
+    """Run the client once. FleetError where the run does not count."""
     directory.mkdir(mode=0o700)
     for name, text in plan.client.files(workload, plan.endpoint).items():
         (directory / name).write_text(text, encoding="utf-8")
@@ -237,7 +274,9 @@ def _run_once(
                 tick,
             )
         log = ended.log
-        result, raw = _judge(plan, workload, directory, ended)
+        after = load.settled(plan.endpoint, plan.api_key)
+        counted = after.totals.since(before.totals) if before and after else load.Totals()
+        result, raw = _judge(plan, workload, directory, ended, counted)
     except FleetError as error:
         log = runner.last_lines(str(error.details.get("log", log)))
         known = [plan.api_key] if plan.api_key else []
@@ -253,15 +292,21 @@ def _run_once(
         if log:
             parts.append(f"Last lines of {plan.client.NAME}:\n{log}")
         raise FleetError(" ".join(parts), command=shlex.join(redact(argv, known)), raw_output=str(directory)) from error
-    after = load.look(plan.endpoint, plan.api_key)
-    generated = after.generated - before.generated if before and after else None
-    seen = telemetry.summarise(sampler.samples, result.duration)
-    seen["prefix_cached_tokens"] = after.cached - before.cached if before and after else None
-    notes = telemetry.notes(seen, workload, result.total_output_tokens, generated)
-    return result, raw, seen, [f"{title}: {note}" for note in notes]
+    seen = telemetry.summarise(sampler.samples, result.duration, plan.gpus)
+    most = round(seen["engine"]["requests"]["max"]) if seen["engine"] else 0
+    return _Once(
+        result,
+        raw,
+        seen,
+        counted,
+        sampler.samples.accept_lengths(),
+        tuple(counting.remarks(result, workload, counted, most) + telemetry.remarks(seen)),
+    )
 
 
-def _judge(plan: Plan, workload: Workload, directory: Path, ended: runner.Ended) -> tuple[RepeatResult, dict[str, Any]]:
+def _judge(
+    plan: Plan, workload: Workload, directory: Path, ended: runner.Ended, counted: load.Totals
+) -> tuple[RepeatResult, dict[str, Any]]:
     """Return what a run came to if it counts, else raise FleetError. The exit code alone decides nothing."""
     try:
         raw = plan.client.load(directory)
@@ -269,43 +314,12 @@ def _judge(plan: Plan, workload: Workload, directory: Path, ended: runner.Ended)
     except FleetError as error:
         asked = preconditions.ask_once(plan.endpoint, workload, plan.api_key)
         raise FleetError(f"{error}; the client ended with exit code {ended.exit_code}", answers=asked) from error
-    faults = shortfalls(result, workload)
+    faults = counting.shortfalls(result, workload) or counting.faults(result, workload, counted, plan.max_prefix_cached)
     if faults:
         asked = preconditions.ask_once(plan.endpoint, workload, plan.api_key)
         answers = "; ".join([*result.errors[:3], asked])
         raise FleetError(f"{'; '.join(faults)} (the client's exit code: {ended.exit_code})", answers=answers)
     return result, plan.client.compact(raw)
-
-
-def shortfalls(result: RepeatResult, workload: Workload) -> list[str]:
-    """Return why a run does not count; nothing when it does."""
-    if result.completed != workload.num_prompts or result.failed:
-        return [
-            f"wanted {workload.num_prompts} completed requests, "
-            f"found {result.completed} completed and {result.failed} failed"
-        ]
-    faults = []
-    wanted = workload.num_prompts * workload.output_length
-    if abs(result.total_output_tokens - wanted) > wanted * OUTPUT_TOLERANCE:
-        faults.append(
-            f"wanted {wanted} output tokens "
-            f"({workload.num_prompts} x {workload.output_length}, within {OUTPUT_TOLERANCE:.0%}), "
-            f"found {result.total_output_tokens}: does the server honour ignore_eos?"
-        )
-    wanted = workload.num_prompts * workload.input_length
-    most = wanted * (1 + INPUT_TOLERANCE) + workload.num_prompts * TEMPLATE_TOKENS
-    if not wanted * (1 - INPUT_TOLERANCE) <= result.total_input_tokens <= most:
-        faults.append(
-            f"wanted about {wanted} input tokens ({workload.num_prompts} x {workload.input_length}), "
-            f"found {result.total_input_tokens}: "
-            "does the client use the model's own tokenizer?"
-        )
-    if result.duration <= 0 or result.metrics["mean_ttft_ms"] <= 0:
-        faults.append(
-            f"wanted times above 0, found a duration of {result.duration:g} s "
-            f"and a mean TTFT of {result.metrics['mean_ttft_ms']:g} ms"
-        )
-    return faults
 
 
 class _Watch:

@@ -37,7 +37,7 @@ def summary_table(document: Mapping[str, Any]) -> str:
         value = document["metrics"].get(metric)
         if value is None:
             continue
-        row = [f"{label}, {unit}", f"{value['mean']:,.{decimals}f}"]
+        row = [f"{label}{'*' if value.get('mark') else ''}, {unit}", f"{value['mean']:,.{decimals}f}"]
         if repeats > 1:
             row.append(f"± {value['stdev']:,.{decimals}f}" if value.get("stdev") is not None else "")
         for baseline in baselines:
@@ -52,7 +52,8 @@ def summary_table(document: Mapping[str, Any]) -> str:
     lines += _sweep(document)
     for baseline in baselines:
         lines += [f"  {note}" for note in baseline.get("notes") or ()]
-    lines += [f"  Note: {warning}" for warning in document["quality"]["warnings"]]
+    lines += [f"  Warning: {warning}" for warning in document["quality"]["warnings"]]
+    lines += [f"  Note: {note}" for note in document["quality"].get("notes") or ()]
     for gate in document.get("gates") or ():
         lines.append(f"  Gate {'met' if gate['passed'] else 'FAILED'}: {gate['message']}")
     return "\n".join(lines)
@@ -73,8 +74,11 @@ def _title(document: Mapping[str, Any]) -> str:
 def _workload(document: Mapping[str, Any]) -> str:
     workload, client, repeats = document["workload"], document["client"], len(document["repeats"])
     rate = f", {workload['request_rate']:g} requests/s" if workload.get("request_rate") else ""
+    ratio = workload.get("random_range_ratio")
+    ranged = f" (each ± {100 * ratio:g} %)" if ratio else ""
     return (
-        f"  {workload['input_length']} tokens in, {workload['output_length']} out, {workload['num_prompts']} prompts, "
+        f"  {workload['input_length']} tokens in, {workload['output_length']} out{ranged}, "
+        f"{workload['num_prompts']} prompts, "
         f"{workload['max_concurrency']} concurrent{rate}; {repeats} {'repeat' if repeats == 1 else 'repeats'}, "
         f"{'warm' if document['warm'] else 'not warmed up'}; client {client['name']} {client.get('version') or ''}"
     ).rstrip()

@@ -19,24 +19,25 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import (
+    CLIENT,
+    NEIGHBOUR,
+    THROTTLED,
+    Remark,
+)
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_samples
 
 INTERVAL = 1.0
 # A client whose busiest thread has this share of a CPU cannot send or read faster.
 SATURATED = 0.9
 # The share of the samples from which throttling is worth a word.
-THROTTLED = 0.05
+THROTTLED_SHARE = 0.05
 # Other GPUs of the host that are so busy, in per cent on average, are worth a word.
 BUSY = 10
 # Energy is told where this share of the samples that there should be is there.
 COVERED = 0.8
 NO_GPUS = "the GPUs were not sampled: nvidia-smi does not have them on the host of the client"
-# Prompt tokens from the prefix cache, as a share of the prompts' own, that are worth a word, beside so many tokens of a
-# chat template, which all prompts share.
-CACHED, TEMPLATE = 0.05, 64
-# Tokens generated for others, as a share of the benchmark's own, that are worth a word.
-STRANGE = 0.01
 
 
 @dataclass
@@ -50,6 +51,11 @@ class Samples:
     # All CPUs of the client together, and its busiest thread, in CPUs; the share of the host's CPUs that is busy.
     client: list[tuple[float, float, float]] = field(default_factory=list)
     host: list[tuple[float, float]] = field(default_factory=list)
+
+    def accept_lengths(self) -> tuple[float, ...]:
+        """Return the tokens of a step of speculative decoding, as the engine told now and then while it had work."""
+        looks = (look for _moment, look in self.engine if look.requests)
+        return tuple(look.accept_length for look in looks if look.accept_length is not None)
 
 
 class Sampler:
@@ -148,21 +154,23 @@ def host_ticks(proc: Path = Path("/proc")) -> tuple[int, int]:
     return values[3] + values[4], sum(values)
 
 
-def summarise(samples: Samples, duration: float) -> dict[str, Any]:
+def summarise(samples: Samples, duration: float, gpus: Sequence[str] = ()) -> dict[str, Any]:
     """Return a run's telemetry for the result document; *duration* is the client's, in seconds.
 
-    What was not sampled is None.
+    *gpus* has the UUIDs of the engine's. What was not sampled is None.
     """
     begin, end = _window(samples, duration)
 
     def within(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         return [row[1:] for row in rows if begin <= row[0] <= end]
 
+    sampled = [row[0] for row in within(samples.gpus)]
     engine = [row[0] for row in within(samples.engine)]
     client, host = within(samples.client), within(samples.host)
     return {
         "interval_s": INTERVAL,
-        "gpus": _gpus([row[0] for row in within(samples.gpus)], duration) if samples.gpus else None,
+        "gpus": _gpus(sampled, duration) if samples.gpus else None,
+        "missing_gpus": sorted(set(gpus) - {sample.uuid for sample in sampled}),
         "neighbours": _neighbours([row[0] for row in within(samples.neighbours)]) if samples.gpus else None,
         "engine": {
             "requests": _stats(look.requests for look in engine),
@@ -254,69 +262,60 @@ def engine_gpus(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | 
     return [gpu["uuid"] for gpu in found if "all" in named or str(gpu.get("index")) in named or gpu["uuid"] in named]
 
 
-def strangers(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> list[str]:
-    """Return who held the engine's GPUs besides the engine when the host was looked at, in words.
+def strangers(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> list[Remark]:
+    """Return who held the engine's GPUs besides the engine when the host was looked at.
 
     Both arguments are as engine_info and host_info tell.
     """
     own = ((engine or {}).get("container") or {}).get("id")
     mine = engine_gpus(engine, hardware)
     return [
-        f"GPU {gpu['index']} was held by {item['name']} (process {item['pid']}) besides the engine: it takes a share"
+        Remark(
+            NEIGHBOUR,
+            f"GPU {gpu['index']} was held by {item['name']} (process {item['pid']}) besides the engine: "
+            "it takes a share",
+        )
         for gpu in (hardware or {}).get("gpus") or ()
         for item in gpu.get("processes") or ()
         if own and gpu["uuid"] in mine and item["container"] != own
     ]
 
 
-def notes(telemetry: Mapping[str, Any], workload: Workload, output_tokens: int, generated: int | None) -> list[str]:
-    """Return what may have disturbed a run, in words.
-
-    *generated* is how many tokens the engine made meanwhile, None where it does not tell; *output_tokens* how many the
-    client got.
-    """
+def remarks(telemetry: Mapping[str, Any]) -> list[Remark]:
+    """Return what a run's telemetry says of what may have disturbed it."""
     found = []
-    engine = telemetry["engine"]
-    most = round(engine["requests"]["max"]) if engine else 0
-    if generated is not None and generated > output_tokens * (1 + STRANGE):
-        found.append(
-            f"the engine generated {generated - output_tokens} tokens for others, beside {output_tokens} for the "
-            "benchmark: somebody else used it"
-        )
-    elif most > workload.max_concurrency:
-        found.append(
-            f"{most} requests were in the engine, and the benchmark sends {workload.max_concurrency} at once: somebody "
-            "else used it"
-        )
-    cached = telemetry.get("prefix_cached_tokens") or 0
-    asked = workload.num_prompts * workload.input_length
-    if cached > CACHED * asked + TEMPLATE * workload.num_prompts:
-        found.append(
-            f"{min(1, cached / asked):.0%} of the prompt tokens came from the engine's prefix cache: it had these "
-            "prompts before. Set another seed"
-        )
     for gpu in telemetry["gpus"] or ():
-        shares = {reason: share for reason, share in gpu["throttled"].items() if share >= THROTTLED}
+        shares = {reason: share for reason, share in gpu["throttled"].items() if share >= THROTTLED_SHARE}
         if shares:
             listed = ", ".join(f"{reason} in {share:.0%} of the samples" for reason, share in shares.items())
             clock = gpu["clock_sm_mhz"]
             at = f", SM clock {clock['mean']:.0f} MHz on average" if clock else ""
-            found.append(f"GPU {gpu['index']} was throttled: {listed}{at}")
+            found.append(Remark(THROTTLED, f"GPU {gpu['index']} was throttled: {listed}{at}"))
     for gpu in telemetry.get("neighbours") or ():
         busy = gpu["utilization_percent"]
         if busy and busy["mean"] >= BUSY:
             found.append(
-                f"GPU {gpu['index']}, which is not this engine's, was {busy['mean']:.0f} % busy: a neighbour shares "
-                "the host's power, cooling and CPUs"
+                Remark(
+                    NEIGHBOUR,
+                    f"GPU {gpu['index']}, which is not this engine's, was {busy['mean']:.0f} % busy: a neighbour "
+                    "shares the host's power, cooling and CPUs",
+                )
             )
     client, host = telemetry["client"], telemetry["host"]
     if client and client["busiest_thread"]["mean"] >= SATURATED:
         found.append(
-            f"the client's busiest thread had {client['busiest_thread']['mean']:.0%} of a CPU: the client, not the "
-            "engine, may be what limited this run"
+            Remark(
+                CLIENT,
+                f"the client's busiest thread had {client['busiest_thread']['mean']:.0%} of a CPU: the client, not the "
+                "engine, may be what limited this run",
+            )
         )
     elif telemetry["gpus"] and host and host["busy"]["mean"] >= 0.95:
         found.append(
-            f"the host's {host['cpus']} CPUs were {host['busy']['mean']:.0%} busy: the client may have waited for one"
+            Remark(
+                CLIENT,
+                f"the host's {host['cpus']} CPUs were {host['busy']['mean']:.0%} busy: "
+                "the client may have waited for one",
+            )
         )
     return found

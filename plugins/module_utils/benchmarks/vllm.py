@@ -14,7 +14,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workloa
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, METRICS, RepeatResult
 
 NAME = "vllm"
-MEASURES_GOODPUT = True
 DISTRIBUTION = "vllm"
 EXECUTABLE = "vllm"
 RESULT = "result.json"
@@ -30,6 +29,8 @@ MANAGED_FLAGS = {
     "--num-prompts": "num_prompts",
     "--max-concurrency": "max_concurrency",
     "--request-rate": "request_rate",
+    "--random-range-ratio": "random_range_ratio",
+    "--range-ratio": "random_range_ratio",
     "--seed": "seed",
     "--goodput": "slo",
     "--base-url": "url",
@@ -80,6 +81,8 @@ def argv(
         command += ["--tokenizer", endpoint.tokenizer]
     if workload.request_rate is not None:
         command += ["--request-rate", f"{workload.request_rate:g}"]
+    if workload.random_range_ratio:
+        command += ["--random-range-ratio", f"{workload.random_range_ratio:g}"]
     command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,99"]
     if slo:
         command += ["--goodput", *(f"{name.removesuffix('_ms')}:{limit:g}" for name, limit in slo.items())]
@@ -122,6 +125,7 @@ def parse(raw: Mapping[str, Any], workload: Workload, slo: Mapping[str, float] |
         duration=read.number("duration"),
         metrics={metric: read.number(metric) for metric in wanted} if completed else {},
         errors=output.errors(raw),
+        **output.details(raw, read.integer("completed")),
     )
 
 

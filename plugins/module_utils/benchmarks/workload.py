@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -17,7 +19,9 @@ class Workload:
     """Requests of one shape. The defaults are the workload of the published figures.
 
     Lengths are tokens a request; C(request_rate) is requests a second, None for as fast as
-    C(max_concurrency) allows. The same seed gives the same prompts, for one client and tokenizer.
+    C(max_concurrency) allows. With a C(random_range_ratio) r above 0, lengths differ from request to
+    request, from 1 - r to 1 + r times the length asked for. The same seed gives the same prompts, for
+    one client and tokenizer.
     """
 
     input_length: int = 8192
@@ -25,6 +29,7 @@ class Workload:
     num_prompts: int = 512
     max_concurrency: int = 32
     request_rate: float | None = None
+    random_range_ratio: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,6 +44,26 @@ class Workload:
                 "workload: request_rate must be a number above 0, or left out to send as fast as max_concurrency "
                 f"allows; it is {rate!r}"
             )
+        ratio = self.random_range_ratio
+        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio < 1:
+            raise FleetError(
+                "workload: random_range_ratio must be a number from 0, all requests of one length, to below 1; "
+                f"it is {ratio!r}"
+            )
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest request, prompt and answer together."""
+        return sum(
+            math.ceil(length * (1 + self.random_range_ratio)) for length in (self.input_length, self.output_length)
+        )
+
+    def tolerance(self) -> float:
+        """Return how far a sum over all requests may be from what was asked, as a fraction, for the lengths' sake.
+
+        Four standard deviations of the mean of as many lengths, which are drawn evenly from their range.
+        """
+        return 4 * self.random_range_ratio / math.sqrt(3 * self.num_prompts)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Workload:
@@ -71,6 +96,16 @@ class Workload:
 
 # Far from the seeds of the repeats, which count up from the workload's.
 WARMUP_SEED = 1_000_000
+
+
+def seed_of(run_id: str) -> int:
+    """Return a run's own seed: each run has prompts of its own, and none that an engine's prefix cache may hold.
+
+    >>> seed_of("20261126T010203Z-h1-abcdef") == seed_of("20261126T010203Z-h1-abcdef") < 2**30
+    True
+    """
+    # Clients take seeds below 2**32; those of repeats and warm-ups are counted up from this one.
+    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big") % 2**30
 
 
 @dataclass(frozen=True)

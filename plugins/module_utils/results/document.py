@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 
 # The newest comes last; it is the one that is written.
-SCHEMA_VERSIONS = (1,)
+SCHEMA_VERSIONS = (1, 2)
 
 
 def check(document: Any) -> None:
@@ -60,6 +60,7 @@ _WORKLOAD = {
     "num_prompts": int,
     "max_concurrency": _Maybe(int),
     "request_rate": _Maybe(_NUMBER),
+    "random_range_ratio": _Maybe(_NUMBER),
 }
 _SUMMARY = {
     "mean": _NUMBER,
@@ -149,6 +150,9 @@ _DOCUMENT = {
         "total_input_tokens": _Maybe(int),
         "total_output_tokens": _Maybe(int),
         "warnings": [str],
+        # Of version 2.
+        "disturbed": _Maybe([{"kind": str, "text": str}]),
+        "notes": _Maybe([str]),
     },
     "gates": _Maybe([{"passed": bool, "message": str}]),
     "baselines": [

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 THROUGHPUTS = ("output_throughput", "total_token_throughput", "request_throughput")
@@ -42,7 +42,12 @@ class RepeatResult:
     """What one run of a client came to.
 
     C(metrics) maps names of METRICS to numbers: all of them where requests completed, none where none did.
-    C(duration) is seconds; C(errors) holds distinct answers of failed requests, where the client tells them.
+    C(total_input_tokens) are as the server counted them, where the client passes that on. C(duration) is seconds;
+    C(errors) holds distinct answers of failed requests, where the client tells them.
+
+    Where the client tells of single requests, C(values) has their latencies, in ms and in the order in which they were
+    sent, by the names of LATENCIES, and C(input_lengths) their prompt tokens. C(chunks) is how many parts the answers
+    were streamed in, those without text left out.
     """
 
     completed: int
@@ -52,6 +57,9 @@ class RepeatResult:
     duration: float
     metrics: dict[str, float] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    input_lengths: tuple[int, ...] = ()
+    chunks: int | None = None
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 Document = Mapping[str, Any]
 
 # What a point of a sweep has of its own; all else it has from its document.
-_OF_A_POINT = ("workload", "repeats", "metrics", "efficiency", "quality")
+_OF_A_POINT = ("workload", "repeats", "metrics", "histograms", "streaming", "waves", "efficiency", "quality")
 # Options with which an engine is as fast as without: its identity, which the subject has elsewhere, its address and
 # key, its logs, and how it reads answers. What is not here counts as part of the configuration.
 _NO_MATTER = {

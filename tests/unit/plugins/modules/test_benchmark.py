@@ -23,6 +23,7 @@ import yaml
 
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module
@@ -60,12 +61,13 @@ while sleep 0.25; do
   echo '1, GPU-b, 90, 70000, 500.0, 1900, 60, 0x0000000000000000'
 done
 """
-# Three streamed requests, which take some seconds, and a CPU that spins meanwhile.
+# The benchmark's four requests, three long ones of others, which take some seconds, and a CPU that spins meanwhile.
 BUSY_CLIENT = """
 import threading, urllib.request
-body = json.dumps({'stream': True, 'max_tokens': 64, 'messages': [{'content': 'x'}]}).encode()
-ask = lambda: urllib.request.urlopen(value('--base-url') + '/v1/chat/completions', body).read()
-threads = [threading.Thread(target=ask) for _ in range(3)]
+def ask(length, tokens):
+    body = json.dumps({'stream': True, 'max_tokens': tokens, 'messages': [{'content': 'x' * length}]}).encode()
+    urllib.request.urlopen(value('--base-url') + '/v1/chat/completions', body).read()
+threads = [threading.Thread(target=ask, args=size) for size in 4 * [(64, 8)] + 3 * [(2000, 64)]]
 for thread in threads: thread.start()
 while any(thread.is_alive() for thread in threads): pass
 """
@@ -142,7 +144,9 @@ class TestModule:
         raw = document["repeats"][1]["raw"]
         assert "tokenizer.json" in raw["tokenizer"]
         assert raw["request_rate"] == "inf"
-        assert [repeat["seed"] for repeat in document["repeats"]] == [0, 1]
+        seed = seed_of(document["run_id"])
+        assert [repeat["seed"] for repeat in document["repeats"]] == [seed, seed + 1]
+        assert document["client"]["argv"][document["client"]["argv"].index("--seed") + 1] == str(seed)
         assert (tmp_path / "progress").read_text(encoding="utf-8").startswith("warm-up: 4 requests, not counted\n")
         assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [".127.0.0.1.lock", "finished"]
 
@@ -180,14 +184,18 @@ class TestModule:
         warnings = document["quality"]["warnings"]
         assert warnings[0] == "GPU 0 was held by train.py (process 77) besides the engine: it takes a share"
         for text in (
-            "benchmark 1/1: the engine generated 160 tokens for others, beside 32 for the benchmark",
+            "benchmark 1/1: the engine worked for others meanwhile: 3 requests, 6000 prompt tokens, 192 output tokens, "
+            "beside the benchmark's 4 requests, 256 and 32 tokens",
             "GPU 0 was throttled: hw_thermal_slowdown in 100% of the samples, SM clock 1200 MHz on average",
             "GPU 1, which is not this engine's, was 90 % busy: a neighbour",
             "of a CPU: the client, not the engine, may be what limited this run",
         ):
             assert any(text in warning for warning in warnings), (text, warnings)
         telemetry_ = document["repeats"][0]["telemetry"]
-        assert telemetry_["engine"]["running"]["max"] == 3
+        assert telemetry_["engine"]["running"]["max"] >= 3
+        kinds = [item["kind"] for item in document["quality"]["disturbed"]]
+        assert kinds == ["neighbour", "others", "throttled", "neighbour", "client"]
+        assert document["repeats"][0]["counted"]["requests"] == 7
         assert [gpu["uuid"] for gpu in telemetry_["gpus"]] == ["GPU-a"]
         assert [gpu["uuid"] for gpu in telemetry_["neighbours"]] == ["GPU-b"]
         found = document["efficiency"]
@@ -244,10 +252,6 @@ class TestModule:
         options = parameters(tmp_path, url="http://127.0.0.1:9", client_path=client, busy="skip")
         with pytest.raises(FleetError, match="wanted an endpoint to benchmark"):
             module.run(options, check_mode=False)
-
-    def test_goodput_is_not_for_sglang(self, tmp_path: Path) -> None:
-        with pytest.raises(FleetError, match="does not measure goodput"):
-            module.run(parameters(tmp_path, client="sglang", slo={"ttft_ms": 100.0}), check_mode=True)
 
     def test_byte_level_prompts_are_not_for_sglang(self, tmp_path: Path) -> None:
         with pytest.raises(FleetError, match="use aiperf or vllm"):

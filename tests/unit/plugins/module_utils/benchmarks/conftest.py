@@ -36,6 +36,8 @@ class Server:
         self.fault = fault
         # What others do, for /metrics: requests in flight, and tokens between two looks.
         self.others = self.others_tokens = self.generated = 0
+        # What is counted since the start.
+        self.finished = self.prompted = self.cached = 0
         self.in_flight = 0
         counting = threading.Lock()
         # Of the next looks at /metrics, how many are answered too late.
@@ -72,6 +74,9 @@ class Server:
                     f"vllm:num_requests_running {server.others + server.in_flight}",
                     "vllm:num_requests_waiting 0",
                     f"vllm:generation_tokens_total {server.generated}",
+                    f"vllm:request_success_total {server.finished}",
+                    f"vllm:prompt_tokens_total {server.prompted}",
+                    f"vllm:prefix_cache_hits_total {server.cached}",
                 )
                 data = "".join(f"{row}\n" for row in rows).encode()
                 self.send_response(200)
@@ -119,6 +124,8 @@ class Server:
                 with counting:
                     server.in_flight -= 1
                     server.generated += count
+                    server.finished += 1
+                    server.prompted += usage["prompt_tokens"]
                 self._event({"choices": [], "usage": usage})
                 self._chunk(b"data: [DONE]\n\n")
                 self.wfile.write(b"0\r\n\r\n")

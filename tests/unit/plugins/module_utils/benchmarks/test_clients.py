@@ -50,6 +50,7 @@ class TestWorkload:
             "num_prompts": 512,
             "max_concurrency": 32,
             "request_rate": None,
+            "random_range_ratio": 0.0,
             "seed": 0,
         }
 
@@ -135,7 +136,7 @@ class TestVllm:
 class TestSglang:
     def test_command_line(self) -> None:
         argv = sglang.argv(Workload(seed=4), SEED_CASE, "/out")
-        assert argv[:5] == ["python3", "-m", "sglang.bench_serving", "--backend", "sglang-oai-chat"]
+        assert argv[:5] == ["python3", "-m", "sglang.benchmark.serving", "--backend", "sglang-oai-chat"]
         assert value_of(argv, "--dataset-name") == "random-ids"
         assert value_of(argv, "--random-range-ratio") == "1.0"
         assert value_of(argv, "--served-model-name") == "qwen3-coder-next"

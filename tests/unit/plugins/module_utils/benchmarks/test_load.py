@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load, Totals
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
@@ -27,6 +27,15 @@ vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
 vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.5
 vllm:generation_tokens_total{engine="0",model_name="m"} 1.024e+06
 vllm:prefix_cache_hits_total{engine="0",model_name="m"} 4224.0
+vllm:prompt_tokens_total{engine="0",model_name="m"} 8192.0
+vllm:prompt_tokens_total{engine="1",model_name="m"} 4096.0
+vllm:request_success_total{engine="0",finished_reason="stop",model_name="m"} 3.0
+vllm:request_success_total{engine="0",finished_reason="abort",model_name="m"} 1.0
+vllm:num_preemptions_total{engine="0",model_name="m"} 2.0
+vllm:num_preemptions_created{engine="0",model_name="m"} 1.7640936e+09
+vllm:spec_decode_num_drafts_total{engine="0",model_name="m"} 10.0
+vllm:spec_decode_num_draft_tokens_total{engine="0",model_name="m"} 20.0
+vllm:spec_decode_num_accepted_tokens_total{engine="0",model_name="m"} 15.0
 vllm:external_prefix_cache_hits_total{engine="0",model_name="m"} 7.0
 """
 SGLANG = """\
@@ -34,6 +43,11 @@ sglang:num_running_reqs{model_name="m"} 4.0
 sglang:num_queue_reqs{model_name="m"} 0.0
 sglang:token_usage{model_name="m"} 0.125
 sglang:generation_tokens_total{model_name="m"} 77.0
+sglang:prompt_tokens_total{model_name="m"} 300.0
+sglang:num_requests_total{model_name="m"} 5.0
+sglang:num_retracted_requests_total{model_name="m"} 1.0
+sglang:num_retracted_reqs{model_name="m"} 9.0
+sglang:spec_accept_length{model_name="m"} 2.5
 sglang:cached_tokens_total{cache_source="device",model_name="m"} 5.0
 sglang:cached_tokens_total{cache_source="host",model_name="m"} 2.0
 """
@@ -42,8 +56,8 @@ sglang:cached_tokens_total{cache_source="host",model_name="m"} 2.0
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (VLLM, Load(running=5, waiting=1, generated=1024000, kv_cache_usage=0.5, cached=4224)),
-        (SGLANG, Load(running=4, waiting=0, generated=77, kv_cache_usage=0.125, cached=7)),
+        (VLLM, Load(5, 1, 0.5, Totals(4, 12288, 1024000, 4224, 2, 10, 20, 15))),
+        (SGLANG, Load(4, 0, 0.125, Totals(5, 300, 77, 7, 1), accept_length=2.5)),
         ("", None),
         ("process_cpu_seconds_total 3.0\n", None),
         ("vllm:num_requests_running 1.0\n", None),
@@ -54,7 +68,7 @@ def test_metrics(text: str, found: Load | None) -> None:
 
 
 def test_a_total_is_not_added_to_its_parts(case: Callable[[str], str]) -> None:
-    assert load.parse(case("10-sglang-metrics-priority")) == Load(running=12, waiting=3, generated=0)
+    assert load.parse(case("10-sglang-metrics-priority")) == Load(running=12, waiting=3)
 
 
 def test_ranks_of_a_replica_tell_of_the_same_requests_and_replicas_of_others() -> None:
@@ -65,7 +79,7 @@ def test_ranks_of_a_replica_tell_of_the_same_requests_and_replicas_of_others() -
         for replica in (0, 1)
         for rank in (0, 1, 2, 3)
     )
-    assert load.parse(text) == Load(running=9, waiting=1, generated=0)
+    assert load.parse(text) == Load(running=9, waiting=1)
 
 
 def test_a_counter_has_no_total_beside_its_parts() -> None:
@@ -73,7 +87,16 @@ def test_a_counter_has_no_total_beside_its_parts() -> None:
         f'sglang:generation_tokens_total{{model_name="m",priority="{priority}"}} {count}\n'
         for priority, count in (("", 5), ("0", 70), ("10", 900))
     )
-    assert load.parse(text) == Load(running=0, waiting=0, generated=975)
+    assert load.parse(text) == Load(0, 0, totals=Totals(generated_tokens=975))
+
+
+def test_what_was_counted_in_between() -> None:
+    before = Totals(requests=4, prompt_tokens=100, generated_tokens=50)
+    now = Totals(requests=6, prompt_tokens=300, generated_tokens=60, preemptions=2)
+    # A count of labels that had nothing to count may not have been there before.
+    assert now.since(before) == Totals(requests=2, prompt_tokens=200, generated_tokens=10, preemptions=2)
+    # An engine that was started anew counts from 0: nothing is known.
+    assert before.since(now) == Totals()
 
 
 def endpoint(server: object) -> Endpoint:

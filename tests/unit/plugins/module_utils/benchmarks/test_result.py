@@ -20,6 +20,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     result,
     session,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import Remark
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -84,11 +85,11 @@ def document(throughputs: tuple[float, ...] = (2000.0, 2100.0, 2200.0), **change
         key: changes.pop(key) for key in ("workload", "sweep", "slo", "warmup", "max_variation") if key in changes
     }
     telemetry = changes.pop("telemetry", None)
-    notes = changes.pop("notes", ())
+    remarks = changes.pop("remarks", ())
     endpoint = Endpoint("http://127.0.0.1:8000", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "Qwen/Qwen3-Coder-Next")
     plan = session.Plan(CLIENTS["vllm"], endpoint, **{"workload": Workload(), "repeats": len(throughputs), **options})
     repeats = tuple(
-        repeat(index, value, telemetry=telemetry, notes=notes) for index, value in enumerate(throughputs, start=1)
+        repeat(index, value, telemetry=telemetry, remarks=remarks) for index, value in enumerate(throughputs, start=1)
     )
     points = tuple(session.Point(workload, repeats) for workload in plan.points())
     baselines = changes.pop("baselines", [published("vllm", "h100x4")])
@@ -213,7 +214,12 @@ class TestDocument:
         assert document(throughputs=(1700.0, 2000.0, 2300.0), max_variation=16)["quality"]["warnings"] == []
 
     def test_notes_of_repeats_are_told_once(self) -> None:
-        assert document(notes=("somebody else used it",))["quality"]["warnings"] == ["somebody else used it"]
+        quality = document(remarks=(Remark("others", "somebody else used it"), Remark("note", "it is large")))[
+            "quality"
+        ]
+        assert quality["warnings"] == ["somebody else used it"]
+        assert quality["disturbed"] == [{"kind": "others", "text": "somebody else used it"}]
+        assert quality["notes"][0] == "it is large"
 
     def test_doubts_are_told(self) -> None:
         assert len(document(throughputs=(2000.0,), warmup=False)["quality"]["warnings"]) == 2
@@ -489,7 +495,7 @@ class TestTable:
     def test_one_repeat_has_no_spread_and_says_so(self) -> None:
         text = summary_table(document(throughputs=(2000.0,)))
         assert "spread" not in text.splitlines()[2]
-        assert "Note: one repeat" in text
+        assert "Warning: one repeat" in text
 
     def test_without_a_baseline(self) -> None:
         lines = summary_table(document(baselines=[])).splitlines()

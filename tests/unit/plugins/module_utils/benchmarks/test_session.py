@@ -21,7 +21,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, result, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
+    CLIENTS,
+    counting,
+    result,
+    runner,
+    session,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -108,7 +114,7 @@ class TestWhatCounts:
     def faults(self, **changes: Any) -> str:
         values = {"completed": 6, "failed": 0, "total_input_tokens": 444, "total_output_tokens": 48, "duration": 1.0}
         return "; ".join(
-            session.shortfalls(RepeatResult(**{**values, **changes}, metrics={"mean_ttft_ms": 1.0}), SMALL)
+            counting.shortfalls(RepeatResult(**{**values, **changes}, metrics={"mean_ttft_ms": 1.0}), SMALL)
         )
 
     def test_all_as_wanted(self) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import Remark
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_samples
 
 STUB = Path(__file__).resolve().parents[5] / "tests" / "fleet" / "stubs"
@@ -78,7 +79,7 @@ class TestSummary:
             **{
                 "gpus": [(float(second), gpu() if second in busy else idle) for second in range(30)],
                 "engine": [
-                    (float(second), Load(8 if second in busy else 0, 1 if second in busy else 0, 0, 0.5))
+                    (float(second), Load(8 if second in busy else 0, 1 if second in busy else 0, 0.5))
                     for second in range(30)
                 ],
                 "client": [(float(second), 0.4, 0.3) for second in range(30)],
@@ -97,7 +98,7 @@ class TestSummary:
 
     def test_requests_are_counted_at_one_moment(self) -> None:
         """Those that start at once wait first and run later: they are no more for that."""
-        engine = [(16.0, Load(0, 8, 0)), (17.0, Load(8, 0, 0))]
+        engine = [(16.0, Load(0, 8)), (17.0, Load(8, 0))]
         assert telemetry.summarise(self.samples(engine=engine), 10.0)["engine"]["requests"]["max"] == 8
 
     def test_without_the_engines_metrics_busy_gpus_tell_the_time(self) -> None:
@@ -106,7 +107,7 @@ class TestSummary:
         assert found["gpus"][0]["energy_j"] == 6000.0
 
     def test_a_run_that_no_sample_saw_has_no_telemetry(self) -> None:
-        idle = [(float(second), Load(0, 0, 0)) for second in range(30)]
+        idle = [(float(second), Load(0, 0)) for second in range(30)]
         found = telemetry.summarise(self.samples(engine=idle, gpus=[]), 0.5)
         assert [found[key] for key in ("gpus", "engine", "client", "host")] == [None] * 4
 
@@ -128,41 +129,24 @@ class TestSummary:
 
 
 class TestNotes:
-    WORKLOAD = Workload(max_concurrency=8)
-
-    def notes(self, generated: int | None = 1000, **changes: Any) -> list[str]:
+    def remarks(self, **changes: Any) -> list[Remark]:
         calm = {"gpus": None, "engine": None, "client": None, "host": None}
-        return telemetry.notes({**calm, **changes}, self.WORKLOAD, 1000, generated)
+        return telemetry.remarks({**calm, **changes})
+
+    def notes(self, **changes: Any) -> list[str]:
+        return [remark.text for remark in self.remarks(**changes)]
 
     def stats(self, mean: float) -> dict[str, float]:
         return {"mean": mean, "min": mean, "max": mean}
 
     def test_nothing_to_say(self) -> None:
         assert self.notes() == []
-        assert self.notes(generated=None) == []
-        assert self.notes(engine={"requests": self.stats(8.0)}) == []
-
-    def test_tokens_for_others(self) -> None:
-        assert "generated 500 tokens for others" in self.notes(generated=1500)[0]
-
-    def test_more_requests_than_the_benchmark_sends(self) -> None:
-        assert "12 requests were in the engine" in self.notes(engine={"requests": self.stats(12.0)})[0]
 
     def test_a_throttled_gpu(self) -> None:
         one = {"index": "2", "throttled": {"sw_power_cap": 0.5, "hw_slowdown": 0.01}, "clock_sm_mhz": self.stats(1400)}
         assert self.notes(gpus=[one]) == [
             "GPU 2 was throttled: sw_power_cap in 50% of the samples, SM clock 1400 MHz on average"
         ]
-
-    def test_prompts_from_the_prefix_cache(self) -> None:
-        asked = self.WORKLOAD.num_prompts * self.WORKLOAD.input_length
-        found = self.notes(prefix_cached_tokens=asked // 2)
-        assert found == [
-            "50% of the prompt tokens came from the engine's prefix cache: it had these prompts before. "
-            "Set another seed"
-        ]
-        # A chat template, which every prompt begins with.
-        assert self.notes(prefix_cached_tokens=self.WORKLOAD.num_prompts * 48) == []
 
     def test_a_neighbour(self) -> None:
         gpus = [{"index": str(index), "uuid": "u", "utilization_percent": self.stats(index * 9.0)} for index in (1, 2)]
@@ -182,7 +166,9 @@ class TestNotes:
             {"index": 2, "uuid": "GPU-2", "processes": [process(None)]},
         ]
         found = telemetry.strangers({"gpus": ["0", "1"], "container": {"id": "c1"}}, {"gpus": gpus})
-        assert found == ["GPU 1 was held by python (process 7) besides the engine: it takes a share"]
+        assert found == [
+            Remark("neighbour", "GPU 1 was held by python (process 7) besides the engine: it takes a share")
+        ]
         assert telemetry.strangers(None, {"gpus": gpus}) == []
 
     def test_a_client_that_is_the_limit(self) -> None:
@@ -199,7 +185,7 @@ class TestNotes:
 
 class TestSampler:
     # As if a request had been in the engine until the end.
-    BUSY = Load(1, 0, 0)
+    BUSY = Load(1, 0)
 
     def test_cpu_of_a_process_and_its_children(self) -> None:
         burn = "import os\nif os.fork():\n    os.wait()\nwhile True:\n    pass\n"
