@@ -29,8 +29,8 @@ class Workload:
     num_prompts: int = 512
     max_concurrency: int = 32
     request_rate: float | None = None
-    random_range_ratio: float = 0.0
     seed: int = 0
+    random_range_ratio: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("input_length", "output_length", "num_prompts", "max_concurrency"):

@@ -26,7 +26,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 _AIPERF = "/opt/inference.fleet/aiperf/bin/aiperf"
 _DIRECTORY = "\0"
 _LOOPBACK = "127.0.0.1"
-_WORKLOAD = ("input_length", "output_length", "num_prompts", "max_concurrency", "request_rate")
+_WORKLOAD = ("input_length", "output_length", "num_prompts", "max_concurrency", "request_rate", "random_range_ratio")
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,9 @@ def _client_args(document: Document, tokenizer: str, slo: Mapping[str, float]) -
         workload = Workload.of(document["workload"])
     except FleetError:
         return None
-    wanted = CLIENTS[client["name"]].argv(workload, endpoint, _DIRECTORY, argv[0], (), slo)
+    # A client that is a Python module has had several names.
+    entry = {"entry": argv[2]} if argv[1:2] == ["-m"] and len(argv) > 2 else {}
+    wanted = CLIENTS[client["name"]].argv(workload, endpoint, _DIRECTORY, argv[0], (), slo, **entry)
     alike = len(argv) >= len(wanted) and all(
         mine == theirs or _DIRECTORY in mine for mine, theirs in zip(wanted, argv, strict=False)
     )
