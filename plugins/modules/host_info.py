@@ -72,8 +72,30 @@ host:
       type: dict
       sample: {"id": "ubuntu", "version_id": "24.04", "pretty_name": "Ubuntu 24.04.3 LTS"}
     kernel:
-      description: The kernel's release.
+      description: The release of the kernel that runs.
       type: str
+    kernels:
+      description: The releases of the kernels that are installed as packages.
+      type: list
+      elements: str
+      sample: ["6.8.0-60-generic"]
+    kernel_flavours:
+      description: The flavours whose metapackage brings newer kernels, C(linux-image-FLAVOUR).
+      type: list
+      elements: str
+      sample: ["generic-hwe-24.04"]
+    secure_boot:
+      description: Whether UEFI Secure Boot is on, with which the kernel loads signed modules only.
+      type: bool
+    signed_driver:
+      description: Whether the NVIDIA driver's modules are Ubuntu's signed ones, C(linux-modules-nvidia-*).
+      type: bool
+    unattended_upgrades:
+      description: Whether the package unattended-upgrades is there.
+      type: bool
+    packages_held:
+      description: Whether the host role keeps it from the driver, the fabric manager and Docker.
+      type: bool
     architecture:
       description: The machine's architecture.
       type: str

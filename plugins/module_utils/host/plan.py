@@ -9,6 +9,7 @@ https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,7 @@ class Plan:
 
     ``beyond`` are failing checks that the role cannot mend, ``blocked`` sentences that say why it may not go on. A
     repository has a ``name`` besides. ``pins`` are packages that hold others at a version, and come before them.
+    ``extras`` are what the archive may no longer have, and are installed as far as it does.
     ``docker`` is C(start), C(restart) or empty; ``reboot`` says why one is due, if one is for sure.
     """
 
@@ -61,6 +63,7 @@ class Plan:
     repositories: list[dict[str, str]] = field(default_factory=list)
     pins: list[str] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
+    extras: list[str] = field(default_factory=list)
     driver: bool = False
     runtime: bool = False
     docker: str = ""
@@ -127,6 +130,8 @@ def _gpus(host: Host, wishes: Wishes, made: Plan) -> bool:
     made.driver = True
     made.pins += pins
     made.packages += packages
+    if not host["secure_boot"] and not wishes.driver_packages:
+        made.extras += [f"linux-headers-{kernel}" for kernel in _older_kernels(host)]
     if repository:
         made.repositories.append({"name": "nvidia-driver", **repository})
     if host["nvswitches"] or host["switch_bridges"]:
@@ -178,14 +183,54 @@ def driver_packages(host: Host, wishes: Wishes) -> tuple[list[str], list[str], d
     if wishes.driver_packages:
         return [], list(wishes.driver_packages), dict(wishes.driver_repository)
     branch, exact = _branch(wishes.driver_version)
-    headers = f"linux-headers-{host['kernel']}"
+    headers = kernel_headers(host)
     is_open = kind == pci.OPEN
     if host["os"]["id"] == "ubuntu":
-        server = f"{branch}-server"
-        packages = [f"nvidia-headless-{server}{'-open' if is_open else ''}", f"nvidia-utils-{server}"]
-        return [], [headers, *_at(packages, exact)], dict(wishes.driver_repository)
+        server, suffix = f"{branch}-server", "-open" if is_open else ""
+        if host["secure_boot"]:
+            return [], _signed(host, f"{server}{suffix}", server, exact), dict(wishes.driver_repository)
+        packages = [f"nvidia-headless-{server}{suffix}", f"nvidia-utils-{server}"]
+        return [], [*headers, *_at(packages, exact)], dict(wishes.driver_repository)
+    if host["secure_boot"]:
+        raise FleetError(
+            "driver: wanted kernel modules that load, found Secure Boot, which takes signed ones only, and this "
+            "distribution has none. Turn it off in the firmware, or enrol DKMS's key (mokutil --import "
+            "/var/lib/dkms/mok.pub, a boot with somebody at the console) and name the packages in "
+            "host_nvidia_driver_packages."
+        )
     packages = ["nvidia-driver-cuda", "nvidia-kernel-open-dkms" if is_open else "nvidia-kernel-dkms"]
-    return [f"nvidia-driver-pinning-{exact or branch}"], [headers, *packages], _debian_repository(host, wishes)
+    return [f"nvidia-driver-pinning-{exact or branch}"], [*headers, *packages], _debian_repository(host, wishes)
+
+
+def kernel_headers(host: Host) -> list[str]:
+    """Return the headers by which DKMS builds modules: of the kernel that runs, of newer ones, which the next boot
+    takes, and the metapackages that bring those of kernels to come.
+    """
+    older = _older_kernels(host)
+    newer = [kernel for kernel in host["kernels"] if kernel != host["kernel"] and kernel not in older]
+    return [f"linux-headers-{name}" for name in (host["kernel"], *newer, *host["kernel_flavours"])]
+
+
+def _older_kernels(host: Host) -> list[str]:
+    def version(kernel: str) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", kernel.partition("+")[0])[:4]]
+
+    return [kernel for kernel in host["kernels"] if version(kernel) < version(host["kernel"])]
+
+
+def _signed(host: Host, driver: str, server: str, exact: str) -> list[str]:
+    """Return Ubuntu's packages of modules that it signed: of the kernel that runs, and of those to come.
+
+    https://documentation.ubuntu.com/server/how-to/graphics/install-nvidia-drivers/
+    """
+    if exact:
+        raise FleetError(
+            f"driver: wanted version {exact}, found Secure Boot, with which only modules load that Ubuntu signed, "
+            f'and these come by branch. Set host_nvidia_driver_version: "{exact.partition(".")[0]}".'
+        )
+    kernels = dict.fromkeys((host["kernel"], *host["kernel_flavours"]))
+    modules = [f"linux-modules-nvidia-{driver}-{kernel}" for kernel in kernels]
+    return [*modules, f"nvidia-headless-no-dkms-{driver}", f"nvidia-utils-{server}"]
 
 
 def fabric_manager_packages(host: Host, wishes: Wishes, running: str | None) -> list[str]:

@@ -13,6 +13,7 @@ from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.host import cuda, due, gpu_health, gpus, pci
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand, run
 from ansible_collections.inference.fleet.plugins.module_utils.host.docker import DEFAULT_HOST, DEFAULT_ROOT, docker
+from ansible_collections.inference.fleet.plugins.module_utils.host.kernels import kernels
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import clock_synchronized, disks, system
 
 
@@ -32,6 +33,7 @@ def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_comma
         found, bus = asked.result(), pci.look()
         return {
             **system(),
+            **kernels(run_command),
             "clock_synchronized": clock.result(),
             "gpus": gpu_health.with_health(
                 found.gpus,

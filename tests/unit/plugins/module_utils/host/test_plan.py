@@ -28,6 +28,9 @@ GPU = {**gpu_health.unknown(), "index": 0, "name": "NVIDIA H100 80GB HBM3", "per
 BARE: dict[str, Any] = {
     "os": UBUNTU,
     "kernel": KERNEL,
+    "kernels": [KERNEL],
+    "kernel_flavours": ["generic"],
+    "secure_boot": False,
     "architecture": "x86_64",
     "python": "3.12.3",
     "python_executable": "/usr/bin/python3",
@@ -103,8 +106,8 @@ def test_a_bare_host_gets_everything_in_order() -> None:
     assert (found["beyond"], found["blocked"]) == ([], [])
     assert found["steps"] == [
         "add the package source nvidia-container-toolkit (https://example.com/toolkit)",
-        f"install linux-headers-{KERNEL}, nvidia-headless-580-server-open, nvidia-utils-580-server, docker.io, "
-        "iptables, python3-docker, nvidia-container-toolkit",
+        f"install linux-headers-{KERNEL}, linux-headers-generic, nvidia-headless-580-server-open, "
+        "nvidia-utils-580-server, docker.io, iptables, python3-docker, nvidia-container-toolkit",
         "load the NVIDIA driver, or reboot for it",
         "add the runtime nvidia to Docker's daemon.json",
         "restart Docker Engine",
@@ -161,8 +164,48 @@ def test_the_driver_s_packages(
     found = made({**DOCKER, **changes}, toolkit_packages=[], **wishes)
 
     assert found["pins"] == pins
-    assert found["packages"] == [f"linux-headers-{KERNEL}", *packages]
+    assert found["packages"] == [f"linux-headers-{KERNEL}", "linux-headers-generic", *packages]
     assert found["fabric_manager"] == any("fabricmanager" in package for package in packages)
+
+
+def test_every_kernel_gets_its_headers() -> None:
+    kernels = ["6.8.0-9-generic", KERNEL, "6.14.0-5-generic"]
+    found = made({**DOCKER, "kernels": kernels, "kernel_flavours": ["generic-hwe-24.04"]})
+
+    assert found["packages"][:3] == [
+        f"linux-headers-{KERNEL}",
+        "linux-headers-6.14.0-5-generic",
+        "linux-headers-generic-hwe-24.04",
+    ]
+    # Of an older one the archive may not have them any more.
+    assert found["extras"] == ["linux-headers-6.8.0-9-generic"]
+
+
+def test_with_secure_boot_ubuntu_s_signed_modules_are_taken() -> None:
+    found = made({**DOCKER, "secure_boot": True}, toolkit_packages=[])
+
+    assert found["packages"] == [
+        f"linux-modules-nvidia-580-server-open-{KERNEL}",
+        "linux-modules-nvidia-580-server-open-generic",
+        "nvidia-headless-no-dkms-580-server-open",
+        "nvidia-utils-580-server",
+    ]
+    assert found["extras"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "wishes", "said"),
+    [
+        ({"os": DEBIAN}, {}, "Secure Boot, which takes signed ones only"),
+        ({}, {"driver_version": "580.95.05"}, 'Set host_nvidia_driver_version: "580"'),
+    ],
+)
+def test_what_secure_boot_forbids_is_said_first(changes: dict[str, Any], wishes: dict[str, Any], said: str) -> None:
+    found = made({**DOCKER, "secure_boot": True, **changes}, **wishes)
+
+    assert said in found["blocked"][0]
+    # Whoever enrolled a key names the packages.
+    assert made({**DOCKER, "secure_boot": True, **changes}, driver_packages=["own"], **wishes)["blocked"] == []
 
 
 def test_the_user_s_own_packages_and_repository_come_before_what_is_derived() -> None:
