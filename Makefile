@@ -10,7 +10,7 @@ VARS ?=
 # Which parts 'make test' runs; all of them where it is empty.
 PARTS ?=
 
-.PHONY: help setup demo teardown test unit lint sanity integration molecule fleet bench clean
+.PHONY: help setup demo teardown test unit lint sanity integration molecule fleet release bench clean
 
 help: ## List these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,9 @@ test: setup ## Run every check (PARTS="lint unit" for some)
 
 unit lint sanity integration molecule fleet: setup ## (unit, lint, sanity, integration, molecule, fleet) Run one part of the checks
 	@scripts/test $@
+
+release: setup ## Stamp, build and check a release (VERSION=1.2.3); nothing is committed or published
+	@scripts/release $(VERSION)
 
 bench: setup ## Print what modules and playbooks cost beside the alternatives, and benchmark clients side by side (an hour)
 	@python tests/bench/engine.py

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -20,10 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a collection is made of; whatever else stands at the top of the checkout stays there.
 SHIPPED = {
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "FILES.json",
     "LICENSE",
     "MANIFEST.json",
     "README.md",
+    "SECURITY.md",
     "changelogs",
     "docs",
     "inventories",
@@ -73,6 +76,19 @@ def test_the_archive_has_the_collection_and_nothing_else(archive: Path) -> None:
     with tarfile.open(archive) as content:
         names = {name.split("/")[0] for name in content.getnames()}
     assert names == SHIPPED
+
+
+def test_every_page_links_to_what_is_shipped(installed: Path) -> None:
+    root = installed / "ansible_collections/inference/fleet"
+    pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("roles/*/README.md")]
+    broken = [
+        f"{page.relative_to(root)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if not target.startswith("https://") and not (page.parent / target).exists()
+    ]
+    assert len(pages) > 10
+    assert broken == []
 
 
 @pytest.mark.parametrize("playbook", ["deploy", "verify", "benchmark", "report", "teardown", "site"])

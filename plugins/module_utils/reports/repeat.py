@@ -47,7 +47,7 @@ def repeat(document: Document) -> Repeat:
     deployed = document["engine"]["name"] in ENGINES
     variables = _engine(document, notes) if deployed else _endpoint(document, notes)
     variables |= _benchmark(document, notes)
-    playbooks = ["deploy.yml", "benchmark.yml"] if deployed else ["benchmark.yml"]
+    playbooks = [f"inference.fleet.{name}" for name in (["deploy", "benchmark"] if deployed else ["benchmark"])]
     given = json.dumps(variables, ensure_ascii=False)
     # A host's name comes from whoever wrote the document.
     limit, given = (shlex.quote(words.clean(text)) for text in (document["host"], given))

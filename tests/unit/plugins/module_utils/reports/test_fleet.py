@@ -79,7 +79,9 @@ def test_every_run_can_be_opened_and_repeated(page, report):
     rows = set(re.findall(r'<tr id="(run-[^"]+)">', page))
     assert rows == {html.anchor(document) for document in report.documents}
     commands = [data["pool"][run[7][0]][1].replace("\1", run[1]) for run in data["runs"]]
-    assert all(command.startswith("ansible-playbook deploy.yml benchmark.yml") for command in commands)
+    assert all(
+        command.startswith("ansible-playbook inference.fleet.deploy inference.fleet.benchmark") for command in commands
+    )
     assert f"-l {CHANGED} " in commands[3]
     # Nothing in vLLM's runs is beyond what the command brings back.
     vllm = {document["run_id"] for document in report.documents if document["engine"]["name"] == "vllm"}

@@ -138,7 +138,7 @@ def test_the_page_shows_each_part(fleet):
         "--tensor-parallel-size 4",
         "HF_HOME=/root/.cache/huggingface",
         "aiperf profile",
-        "ansible-playbook deploy.yml benchmark.yml",
+        "ansible-playbook inference.fleet.deploy inference.fleet.benchmark",
         "4\N{MULTIPLICATION SIGN} NVIDIA H100 80GB HBM3, 81,559 MiB",
         "not recorded",
     ):
