@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """README's way from nothing to a report, typed as it is printed: in an empty home, to a host over SSH.
 
-What is put in the place of what the reader has: the checkout's own commit for the address of its repository, a host of the
-rig for the one in the inventory, and beside it variables for a host that has no GPU.
+The checkout's own commit stands for the address of its repository, a host of the rig for the one in the inventory, and
+beside it are variables for a host that has no GPU.
 """
 
 from __future__ import annotations
