@@ -43,6 +43,20 @@ def refuse_managed(extra_args: Sequence[str], managed: Mapping[str, str]) -> Non
         )
 
 
+def value(extra_args: Sequence[str], *flags: str) -> str | None:
+    """Return the value that arguments give one of a program's flags, in whatever spelling; the last one counts.
+
+    >>> value(["--load_format=hf", "--load-format", "mistral"], "--load-format")
+    'mistral'
+    """
+    found = None
+    for index, argument in enumerate(extra_args):
+        word, sign, given = argument.partition("=")
+        if (word.replace("_", "-") if word.startswith("--") else word) in flags:
+            found = given if sign else next(iter(extra_args[index + 1 : index + 2]), None)
+    return found
+
+
 def _option(flag: str, managed: Mapping[str, str]) -> str | None:
     """Return the option that sets what a flag would set."""
     plain = f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag

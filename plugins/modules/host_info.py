@@ -170,6 +170,13 @@ host:
         mig_mode:
           description: V(Enabled), V(Disabled), or null where the GPU knows no MIG.
           type: str
+        mig_devices:
+          description: "What MIG made of it, where it is divided: its UUID and its slice, such as V(1g.10gb)."
+          type: list
+          elements: dict
+        brand:
+          description: The product's brand, which an image's NVIDIA_REQUIRE_CUDA may name.
+          type: str
         ecc_enabled:
           description: Whether its memory is checked for errors.
           type: bool
@@ -224,6 +231,10 @@ host:
     gpus_error:
       description: What nvidia-smi complained of.
       type: str
+    gpus_warnings:
+      description: What it warned of, with GPUs that go on working.
+      type: list
+      elements: str
     profile:
       description: The hardware shape.
       type: str
@@ -289,7 +300,8 @@ checks:
     name:
       description:
         - V(privileges), V(os), V(python), V(gpus), V(gpu_health), V(gpu_fabric), V(cuda), V(docker),
-          V(docker_config), V(docker_sdk), V(nvidia_container_toolkit), V(gpu_persistence), V(clock) or V(disk).
+          V(docker_config), V(docker_sdk), V(nvidia_container_toolkit), V(gpu_persistence), V(gpu_inforom),
+          V(clock) or V(disk).
       type: str
     required:
       description: Whether an engine needs it. What is not required is advice.

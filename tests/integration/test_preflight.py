@@ -17,6 +17,7 @@ from docker_engine import DockerEngine
 from module_process import ModuleProcess
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+from ansible_collections.inference.fleet.plugins.module_utils.serving import placement
 
 STUBS = Path(__file__).resolve().parents[1] / "fleet/stubs"
 
@@ -24,6 +25,8 @@ STUBS = Path(__file__).resolve().parents[1] / "fleet/stubs"
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], object]:
     """Have nvidia-smi play a host's GPUs, by their profile."""
+    # A module asks once in its process, and this one runs many.
+    placement.query.cache_clear()
     monkeypatch.setenv("STUB_GPUS", str(tmp_path / "gpus"))
     monkeypatch.setenv("PATH", f"{STUBS}:{os.environ['PATH']}")
     return (tmp_path / "gpus").write_text
@@ -128,6 +131,37 @@ def test_gpus_that_another_engine_of_the_same_task_leaves(
     assert not process(**wanted, instances=instances(a="0", b="2", c="1"))["changed"]
 
 
+def test_sizes_that_the_model_or_the_host_does_not_allow_stop_nothing(
+    docker_engine: DockerEngine,
+    process: ModuleProcess,
+    fake_vllm: Callable[..., str],
+    play: Callable[[str], object],
+    tmp_path: Path,
+) -> None:
+    play("h100x4")
+    model = tmp_path / "cache/hub/models--org--dense"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs/main").write_text("0" * 40)
+    snapshot = model / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text('{"num_attention_heads": 40, "num_key_value_heads": 8}')
+    (snapshot / "model.safetensors").write_bytes(b"x")
+    wanted = {"engine": "vllm", "image": fake_vllm("sizes"), "model": "org/dense"}
+    made = process(**wanted, tensor_parallel_size=2, extra_args=["-pp", "2"])
+    assert made["ready"], made
+    assert made["engine"]["profile"] == "h100x4"
+    before = started(docker_engine)
+
+    failed = process(**wanted, tensor_parallel_size=3)
+    assert (
+        "tensor parallel size: wanted 3, found that the model's 40 attention heads cannot be divided among 3. Set "
+        "tensor_parallel_size to one that fits: 1, 2, 4."
+    ) in failed["msg"]
+    failed = process(**wanted, tensor_parallel_size=4, extra_args=["--data_parallel_size=2"])
+    assert "would take 8 GPUs (tensor parallel 4 by data parallel 2), and it would have 4 (h100x4)" in failed["msg"]
+    assert started(docker_engine) == before
+
+
 def test_an_image_that_wants_a_newer_driver(
     process: ModuleProcess, fake_vllm: Callable[..., str], play: Callable[[str], object]
 ) -> None:
@@ -135,3 +169,7 @@ def test_an_image_that_wants_a_newer_driver(
     image = fake_vllm("newer", "ENV NVIDIA_REQUIRE_CUDA=cuda>=99.0")
     failed = process(engine="vllm", image=image, prefetch=False)
     assert "driver: the image wants cuda>=99.0, found driver 570.86.15 with CUDA 12.8" in failed["msg"]
+    disabled = {"NVIDIA_DISABLE_REQUIRE": "1"}
+    looked = process(check=True, engine="vllm", image=image, model="/models/local", environment=disabled)
+    assert looked["warnings"] == []
+    assert plan.CREATE in looked["steps"]

@@ -16,6 +16,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     Launch,
     SecretFile,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import value
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 HOME = "/root"
@@ -45,6 +47,21 @@ def launch(
         secrets=(*secrets, *hub_secrets(spec)),
         weights=Weights(spec.model, spec.revision) if is_hub_name(spec.model) else None,
     )
+
+
+def size(extra_args: Sequence[str], *flags: str) -> int:
+    """Return the size that arguments give one of an engine's flags, 1 where they give none."""
+    given = value(extra_args, *flags)
+    if given is None:
+        return 1
+    if not (given.isdecimal() and int(given) > 0):
+        raise FleetError(f"extra_args gives {flags[0]} {given!r}. Wanted a whole number of at least 1.")
+    return int(given)
+
+
+def has(extra_args: Sequence[str], *flags: str) -> bool:
+    """Tell whether arguments have one of an engine's switches, in whatever spelling."""
+    return bool(set(flags) & {word.replace("_", "-") if word.startswith("--") else word for word in extra_args})
 
 
 def revision_args(spec: EngineSpec) -> list[str]:

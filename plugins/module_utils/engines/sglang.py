@@ -8,10 +8,11 @@ Source of the flags: Lambda's page of the model and SGLang 0.5.23. Qwen3-Coder-N
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
-from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch, Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
 
 if TYPE_CHECKING:
@@ -62,6 +63,28 @@ def launch(spec: EngineSpec) -> Launch:
     argv += common.config_args(spec)
     argv += spec.extra_args
     return common.launch(spec, argv, {}, common.api_key_config(spec), _CACHES)
+
+
+def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:
+    """Return how SGLang spreads a model. Its data parallel attention shares the GPUs of the tensor parallel group."""
+    copies = common.size(extra_args, "--dp-size", "--dp", "--data-parallel-size")
+    shared = common.has(extra_args, "--enable-dp-attention")
+    groups = common.size(extra_args, "--attn-dp-size", "--attention-data-parallel-size")
+    return Parallel(
+        tensor=tensor,
+        pipeline=common.size(extra_args, "--pp-size", "--pp", "--pipeline-parallel-size"),
+        data=1 if shared else copies,
+        attention=copies if shared else groups,
+        experts=common.size(extra_args, "--ep-size", "--ep", "--expert-parallel-size") > 1,
+        nodes=common.size(extra_args, "--nnodes"),
+    )
+
+
+def misfit(config: Mapping[str, Any], spread: Parallel, most: int) -> str | None:
+    """Return why a model cannot be spread so, and what fits."""
+    from ansible_collections.inference.fleet.plugins.module_utils.engines import fit
+
+    return fit.misfit(config, spread, most, "--ep-size")
 
 
 def log() -> Log:

@@ -10,7 +10,8 @@ measurement.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
@@ -18,6 +19,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     EngineSpec,
     ImageBuild,
     Launch,
+    Parallel,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
@@ -66,6 +68,16 @@ def launch(spec: EngineSpec) -> Launch:
         secrets=common.api_key_file(spec),
         needs_gpus=False,
     )
+
+
+def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:
+    """Return how the simulator spreads a model: it has no GPUs to spread it over."""
+    return Parallel(tensor=tensor)
+
+
+def misfit(config: Mapping[str, Any], spread: Parallel, most: int) -> str | None:
+    """Say that every spread will do."""
+    return None
 
 
 def log() -> Log:

@@ -18,6 +18,10 @@ An engine file is a module with these names, all of them pure:
     arguments may not repeat them.
 ``launch(spec) -> Launch``
     How to start the engine.
+``parallel(tensor, extra_args) -> Parallel``
+    How the engine spreads a model, with a tensor parallel size and a user's extra arguments.
+``misfit(config, parallel, most) -> str | None``
+    Why a model with such a config.json cannot be spread so, with what fits on *most* GPUs.
 ``log() -> Log``
     How to read the engine's log: how far its start is, and why it failed.
 ``VERSION_PATH`` and ``parse_version(body) -> str | None``
@@ -60,6 +64,44 @@ class EngineSpec:
     api_key: str | None = field(default=None, repr=False)
     hf_token: str | None = field(default=None, repr=False)
     simulates: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """How an engine spreads a model over GPUs, in the field's own terms.
+
+    C(data) are copies that take GPUs of their own; C(attention) groups of attention that share those of one copy.
+    C(context) is vLLM's prefill context parallel size. With C(experts), whole experts are spread over the GPUs of all
+    copies. All of it is spread over C(nodes) hosts alike.
+    """
+
+    tensor: int = 1
+    pipeline: int = 1
+    data: int = 1
+    context: int = 1
+    attention: int = 1
+    experts: bool = False
+    nodes: int = 1
+
+    @property
+    def copy(self) -> int:
+        """GPUs that hold one copy of the model."""
+        return self.tensor * self.pipeline * self.context
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that it takes of each host."""
+        return max(1, self.copy * self.data // self.nodes)
+
+    def __str__(self) -> str:
+        sizes = {
+            "tensor": self.tensor,
+            "pipeline": self.pipeline,
+            "data": self.data,
+            "prefill context": self.context,
+        }
+        told = [f"{name} parallel {size}" for name, size in sizes.items() if size > 1 or name == "tensor"]
+        return " by ".join(told) + (f" over {self.nodes} hosts" if self.nodes > 1 else "")
 
 
 @dataclass(frozen=True)

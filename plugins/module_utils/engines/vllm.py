@@ -9,7 +9,8 @@ Source of the flags: Lambda's page of the model and vLLM 0.32.0.
 from __future__ import annotations
 
 import pkgutil
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
@@ -17,10 +18,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
     SECRETS_DIR,
     EngineSpec,
     Launch,
+    Parallel,
     SecretFile,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed, value
 
 if TYPE_CHECKING:
     from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
@@ -49,6 +51,8 @@ MANAGED_FLAGS = {
 }
 # The name under which vLLM imports the guard: nobody else's.
 _GUARD_MODULE = "inference_fleet_guard"
+# Older versions than 0.32 may refuse what this allows, and then say so themselves.
+_FINEST_BLOCK = 32
 _CACHES = {".cache/vllm": "vllm", ".cache/flashinfer": "flashinfer", ".triton": "triton"}
 
 
@@ -65,6 +69,22 @@ def launch(spec: EngineSpec) -> Launch:
         argv += ["--middleware", f"{_GUARD_MODULE}.{guard.Guard.__name__}"]
     argv += spec.extra_args
     return common.launch(spec, argv, _guard_environment(spec), _guard_files(spec), _CACHES)
+
+
+def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:
+    """Return how vLLM spreads a model. Of several hosts, each may be told its own number of copies."""
+    local = common.size(extra_args, "--data-parallel-size-local", "-dpl")
+    copies = common.size(extra_args, "--data-parallel-size", "-dp")
+    nodes = common.size(extra_args, "--nnodes", "-n")
+    apart = value(extra_args, "--data-parallel-rank", "-dpn") is not None
+    return Parallel(
+        tensor=tensor,
+        pipeline=common.size(extra_args, "--pipeline-parallel-size", "-pp"),
+        data=1 if apart else local if local > 1 else copies,
+        context=common.size(extra_args, "--prefill-context-parallel-size", "-pcp"),
+        experts=common.has(extra_args, "--enable-expert-parallel", "-ep"),
+        nodes=1 if local > 1 or apart else nodes,
+    )
 
 
 def _guard_environment(spec: EngineSpec) -> dict[str, str]:
@@ -85,6 +105,13 @@ def _guard_files(spec: EngineSpec) -> tuple[SecretFile, ...]:
     if source is None:
         raise FleetError("the guard of vLLM's API key could not be read from the collection.")
     return (*common.api_key_file(spec), SecretFile(name=f"{_GUARD_MODULE}.py", content=source.decode()))
+
+
+def misfit(config: Mapping[str, Any], spread: Parallel, most: int) -> str | None:
+    """Return why a model cannot be spread so, and what fits."""
+    from ansible_collections.inference.fleet.plugins.module_utils.engines import fit
+
+    return fit.misfit(config, spread, most, "--enable-expert-parallel", finest=_FINEST_BLOCK)
 
 
 def log() -> Log:

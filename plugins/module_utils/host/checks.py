@@ -175,6 +175,17 @@ def _persistence(host: Host) -> Check:
     return _check("gpu_persistence", not off, found, wanted, remedy, required=False)
 
 
+def _inforom(host: Host) -> Check:
+    """A damaged infoROM is a card's settings store, not its memory: it goes on working."""
+    found = "; ".join(host["gpus_warnings"]) or ("no warning" if host["gpus"] else NOT_APPLICABLE)
+    remedy = (
+        "The GPU goes on working, though its counts of errors may be wrong. Tell whoever owns the hardware: the card "
+        "is replaced or flashed by its vendor."
+    )
+    wanted = "no warning from nvidia-smi, such as of a damaged infoROM"
+    return _check("gpu_inforom", not host["gpus_warnings"], found, wanted, remedy, required=False)
+
+
 def _clock(host: Host) -> Check:
     known = host["clock_synchronized"]
     found = "unknown: no systemd tells" if known is None else "synchronised" if known else "not synchronised"
@@ -237,6 +248,7 @@ _CHECKS: tuple[Callable[[Host], Check], ...] = (
     _docker_sdk,
     _toolkit,
     _persistence,
+    _inforom,
     _clock,
 )
 

@@ -26,7 +26,10 @@ NAME = "inference.fleet-gpu-check"
 IMAGE = "inference-fleet/gpu-check"
 CALL_TIMEOUT = 120
 WANTED = "CUDA starts in a container that asks for every GPU (cuInit)"
+# What Docker says where it has no way to give a container GPUs, before version 29 and since.
+_NO_WAY = ("could not select device driver", "failed to discover GPU vendor from CDI", "unresolvable CDI devices")
 _RESTART = "Restart Docker Engine: it looks for the NVIDIA container toolkit at its start."
+_REBOOT = "The driver was upgraded under a running kernel module: reboot the host."
 # Where the toolkit puts the driver's libraries in an image that says nothing of its distribution.
 _LIBRARIES = "/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu:/usr/lib64:/usr/lib"
 
@@ -73,7 +76,7 @@ def _run(client: docker.APIClient, timeout: float) -> dict[str, Any]:
         try:
             client.start(container)
         except docker_errors.APIError as error:
-            remedy = _RESTART if "could not select device driver" in str(error) else "See the toolkit's own words."
+            remedy = _remedy(str(error.explanation or error))
             return cuda.failed(f"Docker cannot start it: {' '.join(str(error.explanation).split())[:300]}", remedy)
         try:
             code = client.wait(container, timeout=timeout)["StatusCode"]
@@ -85,6 +88,12 @@ def _run(client: docker.APIClient, timeout: float) -> dict[str, Any]:
     finally:
         _remove(client)
         client.remove_image(reference, force=True)
+
+
+def _remedy(said: str) -> str:
+    if "driver/library version mismatch" in said.lower():
+        return _REBOOT
+    return _RESTART if any(words in said for words in _NO_WAY) else "See the toolkit's own words."
 
 
 def _remove(client: docker.APIClient) -> None:

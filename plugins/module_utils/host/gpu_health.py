@@ -37,9 +37,10 @@ def unknown() -> dict[str, Any]:
     """Return a GPU's health where nothing is known of it.
 
     ``{"ecc_enabled": bool, "ecc_uncorrected": int (since the driver was loaded), "remap_pending": bool,
-    "remap_failed": bool, "recovery_action": str, "fabric_state": str, "fabric_status": str, "memory_used_mib": int,
-    "processes": [{"pid", "name", "memory_mib", "container"}], "xids": [{"code", "message"}]}``, each but the lists
-    ``None`` where the GPU has no such thing or the driver does not tell.
+    "remap_failed": bool, "recovery_action": str, "brand": str, "fabric_state": str, "fabric_status": str,
+    "memory_used_mib": int, "processes": [{"pid", "name", "memory_mib", "container"}],
+    "xids": [{"code", "message"}]}``, each but the lists ``None`` where the GPU has no such thing or the driver does not
+    tell.
     """
     return {
         "ecc_enabled": None,
@@ -47,6 +48,7 @@ def unknown() -> dict[str, Any]:
         "remap_pending": None,
         "remap_failed": None,
         "recovery_action": None,
+        "brand": None,
         "fabric_state": None,
         "fabric_status": None,
         "memory_used_mib": None,
@@ -89,6 +91,7 @@ def _health(gpu: ElementTree.Element) -> dict[str, Any]:
         ),
         "remap_failed": _flag(gpu, "remapped_rows/remapped_row_failure", "Yes", "No"),
         "recovery_action": recovery,
+        "brand": _text(gpu, "product_brand"),
         "fabric_state": _text(gpu, "fabric/state"),
         "fabric_status": _text(gpu, "fabric/status"),
         "memory_used_mib": _mib(gpu, "fb_memory_usage/used"),

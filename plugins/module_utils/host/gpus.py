@@ -33,10 +33,17 @@ QUERY = [
     "--format=csv,noheader,nounits",
 ]
 VERSION = ["nvidia-smi", "--version"]
+LIST = ["nvidia-smi", "-L"]
 
 # What nvidia-smi prints where a GPU has no such thing. Other words in brackets tell of trouble.
 _ABSENT = ("", "N/A", "[N/A]", "[Not Supported]", "Not Supported")
 _IN_BRACKETS = re.compile(r"\[[^]]*\]")
+# What it says of GPUs that go on working, and the code that it then ends with. Source: nvidia-smi's manual.
+_WARNING = re.compile(r"(?i)warning: *(.+)")
+_INFOROM = 14
+# Its list of GPUs: those that MIG divides are followed by their parts.
+_GPU_LINE = re.compile(r"GPU \d+: .*\(UUID: (GPU-[^)]+)\)")
+_MIG_LINE = re.compile(r"\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[^)]+)\)")
 
 # What Docker looks for on its PATH at its start, and then takes --gpus; and what else tells of the toolkit.
 _HOOK = "nvidia-container-runtime-hook"
@@ -45,11 +52,15 @@ _TOOLKIT_PROGRAMS = (_HOOK, "nvidia-container-toolkit", "nvidia-container-runtim
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs found, and what nvidia-smi complained of, where it did. Both can be there: some GPUs may be well."""
+    """The GPUs found, and what nvidia-smi complained of, where it did. Both can be there: some GPUs may be well.
+
+    C(warnings) are of GPUs that go on working.
+    """
 
     gpus: list[dict[str, Any]] = field(default_factory=list)
     installed: bool = True
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def parse_query(output: str) -> list[dict[str, Any]]:
@@ -69,6 +80,7 @@ def query(run_command: RunCommand) -> Gpus:
     if code == NOT_FOUND or (code != 0 and re.search(r"No such file|not found", error) and not output):
         return Gpus(installed=False)
     gpus, complaints = [], []
+    output, warnings = _without_warnings(output)
     for row in _rows(output):
         try:
             gpus.append(_parse_row(row))
@@ -76,9 +88,25 @@ def query(run_command: RunCommand) -> Gpus:
             complaints.append(", ".join(row))
         else:
             complaints.extend(_troubles(row))
-    if code != 0 and not complaints:
+    if code != 0 and not complaints and not (code == _INFOROM and gpus):
         complaints.append(" ".join(error.split()) or f"nvidia-smi ended with exit code {code}")
-    return Gpus(gpus=gpus, error="; ".join(complaints) or None)
+    divided = any(gpu["mig_mode"] == "Enabled" for gpu in gpus)
+    parts = parse_mig(run_command(LIST)[1]) if divided else {}
+    gpus = [{**gpu, "mig_devices": parts.get(gpu["uuid"], [])} for gpu in gpus]
+    return Gpus(gpus=gpus, error="; ".join(complaints) or None, warnings=warnings)
+
+
+def parse_mig(output: str) -> dict[str, list[dict[str, str]]]:
+    """Return what MIG made of each GPU, by its UUID, from nvidia-smi's list: C({"uuid", "slice"}), such as 1g.10gb."""
+    found: dict[str, list[dict[str, str]]] = {}
+    parts: list[dict[str, str]] = []
+    for line in output.splitlines():
+        gpu, part = _GPU_LINE.match(line), _MIG_LINE.match(line)
+        if gpu:
+            parts = found.setdefault(gpu.group(1), [])
+        elif part:
+            parts.append({"uuid": part.group(2), "slice": part.group(1)})
+    return found
 
 
 def cuda_version(run_command: RunCommand) -> str | None:
@@ -109,6 +137,12 @@ def container_toolkit(runtimes: Iterable[str]) -> dict[str, bool]:
 def installed(program: str) -> bool:
     """Tell whether a program is on the host's PATH."""
     return shutil.which(program, path=search_path()) is not None
+
+
+def _without_warnings(output: str) -> tuple[str, tuple[str, ...]]:
+    """Return an answer without the warnings that follow it, and those."""
+    lines = [(line, _WARNING.match(line.strip())) for line in output.splitlines()]
+    return "\n".join(line for line, told in lines if not told), tuple(told.group(1) for _line, told in lines if told)
 
 
 def _rows(output: str) -> list[list[str]]:

@@ -42,11 +42,12 @@ def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_comma
             ),
             "gpus_on_bus": len(bus.gpus),
             "gpus_error": found.error,
+            "gpus_warnings": list(found.warnings),
             "pci_gpus": bus.gpus,
             "nvswitches": bus.nvswitches,
             "switch_bridges": bus.switch_bridges,
             "fabric_manager_installed": gpus.installed("nv-fabricmanager"),
-            "profile": profiles.profile(_sized(found.gpus)),
+            "profile": profiles.profile(found.gpus),
             "driver_version": gpus.driver_version(found.gpus),
             "driver_installed": gpus.installed("nvidia-smi"),
             "cuda_version": version.result() if found.gpus else None,
@@ -57,8 +58,3 @@ def survey(docker_host: str = DEFAULT_HOST, paths: Sequence[str] = (), run_comma
             "nvidia_container_toolkit": gpus.container_toolkit(engine["runtimes"]),
             "disk": disks([engine["root"] or DEFAULT_ROOT, *paths]),
         }
-
-
-def _sized(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give GPUs that tell no memory of their own a size that no kind was sold in: the unmarked kind is theirs."""
-    return [{**gpu, "memory_mib": gpu["memory_mib"] or 10**9} for gpu in found]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -63,7 +64,7 @@ def problems(
 ) -> list[str]:
     """Return what stands in the way of a deployment on this host: see :func:`.preflight.problems`."""
     found = _found(docker_host, result, image, ours, siblings)
-    return preflight.problems(result.container, result.placement.tensor_parallel_size, found, fetch_only)
+    return preflight.problems(result.container, result.placement.parallel, found, fetch_only)
 
 
 def _found(
@@ -101,9 +102,25 @@ def _found(
         image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
         weights_gib=(hub.size_gib(here) if here else None) or known_model(request.model).weights_gib,
         weights_here=here is not None,
+        misfit=_misfit(result, look, here),
         disks={
             place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
             for place, path in (("image", root), ("weights", request.cache_dir))
             for at in [system.existing(Path(path))]
         },
     )
+
+
+def _misfit(result: Deployment, look: Sequence[Mapping[str, Any]], here: Path | None) -> str | None:
+    """Return why the model cannot be spread over GPUs as it is to be, where its config.json is on the host."""
+    if here is None or not look:
+        return None
+    try:
+        config = json.loads((here / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # The engine tells what is wrong with it.
+        return None
+    if not isinstance(config, dict):
+        return None
+    most = len(result.request.gpus or look)
+    return result.engine.misfit(config, result.placement.parallel, most)

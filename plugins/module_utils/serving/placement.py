@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_GPUS, Gpus
-from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
@@ -21,11 +22,16 @@ from ansible_collections.inference.fleet.plugins.module_utils.serving.request im
 
 @dataclass(frozen=True)
 class Placement:
-    """A profile, a tensor parallel size, and the GPUs to ask for; none on a CPU."""
+    """A profile, how the model is spread, and the GPUs to ask for; none on a CPU."""
 
     profile: str
-    tensor_parallel_size: int
+    parallel: Parallel
     gpus: Gpus | None
+
+    @property
+    def tensor_parallel_size(self) -> int:
+        """The number of GPUs among which each layer is divided."""
+        return self.parallel.tensor
 
 
 def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement:
@@ -34,7 +40,7 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement
     What the user gives is taken as given. Otherwise the profile is what the GPUs are, and the size is what the model is
     known to need of them, or all of them. Raises :class:`FleetError` where it does not fit.
     """
-    profile = request.profile or profiles.profile(found)
+    profile = request.profile or _profile(request, found)
     try:
         family, count = profiles.split(profile)
     except ValueError as error:
@@ -46,26 +52,56 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement
         ) from error
     if request.gpus:
         count = len(request.gpus)
+    spread = engine(request.engine).parallel(request.tensor_parallel_size or 1, request.extra_args)
     if profile == profiles.CPU:
-        return Placement(profile, request.tensor_parallel_size or 1, None)
-    needed = known_model(request.model).gpus.get(family)
-    size = request.tensor_parallel_size or (needed if needed and needed <= count else None)
-    if size is None:
-        if needed:
-            raise FleetError(
-                f"{request.model} needs {needed} GPUs of kind {family}, and the engine would have {count}. "
-                "Take a host with more, or set tensor_parallel_size if you know that it fits."
-            )
-        size = count
-    if size > count:
-        raise FleetError(f"tensor_parallel_size is {size}, and the engine would have {count} GPUs ({profile}).")
+        return Placement(profile, spread, None)
+    if request.tensor_parallel_size is None:
+        spread = _derived(request.model, spread, family, count)
+    if spread.gpus > count:
+        raise FleetError(
+            f"the engine would take {spread.gpus} GPUs ({spread}), and it would have {count} ({profile}). "
+            "Set smaller sizes, or give it more GPUs."
+        )
     if request.gpus:
         # A part of a host's GPUs is a profile of its own.
-        return Placement(request.profile or f"{family}x{count}", size, Gpus(device_ids=tuple(sorted(request.gpus))))
-    if size == count and len(found) <= count:
-        return Placement(profile, size, ALL_GPUS)
+        return Placement(request.profile or f"{family}x{count}", spread, Gpus(device_ids=tuple(sorted(request.gpus))))
+    if spread.gpus == count and len(found) <= count:
+        return Placement(profile, spread, ALL_GPUS)
     # The rest of the GPUs stays free for other engines.
-    return Placement(f"{family}x{size}", size, Gpus(device_ids=_first(size, family, found)))
+    return Placement(f"{family}x{spread.gpus}", spread, Gpus(device_ids=_first(spread.gpus, family, found)))
+
+
+def _profile(request: Request, found: Sequence[Mapping[str, Any]]) -> str:
+    """Return the profile of the GPUs that a request names, or of all; what MIG made of one is a kind of its own."""
+    named = set(request.gpus or ())
+    chosen = [gpu for gpu in found if {str(gpu.get("index")), gpu.get("uuid")} & named]
+    counts: dict[str, int] = {}
+    for gpu in found:
+        for part in gpu.get("mig_devices") or ():
+            if part["uuid"] in named:
+                kind = profiles.part(profiles.family(gpu["name"], gpu["memory_mib"]), part["slice"])
+                counts[kind] = counts.get(kind, 0) + 1
+    if counts and not chosen:
+        return profiles.joined(counts)
+    return profiles.profile(chosen if named and len(chosen) == len(named) else found)
+
+
+def _derived(model: str, spread: Parallel, family: str, count: int) -> Parallel:
+    """Return a spread with the tensor parallel size that a model is known to need of a family, or that takes all."""
+    needed = known_model(model).gpus.get(family)
+    if needed:
+        # With whole experts on each GPU, all copies hold the model together.
+        others = spread.pipeline * spread.context * (spread.data if spread.experts else 1)
+        sized = replace(spread, tensor=max(1, -(-needed // others)))
+        if sized.gpus > count:
+            raise FleetError(
+                f"{model} needs {needed} GPUs of kind {family}"
+                + (f" for each copy, {sized.gpus} with {sized}" if sized.gpus > needed else "")
+                + f", and the engine would have {count}. "
+                "Take a host with more, or set tensor_parallel_size if you know that it fits."
+            )
+        return sized
+    return replace(spread, tensor=max(1, count * spread.nodes // (spread.pipeline * spread.context * spread.data)))
 
 
 def _first(size: int, family: str, found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

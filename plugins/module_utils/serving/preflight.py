@@ -12,7 +12,9 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Gpus
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
+from ansible_collections.inference.fleet.plugins.module_utils.host.requirements import requirements, satisfied
 
 # What vLLM takes of a GPU's memory by default; SGLang takes about as much.
 _MEMORY_SHARE = 0.9
@@ -20,8 +22,8 @@ _SHARE_OPTIONS = ("--gpu-memory-utilization", "--mem-fraction-static")
 # For activations and CUDA graphs on each GPU, in GiB, and the least share for KV cache.
 _WORKING_GIB = 2.0
 _KV_SHARE = 0.05
-# Weights are then not spread as the tensor parallel size says, or not as large as their files.
-_OTHERWISE = ("--quantization", "-q", "--cpu-offload-gb", "--pipeline-parallel-size", "-pp", "--pp-size")
+# Weights are then not as large on the GPUs as their files.
+_OTHERWISE = ("--quantization", "-q", "--cpu-offload-gb", "--load-format")
 # More than a driver keeps for itself, in MiB.
 _IN_USE_MIB = 2048
 
@@ -42,6 +44,7 @@ class Found:
     ``gpus`` are those of host_info, with their health; ``listeners`` (address, port) pairs; ``own`` the ids of the
     collection's containers; ``own_ports`` those that the engine to be replaced has; ``others`` the GPUs that each other
     engine of the collection has. ``image`` is what Docker tells of the image, ``None`` where it is not there.
+    ``misfit`` says why the model cannot be spread as it is to be.
     ``weights_gib`` is ``None`` where the size is not known.
     """
 
@@ -55,17 +58,19 @@ class Found:
     image_gib: float | None = None
     weights_gib: float | None = None
     weights_here: bool = False
+    misfit: str | None = None
     disks: Mapping[str, Disk] = field(default_factory=dict)
 
 
-def problems(container: ContainerSpec, size: int, found: Found, fetch_only: bool = False) -> list[str]:
-    """Return what stands in the way of a container with a tensor parallel size: wanted, found, and what to do.
+def problems(container: ContainerSpec, spread: Parallel, found: Found, fetch_only: bool = False) -> list[str]:
+    """Return what stands in the way of a container whose model is spread so: wanted, found, and what to do.
 
     *fetch_only*: only its image and weights are wanted.
     """
     listed = _disk(found)
     if fetch_only:
         return listed
+    listed += [found.misfit] if found.misfit else []
     listed += _ports(container, found)
     if container.gpus is None or not found.gpus:
         return listed
@@ -73,65 +78,54 @@ def problems(container: ContainerSpec, size: int, found: Found, fetch_only: bool
     return [
         *_missing_gpus(container.gpus, mine),
         *_sick(mine),
-        *_divided(mine),
-        *_memory(container.command, size, mine, found.weights_gib),
+        *_divided(container.gpus, mine),
+        *_memory(container.command, spread, mine, found.weights_gib),
         *_strangers(mine, found.own),
         *_shared(mine, found),
-        *_driver(found),
+        *_driver(container.environment, mine, found),
         *listed,
     ]
 
 
 def chosen(request: Gpus, gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the GPUs that a request means, by index or UUID; a number of GPUs means the first."""
-    if request.device_ids:
-        return [gpu for gpu in gpus if {str(gpu["index"]), gpu["uuid"]} & set(request.device_ids)]
+    """Return the GPUs that a request means, by index or UUID, MIG's parts included; a number means the first."""
+    named = set(request.device_ids)
+    if named:
+        whole = [gpu for gpu in gpus if {str(gpu["index"]), gpu["uuid"]} & named]
+        return [*whole, *(part for gpu in gpus for part in _parts(gpu) if part["uuid"] in named)]
     return list(gpus if request.count == -1 else gpus[: request.count])
 
 
-def required_cuda(image: Mapping[str, Any] | None) -> str | None:
-    """Return what an image says of CUDA and drivers, in NVIDIA's words, as C(cuda>=12.8 brand=tesla,driver>=535)."""
-    environment = ((image or {}).get("Config") or {}).get("Env") or ()
-    return next((item.partition("=")[2] for item in environment if item.startswith("NVIDIA_REQUIRE_CUDA=")), None)
+def _parts(gpu: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what MIG made of a GPU, each as a GPU of its own; who uses one of them is not known."""
+    return [
+        {
+            **gpu,
+            "index": f"{gpu['index']} (MIG {part['slice']})",
+            "uuid": part["uuid"],
+            "parent": gpu["uuid"],
+            "memory_mib": _slice_mib(part["slice"]),
+            "memory_used_mib": None,
+            "processes": (),
+        }
+        for part in gpu.get("mig_devices") or ()
+    ]
 
 
-def satisfied(requirement: str, cuda: str | None, driver: str | None) -> bool:
-    """Tell whether a driver meets an image's requirement: one of its words, each of whose parts holds.
-
-    Parts that are about neither are taken as met. Source: the NVIDIA container toolkit's documentation.
-
-    >>> satisfied("cuda>=12.8 brand=tesla,driver>=535,driver<536", "12.2", "535.183.01")
-    True
-    """
-    facts = {"cuda": cuda, "driver": driver}
-    return not requirement.split() or any(
-        all(_holds(part, facts) for part in word.split(",")) for word in requirement.split()
-    )
-
-
-def _holds(part: str, facts: Mapping[str, str | None]) -> bool:
-    match = re.fullmatch(r"(cuda|driver)(>=|<=|!=|=|<|>)([0-9.]+)", part)
-    if match is None:
-        return True
-    name, operator, wanted = match.groups()
-    found = facts[name]
-    if found is None:
-        return True
-    # 535 means the whole branch: no more numbers are compared than are wanted.
-    theirs = _numbers(wanted)
-    ours = _numbers(found)[: len(theirs)]
-    return {
-        ">=": ours >= theirs,
-        "<=": ours <= theirs,
-        ">": ours > theirs,
-        "<": ours < theirs,
-        "=": ours == theirs,
-        "!=": ours != theirs,
-    }[operator]
+def _slice_mib(name: str) -> int | None:
+    """Return the memory of a slice, of which its name tells: 1g.10gb."""
+    match = re.search(r"\.(\d+)gb", name)
+    return int(match.group(1)) * 10**9 // 2**20 if match else None
 
 
 def _missing_gpus(request: Gpus, mine: Sequence[Mapping[str, Any]]) -> list[str]:
     missing = [item for item in request.device_ids if not any(item in (str(gpu["index"]), gpu["uuid"]) for gpu in mine)]
+    parts = [gpu for gpu in mine if "parent" in gpu]
+    if not missing and len(parts) > 1:
+        return [
+            f"GPUs: wanted {len(parts)} parts of GPUs that MIG divides, found that CUDA shows a process no more than "
+            "one. Give each engine one of them."
+        ]
     if not missing:
         return []
     return [f"GPUs: wanted {', '.join(request.device_ids)}, found none called {', '.join(missing)}. See nvidia-smi -L."]
@@ -146,19 +140,28 @@ def _sick(mine: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _divided(mine: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [
-        f"GPU {gpu['index']}: wanted a whole GPU, found one that MIG divides. Make it whole "
-        f"(nvidia-smi -i {gpu['index']} -mig 0), or give the engine others with gpus."
-        for gpu in mine
-        if gpu.get("mig_mode") == "Enabled"
-    ]
+def _divided(request: Gpus, mine: Iterable[Mapping[str, Any]]) -> list[str]:
+    listed = []
+    for gpu in mine:
+        if gpu.get("mig_mode") != "Enabled" or "parent" in gpu:
+            continue
+        parts = ", ".join(part["uuid"] for part in gpu.get("mig_devices") or ())
+        one = f"give the engine one of its parts with gpus ({parts}), or " if parts else ""
+        listed.append(
+            f"GPU {gpu['index']}: wanted a whole GPU, found one that MIG divides. Make it whole "
+            f"(nvidia-smi -i {gpu['index']} -mig 0), {one}{'' if one else 'or '}give the engine others with gpus."
+        )
+    return listed
 
 
-def _memory(command: Sequence[str], size: int, mine: Sequence[Mapping[str, Any]], weights: float | None) -> list[str]:
+def _memory(
+    command: Sequence[str], spread: Parallel, mine: Sequence[Mapping[str, Any]], weights: float | None
+) -> list[str]:
     sizes = [gpu["memory_mib"] / 1024 for gpu in mine if gpu["memory_mib"]]
     options = {word.partition("=")[0] for word in command}
-    if weights is None or len(sizes) < size or not size or options & set(_OTHERWISE):
+    # The GPUs that hold the weights together: of one copy, or of all where each has experts of its own.
+    size = spread.gpus if spread.experts else spread.copy
+    if weights is None or spread.nodes > 1 or len(sizes) < size or options & set(_OTHERWISE):
         return []
     share = _share(command)
     each = min(sizes)
@@ -207,8 +210,15 @@ def _shared(mine: Sequence[Mapping[str, Any]], found: Found) -> list[str]:
     """Return which GPUs another engine has, whether each was named by its index or by its UUID."""
     listed = []
     for name, request in found.others.items():
-        theirs = {gpu["uuid"] for gpu in chosen(request, found.gpus)}
-        both = [str(gpu["index"]) for gpu in mine if gpu["uuid"] in theirs]
+        theirs = chosen(request, found.gpus)
+        # A part of a GPU is shared with whoever has that part, or all of the GPU.
+        whole = {gpu["uuid"] for gpu in theirs}
+        parents = {gpu["parent"] for gpu in theirs if "parent" in gpu}
+        both = [
+            str(gpu["index"])
+            for gpu in mine
+            if {gpu["uuid"], gpu.get("parent")} & whole or ("parent" not in gpu and gpu["uuid"] in parents)
+        ]
         if both:
             listed.append(
                 f"GPU {', '.join(both)}: wanted for this engine alone, found that {name} has it. "
@@ -217,14 +227,21 @@ def _shared(mine: Sequence[Mapping[str, Any]], found: Found) -> list[str]:
     return listed
 
 
-def _driver(found: Found) -> list[str]:
-    requirement = required_cuda(found.image)
+def _driver(environment: Mapping[str, str], mine: Sequence[Mapping[str, Any]], found: Found) -> list[str]:
     driver = next((gpu.get("driver_version") for gpu in found.gpus), None)
-    if requirement is None or satisfied(requirement, found.cuda_version, driver):
-        return []
+    brand = next((gpu.get("brand") for gpu in mine), None)
+    unmet = [
+        text
+        for text in requirements(found.image, environment)
+        if not satisfied(text, found.cuda_version, driver, brand)
+    ]
     return [
-        f"driver: the image wants {requirement.split()[0]}, found driver {driver} with CUDA {found.cuda_version}. "
-        "Upgrade the driver, or choose an older image."
+        f"driver: the image wants {text.split()[0]}"
+        f"{', or a driver that it names for some kinds of GPU' if len(text.split()) > 1 else ''}, "
+        f"found driver {driver} with CUDA {found.cuda_version}{f' and a GPU of brand {brand}' if brand else ''}. "
+        "Upgrade the driver, or choose an older image; or, if you know that it runs, set NVIDIA_DISABLE_REQUIRE: 1 in "
+        "environment."
+        for text in unmet
     ]
 
 
@@ -260,7 +277,3 @@ def _disk(found: Found) -> list[str]:
             parts = " and ".join(f"{gib:.0f} GiB for {what} in {place.path}" for what, gib, place in items)
             listed.append(f"disk: wanted {parts}, found {disk.free_gib:.0f} GiB free there. Make room, or use another.")
     return listed
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.host import cuda, gpu_health
+from ansible_collections.inference.fleet.plugins.module_utils.host import cuda, gpu_health, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.checks import checks
 
 GPU = {
@@ -33,6 +34,7 @@ HOST: dict[str, Any] = {
     "gpus": [GPU] * 4,
     "gpus_on_bus": 4,
     "gpus_error": None,
+    "gpus_warnings": [],
     "driver_version": "570.86.15",
     "cuda": cuda.read(0, '{"code": 0, "devices": 4}', ""),
     "due": {"reboot": None, "docker_restart": None},
@@ -74,6 +76,7 @@ def test_a_good_host_passes_every_check_and_needs_no_remedy() -> None:
         "docker_sdk",
         "nvidia_container_toolkit",
         "gpu_persistence",
+        "gpu_inforom",
         "clock",
         "disk",
     ]
@@ -250,3 +253,15 @@ def test_advice_is_not_required() -> None:
     found = failing(gpus=gpus, clock_synchronized=False)
     assert {name: check["required"] for name, check in found.items()} == {"gpu_persistence": False, "clock": False}
     assert failing(clock_synchronized=None) == {}
+
+
+def test_a_damaged_inforom_is_advice_and_blocks_nothing(case: Callable[[str], str]) -> None:
+    # nvidia-smi prints this after its answer, and ends with 14.
+    found = gpus.query(lambda argv: (14, case("09-inforom-corrupted"), ""))
+
+    assert (len(found.gpus), found.error) == (1, None)
+    (check,) = failing(gpus_warnings=list(found.warnings)).values()
+    assert (check["name"], check["required"]) == ("gpu_inforom", False)
+    assert check["found"] == "infoROM is corrupted at gpu 0000:0B:00.0"
+    assert "goes on working" in check["remedy"]
+    assert "reinstall" not in check["remedy"]

@@ -83,6 +83,7 @@ def test_an_h100() -> None:
             "remap_pending": True,
             "remap_failed": False,
             "recovery_action": "None",
+            "brand": None,
             "fabric_state": "Completed",
             "fabric_status": "Success",
             "memory_used_mib": 70012,

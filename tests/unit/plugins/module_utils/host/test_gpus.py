@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
@@ -166,3 +168,72 @@ def test_a_host_without_nvidia_smi_has_no_gpu_and_no_error(code: int) -> None:
 )
 def test_the_cuda_version_is_the_drivers(output: str, version: str | None) -> None:
     assert gpus.parse_cuda_version(output) == version
+
+
+def test_gpus_of_names_alike_are_kinds_of_their_own(case: Callable[[str], str]) -> None:
+    rows = [line.rpartition(", ") for line in case("12-profile-names").splitlines()]
+    assert {name: profiles.family(name, int(memory)) for name, _comma, memory in rows} == {
+        "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": "rtx-pro-6000",
+        "NVIDIA RTX PRO 4500 Blackwell": "rtx-pro-4500",
+        "Quadro RTX 6000": "quadro-rtx-6000",
+        "NVIDIA RTX 6000 Ada Generation": "rtx-6000-ada",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "memory_mib", "family"),
+    [
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 97887, "rtx-pro-6000-max-q"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 97887, "rtx-pro-6000-server"),
+        ("NVIDIA A100-SXM-64GB", 65536, "a100-64gb"),
+        ("NVIDIA RTX A6000", 49140, "rtx-a6000"),
+        ("NVIDIA GeForce RTX 4090", 24564, "rtx-4090"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", 16376, "rtx-4090-laptop"),
+        ("NVIDIA H100 NVL", 95830, "h100-94gb"),
+        ("NVIDIA H100 PCIe", 81559, "h100"),
+        ("Tesla V100-SXM2-32GB", 32510, "v100-32gb"),
+        ("NVIDIA H200", 143771, "h200"),
+        ("NVIDIA L40S", 46068, "l40s"),
+        ("NVIDIA GH200 480GB", 97871, "gh200"),
+    ],
+)
+def test_families(name: str, memory_mib: int, family: str) -> None:
+    assert profiles.family(name, memory_mib) == family
+    assert profiles.split(f"{family}x2") == (family, 2)
+
+
+def test_a_gpu_without_memory_of_its_own(case: Callable[[str], str]) -> None:
+    found = gpus.query(answers(0, case("20-gb10-no-memory")))
+
+    assert (len(found.gpus), found.error, found.gpus[0]["memory_mib"]) == (1, None, None)
+    assert profiles.profile(found.gpus) == "gb10x1"
+
+
+def test_a_damaged_inforom_is_a_warning_of_a_gpu_that_works(case: Callable[[str], str]) -> None:
+    found = gpus.query(answers(14, case("09-inforom-corrupted")))
+
+    assert [gpu["name"] for gpu in found.gpus] == ["Tesla P100-PCIE-16GB"]
+    assert (found.error, found.warnings) == (None, ("infoROM is corrupted at gpu 0000:0B:00.0",))
+
+
+def test_code_14_without_a_gpu_is_an_error() -> None:
+    assert gpus.query(answers(14, "")).error == "nvidia-smi ended with exit code 14"
+
+
+LISTED = """\
+GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-1d2c3b4a-5e6f-4a7b-8c9d-0e1f2a3b4c04)
+  MIG 3g.40gb     Device  0: (UUID: MIG-5e0a1b2c-0000-5000-8000-000000000001)
+  MIG 1g.10gb     Device  1: (UUID: MIG-5e0a1b2c-0000-5000-8000-000000000002)
+GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-1d2c3b4a-5e6f-4a7b-8c9d-0e1f2a3b4c05)
+"""
+
+
+def test_what_mig_made_of_a_gpu_is_told() -> None:
+    def run(argv: list[str]) -> tuple[int, str, str]:
+        return 0, LISTED if argv == gpus.LIST else MIG, ""
+
+    (found,) = gpus.query(run).gpus
+    assert found["mig_devices"] == [
+        {"uuid": "MIG-5e0a1b2c-0000-5000-8000-000000000001", "slice": "3g.40gb"},
+        {"uuid": "MIG-5e0a1b2c-0000-5000-8000-000000000002", "slice": "1g.10gb"},
+    ]

@@ -40,6 +40,7 @@ BARE: dict[str, Any] = {
     "gpus": [],
     "gpus_on_bus": 2,
     "gpus_error": None,
+    "gpus_warnings": [],
     "pci_gpus": [H100, H100],
     "nvswitches": 0,
     "switch_bridges": 0,

@@ -73,7 +73,7 @@ def test_too_few_gpus_for_the_model_is_refused_with_the_numbers() -> None:
 
 
 def test_tensor_parallel_size_beyond_the_gpus_is_refused() -> None:
-    with pytest.raises(FleetError, match="tensor_parallel_size is 8, and the engine would have 4 GPUs"):
+    with pytest.raises(FleetError, match=r"would take 8 GPUs \(tensor parallel 8\), and it would have 4"):
         deployment(replace(REQUEST, tensor_parallel_size=8), [H100] * 4)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Gpus,
     Port,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
+from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health, requirements
 from ansible_collections.inference.fleet.plugins.module_utils.models import model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
 
@@ -56,12 +58,22 @@ GOOD = preflight.Found(
 )
 
 
-def found(size: int = 4, container: ContainerSpec = CONTAINER, fetch_only: bool = False, **changes: Any) -> list[str]:
-    return preflight.problems(container, size, replace(GOOD, **changes), fetch_only)
+def found(
+    size: int = 4,
+    container: ContainerSpec = CONTAINER,
+    fetch_only: bool = False,
+    spread: Parallel | None = None,
+    **changes: Any,
+) -> list[str]:
+    return preflight.problems(container, spread or Parallel(tensor=size), replace(GOOD, **changes), fetch_only)
 
 
 def test_a_good_host() -> None:
     assert found() == []
+
+
+def test_a_model_that_cannot_be_spread_so() -> None:
+    assert found(misfit="tensor parallel size: wanted 3.") == ["tensor parallel size: wanted 3."]
 
 
 class TestMemory:
@@ -102,6 +114,23 @@ class TestMemory:
     )
     def test_what_is_not_known_is_no_problem(self, changes: dict[str, Any]) -> None:
         assert found(**{"gpus": gpus(4, 40960), **changes}) == []
+
+    @pytest.mark.parametrize(
+        ("spread", "count", "fits"),
+        [
+            # Eight copies of their own on eight GPUs, which hold none of them; whole experts on each, which hold one.
+            (Parallel(tensor=1, data=8), 8, False),
+            (Parallel(tensor=1, data=8, experts=True), 8, True),
+            (Parallel(tensor=2, pipeline=2), 4, True),
+            (Parallel(tensor=2, pipeline=1), 2, False),
+            (Parallel(tensor=8, pipeline=2, nodes=2), 8, True),
+        ],
+    )
+    def test_all_gpus_that_hold_the_weights_together_count(self, spread: Parallel, count: int, fits: bool) -> None:
+        assert (found(spread=spread, gpus=gpus(count)) == []) == fits
+
+    def test_a_gpu_without_memory_of_its_own(self) -> None:
+        assert found(1, gpus=gpus(1, memory_mib=None)) == []
 
 
 class TestGpus:
@@ -145,6 +174,25 @@ class TestGpus:
         (problem,) = found(gpus=[*gpus(1, mig_mode="Disabled"), *gpus(4, mig_mode="Enabled")[1:2], *gpus(4)[2:]])
         assert problem.startswith("GPU 1: wanted a whole GPU, found one that MIG divides.")
 
+    def test_a_part_of_one_that_mig_divides(self) -> None:
+        parts = [{"uuid": "MIG-a", "slice": "3g.40gb"}, {"uuid": "MIG-b", "slice": "1g.10gb"}]
+        divided = gpus(1, mig_mode="Enabled", mig_devices=parts, processes=[process(THEIRS)])
+        part = replace(CONTAINER, gpus=Gpus(device_ids=("MIG-b",)))
+        assert found(1, part, gpus=divided, weights_gib=5) == []
+        (problem,) = found(1, part, gpus=divided)
+        assert "found 1 GPUs of 9 GiB" in problem
+        (problem,) = found(1, part, gpus=divided, weights_gib=1, others={"other": Gpus(device_ids=("MIG-b",))})
+        assert problem.startswith("GPU 0 (MIG 1g.10gb): wanted for this engine alone, found that other has it")
+        assert found(1, part, gpus=divided, weights_gib=1, others={"other": Gpus(device_ids=("MIG-a",))}) == []
+        assert len(found(1, part, gpus=divided, weights_gib=1, others={"other": Gpus(device_ids=("0",))})) == 1
+        (problem,) = found(1, replace(CONTAINER, gpus=Gpus(device_ids=("MIG-c",))), gpus=divided, weights_gib=1)
+        assert "found none called MIG-c" in problem
+        both = replace(CONTAINER, gpus=Gpus(device_ids=("MIG-a", "MIG-b")))
+        (problem,) = found(1, both, gpus=divided, weights_gib=1)
+        assert "CUDA shows a process no more than one" in problem
+        whole = found(1, replace(CONTAINER, gpus=Gpus(device_ids=("0",))), gpus=divided, weights_gib=1)
+        assert "give the engine one of its parts with gpus (MIG-a, MIG-b)" in whole[0]
+
     def test_a_sick_one(self) -> None:
         (problem,) = found(gpus=[*gpus(3), *gpus(4, recovery_action="Reset")[3:]])
         assert "GPU 3: wanted a GPU that is well, found: the driver wants: reset" in problem
@@ -154,7 +202,28 @@ class TestDriver:
     def test_too_old_for_the_image(self) -> None:
         old = [{**gpu, "driver_version": "560.35.03"} for gpu in gpus(4)]
         (problem,) = found(image=CUDA_13, gpus=old, cuda_version="12.6")
-        assert "the image wants cuda>=13.0, found driver 560.35.03 with CUDA 12.6" in problem
+        assert "the image wants cuda>=13.0, or a driver that it names" in problem
+        assert "found driver 560.35.03 with CUDA 12.6" in problem
+
+    def test_the_public_case(self, case: Callable[[str], str]) -> None:
+        image = {"Config": {"Env": [case("11-disable-require").splitlines()[0].removeprefix("image Env: ")]}}
+        v100 = gpus(1, memory_mib=16160, driver_version="530.30.02", brand="Tesla")
+        facts = {"image": image, "gpus": v100, "cuda_version": "12.1", "weights_gib": 1}
+        assert found(1, **facts) == [
+            "driver: the image wants cuda>=12.4, or a driver that it names for some kinds of GPU, found driver "
+            "530.30.02 with CUDA 12.1 and a GPU of brand Tesla. Upgrade the driver, or choose an older image; or, if "
+            "you know that it runs, set NVIDIA_DISABLE_REQUIRE: 1 in environment."
+        ]
+        for yes in ("1", "true"):
+            container = replace(CONTAINER, environment={"NVIDIA_DISABLE_REQUIRE": yes})
+            assert found(1, container, **facts) == []
+        container = replace(CONTAINER, environment={"NVIDIA_DISABLE_REQUIRE": "0"})
+        assert len(found(1, container, **facts)) == 1
+
+    def test_a_driver_that_is_named_for_another_kind_will_not_do(self) -> None:
+        old = {"driver_version": "570.86.15"}
+        assert found(image=CUDA_13, gpus=gpus(4, brand="Tesla", **old)) == []
+        assert "of brand GeForce" in found(image=CUDA_13, gpus=gpus(4, brand="GeForce", **old))[0]
 
     def test_a_branch_that_the_image_names_will_do(self) -> None:
         assert found(image=CUDA_13) == []
@@ -172,7 +241,7 @@ class TestDriver:
         ],
     )
     def test_words_and_parts(self, requirement: str, cuda: str | None, driver: str | None, met: bool) -> None:
-        assert preflight.satisfied(requirement, cuda, driver) is met
+        assert requirements.satisfied(requirement, cuda, driver) is met
 
 
 class TestPort:
