@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, spool, store
+from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, quality, series, spool, store
 from ansible_collections.inference.fleet.plugins.module_utils.results import load as documents
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import check
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import subject
@@ -30,6 +30,8 @@ MODULE = "inference.fleet.benchmark"
 PUBLISHED, PREVIOUS = "published", "previous"
 # The module's own default.
 WORK_DIR = "/var/tmp/inference.fleet/benchmark"
+# Of earlier runs of a subject, so many tell its noise.
+_HISTORY = 60
 # For what a module does around its client: pulling an image, starting, reading results.
 OVERHEAD_SECONDS = 1800
 
@@ -211,14 +213,30 @@ def _still_there(names: Any, folder: Path) -> list[str | dict[str, Any]]:
 def compare(document: dict[str, Any], baselines: list[str | dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
     """Return the document beside each baseline that there is."""
     compared = []
+    history = earlier(document, folder) if baselines else []
     for baseline in baselines:
         if baseline == PUBLISHED:
             row = comparison.published_row(document)
-            compared += [comparison.with_published(row, document)] if row else []
+            compared += [comparison.with_published(row, document, history)] if row else []
         else:
             other = previous(document, folder) if baseline == PREVIOUS else baseline
-            compared += [comparison.with_run(other, document)] if other else []
+            compared += [comparison.with_run(other, document, history)] if other else []
     return compared
+
+
+def earlier(document: dict[str, Any], folder: Path) -> list[Any]:
+    """Return the last runs of the document's subject that count, oldest first: what tells how far its runs lie apart.
+
+    A folder that cannot be read tells nothing; damaged files are passed over.
+    """
+    try:
+        found = series.all_series(documents.load(folder).documents)
+    except OSError:
+        return []
+    wanted = subject(document)
+    runs = next((item.runs for item in found if item.subject == wanted), ())
+    sound = [run for run in runs if run["run_id"] != document["run_id"] and not quality.disturbed(run)]
+    return sound[-_HISTORY:]
 
 
 def previous(document: dict[str, Any], folder: Path) -> dict[str, Any] | None:

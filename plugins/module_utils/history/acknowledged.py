@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 
 _KEYS = {"host", "metric", "kind", "since", "reason"}
-KINDS = ("step", "siblings")
+KINDS = ("step", "siblings", "disturbed", "absent")
 # Where a step began is known to about this many runs, and may move as more runs come.
 _NEAR = 2
 
@@ -24,7 +24,7 @@ _NEAR = 2
 class Acknowledgement:
     """One change that is accepted. *host* is a name or a pattern; *metric* None for every one.
 
-    *since* is a run id or a day as C(2026-11-23); only a host that is slower than its siblings needs none.
+    *since* is a run id or a day as C(2026-11-23), and is of a step alone.
     """
 
     host: str
@@ -35,13 +35,17 @@ class Acknowledgement:
 
     def covers(self, metric: str, kind: str, runs: Sequence[Mapping[str, Any]], index: int) -> bool:
         """Whether it is of the change that began with the run at *index* of one host's runs, oldest first."""
-        if kind != self.kind or self.metric not in (None, metric) or not fnmatchcase(runs[index]["host"], self.host):
+        if kind != self.kind or self.metric not in (None, metric) or not self.of_host(runs[index]["host"]):
             return False
-        if kind == "siblings":
+        if kind != "step":
             return True
         return any(
             self._names(runs, place) for place in range(max(0, index - _NEAR), min(len(runs), index + _NEAR + 1))
         )
+
+    def of_host(self, host: str) -> bool:
+        """Whether it is of a host."""
+        return fnmatchcase(host, self.host)
 
     def _names(self, runs: Sequence[Mapping[str, Any]], place: int) -> bool:
         """Whether the run at *place* is the one that is named: by its id, or as the first since that day."""
@@ -82,8 +86,8 @@ def _parse(item: Any, where: str) -> Acknowledgement:
         raise FleetError(f"{where}: {', '.join(unknown)} means nothing here. What does: {', '.join(sorted(_KEYS))}.")
     kind = item.get("kind") or "step"
     if kind not in KINDS:
-        raise FleetError(f"{where}: kind is {kind!r}, wanted {' or '.join(KINDS)}")
-    needed = ("host", "reason") if kind == "siblings" else ("host", "since", "reason")
+        raise FleetError(f"{where}: kind is {kind!r}, wanted {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    needed = ("host", "since", "reason") if kind == "step" else ("host", "reason")
     missing = [key for key in needed if not item.get(key)]
     if missing:
         raise FleetError(f"{where}: {' and '.join(missing)} must be given")

@@ -55,6 +55,11 @@ def facts(document: Document) -> dict[str, Any]:
     return {name: read(document) for name, read in _FACTS}
 
 
+def versions(document: Document) -> tuple[str, ...]:
+    """Return the facts that must be the same of two runs before one is a measure for the other."""
+    return tuple(str(read(document)) for name, read in _FACTS if name in VERSIONS)
+
+
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return what differs between two runs' facts: C(what), C(before) and C(after), as short texts.
 

@@ -10,22 +10,26 @@ day.
 
 from __future__ import annotations
 
+import math
 import statistics
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.inference.fleet.plugins.module_utils.history import robust
+from ansible_collections.inference.fleet.plugins.module_utils.results import noise
 
 # A level is known after so many figures; before that nothing is called a step.
-KNOWN = 5
-# A step is looked for among this many of the last figures, and the spread taken from this many.
+KNOWN = 6
+# A step is looked for among this many of the last figures, and the noise learned from this many.
 LOOK_BACK = 8
-SPREAD_OF = 60
-# How many standard deviations of the difference of two medians a step must have.
-DEVIATIONS = 3.5
-# The variance of a median is that of a mean times this, for normally distributed values.
-_MEDIAN = 1.57
+LEARN_FROM = 60
+# How often one look at steady figures may find a step. A history has dozens of looks.
+CHANCE = 2e-4
+# A slow slide is measured from so many first figures of a level, and must be by so much larger than a step.
+BEGINNING = 16
+_SLIDE = 1.25
+# Of so many figures after a step all must have moved; of more their median.
+_ALL = 3
 
 
 @dataclass(frozen=True)
@@ -45,24 +49,29 @@ class Step:
         return self.after - self.before
 
 
-def steps(values: Sequence[float], noise: float, least: float, confirm: int = 2) -> list[Step]:
+def steps(values: Sequence[float], expected: float, least: float, confirm: int = 2) -> list[Step]:
     """Return the steps in a row, oldest first.
 
-    *noise* is the standard deviation that figures have at least, *least* the smallest step that counts. *confirm* is
-    how many figures must agree. At each of *known_steps*, indices of figures, a new level begins by itself: whatever
-    happened there is no step.
+    *expected* is the standard deviation that such figures have from run to run, *least* the smallest step that counts.
+    *confirm* is how many figures must agree; the newest of them is always one.
     """
     found: list[Step] = []
     start = 0
-    # The level without its last LOOK_BACK figures, in order: it grows by one figure a time.
+    # The level without its last LOOK_BACK figures, in order, so that most figures need no closer look.
     settled: list[float] = []
-    for now in range(len(values)):
-        if now - start - LOOK_BACK >= 0:
+    for now, value in enumerate(values):
+        if now - start >= LOOK_BACK:
             insort(settled, values[now - LOOK_BACK])
-        step = _newest(values, start, now, settled, noise, least, confirm)
+        if now - start + 1 < KNOWN + confirm:
+            continue
+        if len(settled) >= KNOWN and abs(value - _middle(settled)) <= least:
+            continue
+        step = _newest(values, start, now, expected, least, confirm)
         if step:
             found.append(step)
             start, settled = step.index, []
+            for settled_value in values[start : max(start, now - LOOK_BACK + 1)]:
+                insort(settled, settled_value)
     return found
 
 
@@ -71,9 +80,9 @@ def place(values: Sequence[float], step: Step) -> int:
 
     It is where the figures around it lie nearest to the levels on either side, by their absolute distance.
     """
-    first, last = max(1, step.index - LOOK_BACK), min(len(values), step.index + LOOK_BACK)
+    first, last = max(1, step.index - 2 * LOOK_BACK), min(len(values), step.index + 2 * LOOK_BACK)
     nearest, best = step.index, float("inf")
-    for index in range(max(first, step.index - LOOK_BACK // 2), min(last, step.index + LOOK_BACK // 2 + 1)):
+    for index in range(max(first, step.index - 4), min(last, step.index + 5)):
         distance = sum(abs(value - step.before) for value in values[first:index])
         distance += sum(abs(value - step.after) for value in values[index:last])
         if distance < best:
@@ -81,38 +90,36 @@ def place(values: Sequence[float], step: Step) -> int:
     return nearest
 
 
-def _newest(
-    values: Sequence[float], start: int, now: int, settled: Sequence[float], noise: float, least: float, confirm: int
-) -> Step | None:
+def _newest(values: Sequence[float], start: int, now: int, expected: float, least: float, confirm: int) -> Step | None:
     """Return the most certain step that ends with the figure *now*, if there is one."""
     best, certainty = None, 1.0
-    if now - start + 1 < KNOWN + confirm:
-        return None
-    spread = None
-    for first, before in _splits(values, start, now, settled, confirm):
-        after = values[first : now + 1]
-        middle = _middle(before)
-        if spread is None:
-            # Of the shortest stretch before a step: one that has begun must not count as noise.
-            spread = max(noise, _scale(values[max(start, first - SPREAD_OF) : first]))
+    for first in range(max(start + KNOWN, now - LOOK_BACK + 1), now - confirm + 2):
+        before, after = values[start:first], values[first : now + 1]
+        middle = statistics.median(before)
         size = level(after, middle) - middle
-        limit = max(least, DEVIATIONS * spread * (_MEDIAN * (1 / len(after) + 1 / len(before))) ** 0.5)
+        if abs(size) <= least:
+            continue
+        limit = max(least, allowance(noise.learn(before[-LEARN_FROM:], expected), len(before), len(after)))
         if abs(size) > limit * certainty:
             best, certainty = Step(first, middle, statistics.median(after), now), abs(size) / limit
-    return best
+    return best or _slide(values, start, now, expected, least)
 
 
-def _splits(
-    values: Sequence[float], start: int, now: int, settled: Sequence[float], confirm: int
-) -> Iterator[tuple[int, Sequence[float]]]:
-    """Yield where a step may begin, the earliest first, with the figures of the level before it, in order."""
-    before = list(settled)
-    earliest = max(start, now - LOOK_BACK + 1)
-    for first in range(earliest, now - confirm + 2):
-        if first > earliest:
-            insort(before, values[first - 1])
-        if len(before) >= KNOWN:
-            yield first, before
+def _slide(values: Sequence[float], start: int, now: int, expected: float, least: float) -> Step | None:
+    """Return what a slow slide has come to, which no single run shows: the last figures against the level's first."""
+    first = now - LOOK_BACK + 1
+    if first - start < BEGINNING:
+        return None
+    began, after = values[start : start + BEGINNING], values[first : now + 1]
+    middle, last = statistics.median(began), statistics.median(after)
+    limit = _SLIDE * allowance(noise.learn(began, expected), BEGINNING, len(after))
+    return Step(first, middle, last, now) if abs(last - middle) > max(2 * least, limit) else None
+
+
+def allowance(of: noise.Noise, before: int, after: int) -> float:
+    """Return how far the level of so many runs may be from that of the runs before them for no reason."""
+    variance = of.of_mean(before) * noise.MEDIAN + of.of_mean(after) * (noise.MEDIAN if after > _ALL else 1)
+    return noise.student_t(1 - CHANCE, of.freedom) * math.sqrt(variance)
 
 
 def level(after: Sequence[float], before: float) -> float:
@@ -122,14 +129,9 @@ def level(after: Sequence[float], before: float) -> float:
     the nearer one of two.
     """
     ordered = sorted(after, key=lambda value: abs(value - before))
-    return ordered[0] if len(ordered) <= 3 else ordered[(len(ordered) - 1) // 2]
+    return ordered[0] if len(ordered) <= _ALL else ordered[(len(ordered) - 1) // 2]
 
 
 def _middle(ordered: Sequence[float]) -> float:
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _scale(values: Sequence[float]) -> float:
-    """Return the spread of a level. Of few figures the median deviation falls short, by about this much."""
-    return robust.scale(values) * (1 + 1.5 / len(values))

@@ -5,21 +5,16 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions, robust, steps
-from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
+from ansible_collections.inference.fleet.plugins.module_utils.history import findings, regressions
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
-from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, Metric, long_name
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Series
+from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, long_name
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import Series
 
-# Where a change for the better is looked for; for the worse it is the regressions' own choice.
+# Of which changes for the better are shown; for the worse it is the regressions' own choice.
 _FOR_THE_BETTER = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")
-# No two runs are closer to one another than this, as a standard deviation of their logarithms.
-_NOISE = 0.002
 # Changes of one host that began within so many runs are one event.
 _TOGETHER = 2
 _PLACES = {metric.key: place for place, metric in enumerate(COMPARED)}
@@ -96,76 +91,27 @@ class Event:
         return "; ".join(found) or "nothing that the documents record"
 
 
-def find(
-    documents: Sequence[Document], series: Sequence[Series], acknowledgements: Sequence[Acknowledgement] = ()
-) -> tuple[tuple[Change, ...], tuple[Series, ...]]:
-    """Return the change points of *documents*, and those series of which somebody accepts that siblings outrun them.
-
-    *series* are those of *documents*.
-
-    Change points are the regressions that are open or acknowledged, and the changes for the better.
-    """
+def of_history(found: regressions.Found, series: Sequence[Series]) -> tuple[Change, ...]:
+    """Return the change points that were found in a history: open and acknowledged ones, and those for the better."""
     by_id = {item.subject.id: item for item in series}
-    found = regressions.find(documents, acknowledgements)
-    worse = [
-        _regression(finding, by_id[finding.subject], finding in found.acknowledged)
-        for finding in (*found.regressions, *found.acknowledged)
-        if finding.kind == regressions.STEP
-    ]
-    better = [
-        change
-        for item in series
-        for metric in COMPARED
-        if metric.key in _FOR_THE_BETTER
-        for change in _improvements(item, metric)
-    ]
-    accepted = [by_id[item.subject] for item in found.acknowledged if item.kind == regressions.SLOWER]
-    return (*worse, *better), tuple(accepted)
-
-
-def _regression(finding: regressions.Finding, series: Series, acknowledged: bool) -> Change:
-    return Change(
-        series,
-        finding.metric,
-        finding.unit,
-        finding.since_run,
-        finding.since,
-        finding.before,
-        finding.now,
-        True,
-        _named(finding.changed),
-        acknowledged,
+    kinds = ((found.regressions, True, False), (found.acknowledged, True, True), (found.improved, False, False))
+    return tuple(
+        Change(
+            by_id[item.subject],
+            item.metric,
+            item.unit,
+            item.since_run,
+            item.since,
+            item.before,
+            item.now,
+            worse,
+            tuple(f"{part['what']} {part['before']} to {part['after']}" for part in item.changed),
+            accepted,
+        )
+        for items, worse, accepted in kinds
+        for item in items
+        if item.kind == findings.STEP and (worse or item.metric in _FOR_THE_BETTER)
     )
-
-
-def _improvements(series: Series, metric: Metric) -> list[Change]:
-    """Return the steps of a metric for the better."""
-    known = [run for run in series.runs if ((run["metrics"].get(metric.key) or {}).get("mean") or 0) > 0]
-    if len(known) < steps.KNOWN:
-        return []
-    sign = 1 if metric.higher_is_better else -1
-    values = [sign * math.log(run["metrics"][metric.key]["mean"]) for run in known]
-    successive = (after - before for before, after in itertools.pairwise(values))
-    noise = max(_NOISE, robust.deviation(successive, 0.0) / math.sqrt(2))
-    found = []
-    for step in steps.steps(values, noise, regressions.LEAST[metric.key] / 100, regressions.CONFIRM):
-        if step.size > 0:
-            began = steps.place(values, step)
-            levels = (math.exp(sign * step.before), math.exp(sign * step.after))
-            with_it = _between(known[began - 1], known[began])
-            run = known[began]
-            found.append(
-                Change(series, metric.key, metric.unit, run["run_id"], run["started_at"], *levels, False, with_it)
-            )
-    return found
-
-
-def _between(before: Document, after: Document) -> tuple[str, ...]:
-    return _named(environment.differences(environment.facts(before), environment.facts(after)))
-
-
-def _named(changed: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
-    return tuple(f"{item['what']} {item['before']} to {item['after']}" for item in changed)
 
 
 def of_series(changes: Iterable[Change], series: Series) -> tuple[Change, ...]:

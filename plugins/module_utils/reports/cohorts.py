@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import siblings
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     Document,
     Group,
     Series,
     baseline,
-    engine,
-    profile,
     system,
     value,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject, slot
 
 _JOULES_PER_KWH = 3.6e6
 _MILLION = 1e6
@@ -47,9 +47,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The series of one model, workload, profile and engine, all measured or all simulated; never empty."""
+    """Series that differ in host and slot alone; never empty. *apart* is what tells it from others of its system."""
 
     series: tuple[Series, ...]
+    apart: str = ""
 
     @property
     def any(self) -> Document:
@@ -62,7 +63,12 @@ class Cohort:
 
     @property
     def system(self) -> str:
-        return system(self.any)
+        return system(self.any) + (f" ({self.apart})" if self.apart else "")
+
+    def name(self, document: Document) -> str:
+        """Return what names a host, with the engine's slot where several of the host's are here."""
+        slots = [item for item in self.series if item.subject.host == document["host"]]
+        return document["host"] + (f" ({slot(document)})" if len(slots) > 1 else "")
 
     @property
     def latest(self) -> tuple[Document, ...]:
@@ -80,7 +86,7 @@ class Cohort:
     @functools.cached_property
     def ranking(self) -> tuple[Ranked, ...]:
         """The hosts by the output throughput of their latest run, highest first; those without the figure last."""
-        by_subject = {series.subject: series for series in self.series}
+        by_subject = {series.subject.id: series for series in self.series}
         # A cohort is one group of siblings; none where no host has the figure.
         rows = [row for group in siblings.rank(self.latest) for row in group.rows]
         found = [Ranked(by_subject.pop(row.subject), row) for row in rows]
@@ -97,11 +103,30 @@ class Cohort:
 
 def cohorts(group: Group) -> tuple[Cohort, ...]:
     """Return the cohorts of a group, in the order of its series."""
-    found: dict[tuple[Any, ...], list[Series]] = {}
+    found: dict[Subject, list[Series]] = {}
     for series in group.series:
-        document = series.latest
-        found.setdefault((document["simulated"], profile(document), engine(document)), []).append(series)
-    return tuple(Cohort(tuple(members)) for members in found.values())
+        found.setdefault(series.subject.kind, []).append(series)
+    kinds: dict[tuple[Any, ...], list[Subject]] = {}
+    for kind in found:
+        kinds.setdefault((kind.simulated, kind.profile, kind.engine), []).append(kind)
+    return tuple(
+        Cohort(tuple(members), _apart(kind, kinds[kind.simulated, kind.profile, kind.engine]))
+        for kind, members in found.items()
+    )
+
+
+def _apart(kind: Subject, alike: Sequence[Subject]) -> str:
+    """Return in what a kind differs from the others of the same engine and profile, in a few words."""
+    if len(alike) < 2:
+        return ""
+    common = set.intersection(*(set(other.configuration) for other in alike))
+    parts = [kind.label, *(option for option in kind.configuration if option not in common)]
+    if len({other.revision for other in alike}) > 1:
+        parts.append(f"revision {kind.revision[:8] or 'not recorded'}")
+    if len({other.slo for other in alike}) > 1:
+        limits = ", ".join(f"{name.removesuffix('_ms')} {limit} ms" for name, limit in kind.slo)
+        parts.append(f"limits {limits}" if limits else "no limits")
+    return words.shorten(words.clean(", ".join(filter(None, parts))), 60) or "none of these"
 
 
 def price(document: Document) -> float | None:

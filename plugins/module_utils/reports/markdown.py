@@ -32,7 +32,7 @@ def page(report: Report) -> str:
     """
     sections = [
         ("Change points", _changes(report)),
-        ("Slower than their siblings", _slower(report)),
+        ("Slow, without having changed", _slower(report)),
         ("The published tables, with ours beside them", _published(report)),
         ("Latest of each engine and profile", _latest(report)),
         ("Cost and energy", _costs(report)),
@@ -88,28 +88,22 @@ def _changes(report: Report) -> list[str]:
         change = event.first
         more = f" Also {event.others}." if event.others else ""
         known = " Acknowledged." if change.acknowledged else ""
+        aside = report.aside(change.series)
         lines.append(
             f"- **{change.size}** {_mark(change.series.latest['simulated'])}{escape(change.host)}, "
-            f"{escape(system(change.series.latest))}: {change.name} got {change.verdict}, {change.levels}, "
+            f"{escape(system(change.series.latest))}{aside}: {change.name} got {change.verdict}, {change.levels}, "
             f"since {words.when(change.started_at)}. With it: {escape(event.together)}.{more}{known}"
         )
     return lines + _more(len(report.events))
 
 
 def _slower(report: Report) -> list[str]:
-    found = [
-        (cohort, ranked)
-        for cohort in report.cohorts
-        for ranked in cohort.ranking
-        if ranked.place and ranked.place.slower
-    ]
     lines = [
-        f"- **{words.change(ranked.place.ratio - 1)}** {_mark(cohort.simulated)}{escape(ranked.place.host)}, "
-        f"{escape(cohort.system)}: output throughput {escape(ranked.place.sentence)}"
-        + (" Acknowledged." if report.accepts(ranked.series) else "")
-        for cohort, ranked in found[:_LISTED]
+        f"- **{words.change(slow.finding.change_percent / 100)}** {escape(slow.finding.sentence)}"
+        + (" Acknowledged." if slow.accepted else "")
+        for slow in report.slower[:_LISTED]
     ]
-    return lines + _more(len(found))
+    return lines + _more(len(report.slower))
 
 
 def _published(report: Report) -> list[str]:
@@ -182,29 +176,29 @@ def _ranks(report: Report) -> list[str]:
     for cohort in several[:_LISTED]:
         title = f"{_mark(cohort.simulated)}**{escape(cohort.system)}**, {words.workload(cohort.any['workload'])}"
         heads = ["#", "Host", "Output, tok/s", "Of the median", "TTFT mean, ms", "TPOT mean, ms", "Runs", ""]
-        lines += [*_gap(lines), title, "", *_table(heads, _rank_rows(cohort))]
+        lines += [*_gap(lines), title, "", *_table(heads, _rank_rows(report, cohort))]
     return lines + _more(len(several))
 
 
-def _rank_rows(cohort: Cohort) -> list[list[str]]:
-    ranked = cohort.ranking
+def _rank_rows(report: Report, cohort: Cohort) -> list[list[str]]:
+    ranked = [_rank_row(report, cohort, item) for item in cohort.ranking]
     if len(ranked) <= 2 * _ENDS + 1:
-        return [_rank_row(item) for item in ranked]
+        return ranked
     middle = ["…", f"{len(ranked) - 2 * _ENDS} more hosts", *[""] * 6]
-    return [*map(_rank_row, ranked[:_ENDS]), middle, *map(_rank_row, ranked[-_ENDS:])]
+    return [*ranked[:_ENDS], middle, *ranked[-_ENDS:]]
 
 
-def _rank_row(item: Ranked) -> list[str]:
+def _rank_row(report: Report, cohort: Cohort, item: Ranked) -> list[str]:
     document, place = item.series.latest, item.place
     figures = (words.number(value(document, key)) for key in ("mean_ttft_ms", "mean_tpot_ms"))
     return [
         str(place.rank) if place else "",
-        escape(document["host"]),
+        escape(cohort.name(document)),
         words.number(value(document, "output_throughput")),
         words.change(place.ratio - 1) if place else "",
         *figures,
         words.count(len(item.series.runs)),
-        "slower" if place and place.slower else "",
+        "slower" if report.is_slow(item.series) else "",
     ]
 
 

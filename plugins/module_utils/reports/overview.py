@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.history import findings, regressions, siblings
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
@@ -17,6 +18,15 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts im
 from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.load import Damaged
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Group, Series
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject
+
+
+@dataclass(frozen=True)
+class Slower:
+    """A finding on a host that is slow without having changed; *accepted*: somebody knows of it."""
+
+    finding: findings.Finding
+    accepted: bool
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Report:
     """What every form of a report is made of.
 
     *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
-    *changes* the change points of the histories, *accepted* the series that may be slower than their siblings.
+    *changes* the change points of the histories, *found* all that the history shows.
     """
 
     documents: tuple[Document, ...]
@@ -32,7 +42,7 @@ class Report:
     published: tuple[Mapping[str, Any], ...]
     damaged: tuple[Damaged, ...]
     changes: tuple[Change, ...]
-    accepted: tuple[Series, ...] = ()
+    found: regressions.Found = field(default_factory=regressions.Found)
 
     @functools.cached_property
     def _by_group(self) -> tuple[tuple[Cohort, ...], ...]:
@@ -51,9 +61,28 @@ class Report:
         """What changed, those first that need somebody."""
         return change_points.events(self.changes)
 
-    def accepts(self, item: Series) -> bool:
-        """Whether somebody knows that the host is slower than its siblings."""
-        return any(item is known for known in self.accepted)
+    @functools.cached_property
+    def slower(self) -> tuple[Slower, ...]:
+        """The hosts that are slow beside their siblings, or in runs that do not count; accepted ones last."""
+        kinds = ((self.found.regressions, False), (self.found.acknowledged, True))
+        return tuple(
+            Slower(item, accepted)
+            for items, accepted in kinds
+            for item in items
+            if item.kind == findings.SLOWER or (item.kind == findings.DISTURBED and item.metric == siblings.METRIC)
+        )
+
+    def is_slow(self, item: Series) -> Slower | None:
+        """Return what was found of a series beside its siblings."""
+        return next((slow for slow in self.slower if slow.finding.subject == item.subject.id), None)
+
+    @functools.cached_property
+    def _subjects(self) -> frozenset[Subject]:
+        return frozenset(item.subject for item in self.series)
+
+    def aside(self, item: Series) -> str:
+        """Return what tells a series that stands in no table, a later point of a sweep, from others; else nothing."""
+        return "" if item.subject in self._subjects else f", {words.workload(item.latest['workload'])}"
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -85,5 +114,6 @@ def report(
     # The points of a sweep beside the first have a section of their own.
     own = set(map(id, documents))
     groups = series.group(item for item in every if any(id(run) in own for run in item.runs))
-    found, accepted = change_points.find(documents, every, acknowledgements)
-    return Report(tuple(documents), groups, tuple(published), tuple(damaged), found, accepted)
+    found = regressions.find(documents, acknowledgements)
+    changes = change_points.of_history(found, every)
+    return Report(tuple(documents), groups, tuple(published), tuple(damaged), changes, found)

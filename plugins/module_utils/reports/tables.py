@@ -72,7 +72,7 @@ class PublishedRow:
     ours: tuple[Row, ...] = field(default=())
 
 
-def row(document: Document, note: str = "") -> Row:
+def row(document: Document, note: str = "", name: str | None = None) -> Row:
     """Return a document's row, beside the published one that it was compared with."""
     comparison = baseline(document)
     judged = comparison is not None and comparable(document, comparison)
@@ -83,7 +83,7 @@ def row(document: Document, note: str = "") -> Row:
         said = compared(comparison, metric.key, "verdict")
         verdict = said if judged and said in (BETTER, WORSE) else ""
         cells.append(Cell(metric, value(document, metric.key), published, ratio, verdict))
-    return Row(document["host"], note, document, tuple(cells), tuple(remarks(document)))
+    return Row(name or document["host"], note, document, tuple(cells), tuple(remarks(document)))
 
 
 def cohort_row(cohort: Cohort) -> Row:
@@ -91,7 +91,7 @@ def cohort_row(cohort: Cohort) -> Row:
 
     Several hosts are better or worse than the published row where each of them is.
     """
-    rows = [row(document) for document in cohort.latest]
+    rows = [row(document, name=cohort.name(document)) for document in cohort.latest]
     if len(rows) == 1:
         return rows[0]
     cells = []
@@ -109,10 +109,10 @@ def cohort_row(cohort: Cohort) -> Row:
 def rows(cohort: Cohort, few: int = FEW) -> tuple[Row, ...]:
     """Return the rows of a cohort: each host's where they are *few*, else the median, the fastest and the slowest."""
     if len(cohort.series) <= few:
-        return tuple(row(document) for document in cohort.latest)
+        return tuple(row(document, name=cohort.name(document)) for document in cohort.latest)
     ranked = [item.series.latest for item in cohort.ranking if item.place]
     ends = zip((ranked[0], ranked[-1]), ("the fastest", "the slowest"), strict=True) if ranked else ()
-    return (cohort_row(cohort), *(row(document, note) for document, note in ends))
+    return (cohort_row(cohort), *(row(document, note, cohort.name(document)) for document, note in ends))
 
 
 def _remarks_of_all(rows_of_hosts: Sequence[Row]) -> tuple[str, ...]:
@@ -159,9 +159,11 @@ def _text_changes(report: Report) -> list[str]:
         mark = f"{SIMULATED} " if change.series.latest["simulated"] else ""
         more = f" Also {event.others}." if event.others else ""
         known = " Acknowledged." if change.acknowledged else ""
+        aside = report.aside(change.series)
         said = (
-            f"{mark}{words.clean(change.host)}: {change.name} {change.size} ({change.levels}), {change.verdict}, "
-            f"since {words.when(change.started_at)}. With it: {words.clean(event.together)}.{more}{known}"
+            f"{mark}{words.clean(change.host)}{aside}: {change.name} {change.size} ({change.levels}), "
+            f"{change.verdict}, since {words.when(change.started_at)}. "
+            f"With it: {words.clean(event.together)}.{more}{known}"
         )
         lines.extend(_wrap(said, _INDENT))
     if len(report.events) > _REMARKS:

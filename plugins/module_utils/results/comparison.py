@@ -10,17 +10,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.results import noise
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, THROUGHPUTS
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 PUBLISHED, RUN = "published", "run"
 
-# Two-sided 95 % quantiles of Student's t by degrees of freedom; from the last on, those of the normal distribution.
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-_Z95 = 1.96
 # What a published figure, printed as a whole number, may be off by.
 _ROUNDED = 0.5
+# Of fewer earlier runs none tells how far runs lie apart.
+_HISTORY = 3
 # What an earlier run may differ in, and what it is called.
 _ENVIRONMENT = (
     ("engine", ("engine", "name")),
@@ -28,6 +28,8 @@ _ENVIRONMENT = (
     ("image digest", ("engine", "image", "digest")),
     ("engine arguments", ("engine", "argv")),
     ("model revision", ("model", "revision")),
+    ("environment", ("engine", "environment")),
+    ("limits", ("slo",)),
     ("profile", ("hardware", "profile")),
     ("driver", ("hardware", "driver_version")),
     ("client", ("client", "name")),
@@ -44,8 +46,15 @@ def published_row(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return row if row and row["model"] == document["model"]["id"] else None
 
 
-def with_published(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the comparison of a document with a published row."""
+def judgeable(document: Mapping[str, Any], cold: bool, published: bool) -> bool:
+    """Whether a run can be better or worse than a baseline: not where either is cold, nor a simulation than a GPU."""
+    return not (cold or not document["warm"] or document["quality"]["failed"] or (published and document["simulated"]))
+
+
+def with_published(
+    row: Mapping[str, Any], document: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the comparison of a document with a published row. *history* are earlier runs of the same subject."""
     cold, warm = bool(row.get("cold")), document["warm"]
     notes = []
     if cold and warm:
@@ -60,11 +69,15 @@ def with_published(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[
         values={name: (value,) for name, value in row["metrics"].items()},
         rounded=_ROUNDED,
         notes=notes,
+        history=history,
+        comparable=judgeable(document, cold, published=True),
     )
 
 
-def with_run(other: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the comparison of a document with that of an earlier run."""
+def with_run(
+    other: Mapping[str, Any], document: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the comparison of a document with that of an earlier run. *history* are earlier runs of its subject."""
     notes = []
     if other["warm"] != document["warm"]:
         sides = ("warm", "not warmed up") if other["warm"] else ("not warmed up", "warm")
@@ -88,7 +101,9 @@ def with_run(other: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str,
         values={name: tuple(metric.get("values") or [metric["mean"]]) for name, metric in other["metrics"].items()},
         rounded=0.0,
         notes=notes,
-        comparable=other["simulated"] == document["simulated"],
+        history=history,
+        comparable=other["simulated"] == document["simulated"] and judgeable(document, not other["warm"], False),
+        same_limits=(other.get("slo") or None) == (document.get("slo") or None),
     )
 
 
@@ -101,7 +116,9 @@ def _comparison(
     values: Mapping[str, Sequence[float]],
     rounded: float,
     notes: Sequence[str],
+    history: Sequence[Mapping[str, Any]] = (),
     comparable: bool = True,
+    same_limits: bool = True,
 ) -> dict[str, Any]:
     ours = document["workload"]
     differences = {key: value for key, value in workload.items() if ours.get(key) != value}
@@ -112,11 +129,20 @@ def _comparison(
     said += notes
     comparable = comparable and not differences
     metrics = {
-        name: compare(name, document["metrics"][name]["values"], of_theirs, rounded, comparable)
+        name: compare(
+            name,
+            document["metrics"][name]["values"],
+            of_theirs,
+            rounded,
+            comparable and (name != GOODPUT or same_limits),
+            [run["metrics"][name]["mean"] for run in history if run["metrics"].get(name)],
+        )
         for name, of_theirs in values.items()
         if name in document["metrics"] and statistics.fmean(of_theirs)
     }
     repeats = len(document["repeats"])
+    if comparable and GOODPUT in metrics and not same_limits:
+        said.append(f"Goodput is that under other limits than those of {head['id']}.")
     if comparable and metrics and all(metric["verdict"] is None for metric in metrics.values()):
         said.append(f"One repeat on either side tells no spread: no verdict on {head['id']}.")
     elif comparable and repeats == 1:
@@ -135,19 +161,26 @@ def _comparison(
 
 
 def compare(
-    metric: str, ours: Sequence[float], theirs: Sequence[float], rounded: float = 0.0, comparable: bool = True
+    metric: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    rounded: float = 0.0,
+    comparable: bool = True,
+    history: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Return one metric's comparison, its change in per cent of the baseline.
 
-    The margin is the half-width of the 95 % confidence interval of the difference of the means (Student's t, the
-    variance pooled over the sides that have more than one value, and taken for that of a side with one), plus what the
-    baseline may be *rounded* by. A change within it is no change. Without a spread on any side there is no verdict.
+    *ours* and *theirs* have a value a repeat, *history* the means of earlier runs of the same subject, oldest first.
+    The margin is the half-width of the 95 % interval of the difference of two runs with nothing changed, from run to
+    run (see :mod:`.noise`): repeats share one start of the engine, and are closer to one another. It is no less than
+    what the repeats' own spread gives, plus what the baseline may be *rounded* by. A change within it is no change.
+    Without a second repeat on either side, and without a history, there is no verdict.
     """
     base, value = statistics.mean(theirs), statistics.fmean(ours)
-    margin = _margin(ours, theirs)
+    margin = _margin(metric, ours, theirs, history)
     verdict = None
     if margin is not None:
-        margin += rounded
+        margin = margin * base + rounded
         higher_is_better = metric in (*THROUGHPUTS, GOODPUT)
         verdict = BETTER if (value > base) == higher_is_better else WORSE
         if abs(value - base) <= margin:
@@ -162,14 +195,20 @@ def compare(
     }
 
 
-def _margin(*sides: Sequence[float]) -> float | None:
-    spreads = [(len(side) - 1, statistics.variance(side)) for side in sides if len(side) > 1]
-    freedom = sum(count for count, _variance in spreads)
-    if not freedom:
+def _margin(metric: str, ours: Sequence[float], theirs: Sequence[float], history: Sequence[float]) -> float | None:
+    """Return the margin as a share of the baseline; None where nothing tells a spread."""
+    sides = [[math.log(value) for value in side if value > 0] for side in (ours, theirs)]
+    earlier = [math.log(value) for value in history if value > 0]
+    if len(earlier) < _HISTORY and all(len(side) < 2 for side in sides):
         return None
-    pooled = sum(count * variance for count, variance in spreads) / freedom
-    quantile = _T95[freedom - 1] if freedom <= len(_T95) else _Z95
-    return quantile * math.sqrt(pooled * sum(1 / len(side) for side in sides))
+    within = noise.pooled(sides)
+    freedom = sum(len(side) - 1 for side in sides if side)
+    # At least so far may the means of the repeats be apart within one start of the engine.
+    repeats = 0.0
+    if freedom > 0:
+        repeats = noise.student_t(0.975, freedom) * within * math.sqrt(sum(1 / len(side) for side in sides if side))
+    usual = max(noise.usual(metric), within / math.sqrt(max(map(len, sides))))
+    return math.expm1(max(repeats, noise.learn(earlier, usual).of_difference()))
 
 
 def _at(document: Mapping[str, Any], path: Sequence[str]) -> Any:

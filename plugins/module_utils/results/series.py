@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results.comparison import PUBLISHED, judgeable
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import (
     Subject,
     engine,
@@ -43,6 +44,11 @@ class Group:
     model: str
     workload: Mapping[str, Any]
     series: tuple[Series, ...]
+
+
+def by_time(documents: Iterable[Document]) -> list[Document]:
+    """Return documents oldest first."""
+    return sorted(documents, key=_moment)
 
 
 def all_series(documents: Iterable[Document]) -> tuple[Series, ...]:
@@ -110,7 +116,7 @@ def value(document: Document, key: str) -> float | None:
 
 def baseline(document: Document) -> Mapping[str, Any] | None:
     """Return the comparison that tables and plots show: the published row's, of which a document has one at most."""
-    return next((item for item in document["baselines"] if item.get("kind", "published") == "published"), None)
+    return next((item for item in document["baselines"] if item.get("kind", PUBLISHED) == PUBLISHED), None)
 
 
 def compared(comparison: Mapping[str, Any] | None, key: str, part: str) -> Any:
@@ -119,14 +125,9 @@ def compared(comparison: Mapping[str, Any] | None, key: str, part: str) -> Any:
 
 
 def comparable(document: Document, comparison: Mapping[str, Any]) -> bool:
-    """Whether a ratio says who is better: both measured, both warm, the same workload."""
-    return bool(
-        comparison["same_workload"]
-        and not comparison["cold"]
-        and document["warm"]
-        and not document["simulated"]
-        and not document["quality"]["failed"]
-    )
+    """Whether a document's comparison says who is better; the verdicts of older releases' documents may not count."""
+    published = comparison.get("kind", PUBLISHED) == PUBLISHED
+    return comparison["same_workload"] and judgeable(document, comparison["cold"], published)
 
 
 def differences(document: Document, comparison: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -317,14 +318,15 @@ class TestComparison:
         assert compared["notes"] == [
             f"{compared['id']} is a single figure: the verdicts on it use the spread of this run alone."
         ]
-        # t(2) * 100 * sqrt(1 + 1/3), and half of the last digit of what is printed.
-        margin = 4.303 * 100 * math.sqrt(4 / 3) + 0.5
+        # t(2) * the spread of the repeats' logarithms * sqrt(1 + 1/3), and half of the last digit of what is printed.
+        spread = statistics.stdev(map(math.log, (2000, 2100, 2200)))
+        margin = 2180 * math.expm1(4.30265 * spread * math.sqrt(4 / 3)) + 0.5
         assert compared["metrics"]["output_throughput"] == {
             "baseline": 2180,
             "value": 2100.0,
             "ratio": pytest.approx(2100 / 2180),
             "change_percent": pytest.approx(100 * (2100 / 2180 - 1)),
-            "margin_percent": pytest.approx(100 * margin / 2180),
+            "margin_percent": pytest.approx(100 * margin / 2180, rel=1e-4),
             "verdict": "same",
         }
 
@@ -334,13 +336,15 @@ class TestComparison:
             ("output_throughput", (2090.0, 2100.0, 2110.0), (2000.0,), "better"),
             ("output_throughput", (1890.0, 1900.0, 1910.0), (2000.0,), "worse"),
             ("output_throughput", (1990.0, 2000.0, 2010.0), (2040.0,), "same"),
-            ("mean_ttft_ms", (890.0, 900.0, 910.0), (1000.0,), "better"),
-            ("mean_ttft_ms", (1090.0, 1100.0, 1110.0), (1000.0,), "worse"),
+            ("mean_ttft_ms", (790.0, 800.0, 810.0), (1000.0,), "better"),
+            ("mean_ttft_ms", (1190.0, 1200.0, 1210.0), (1000.0,), "worse"),
             ("request_goodput", (2.0, 2.01, 2.02), (1.0,), "better"),
             # The spread of either side is enough; that of both is nearer to the truth.
             ("output_throughput", (2100.0,), (1990.0, 2000.0, 2010.0), "better"),
             ("output_throughput", (2030.0,), (1990.0, 2000.0, 2010.0), "same"),
-            ("output_throughput", (2020.0, 2030.0, 2040.0), (1990.0, 2000.0, 2010.0), "better"),
+            ("output_throughput", (2110.0, 2120.0, 2130.0), (1990.0, 2000.0, 2010.0), "better"),
+            # Repeats lie closer together than runs do: 1.5 % is no change of a run.
+            ("output_throughput", (2020.0, 2030.0, 2040.0), (1990.0, 2000.0, 2010.0), "same"),
             ("output_throughput", (2100.0,), (2000.0,), None),
             ("output_throughput", (2000.0, 2000.0), (2000.0,), "same"),
         ],
@@ -349,7 +353,7 @@ class TestComparison:
         assert comparison.compare(metric, ours, theirs)["verdict"] == verdict
 
     def test_rounding_of_what_is_printed_is_no_difference(self) -> None:
-        ours = (14.3, 14.3, 14.3)
+        ours = (14.8, 14.8, 14.8)
         assert comparison.compare("mean_tpot_ms", ours, (14.0,), rounded=0.5)["verdict"] == "same"
         assert comparison.compare("mean_tpot_ms", ours, (14.0,))["verdict"] == "worse"
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.history import robust, siblings
+from ansible_collections.inference.fleet.plugins.module_utils.history import siblings
+from ansible_collections.inference.fleet.plugins.module_utils.results import noise
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -35,7 +36,7 @@ def only(documents):
 
 
 def test_examples_hold():
-    assert doctest.testmod(robust).failed == 0
+    assert doctest.testmod(noise).failed == 0
 
 
 def test_a_slow_host_is_named_and_its_siblings_are_not():
@@ -55,13 +56,12 @@ def test_a_slow_host_is_named_and_its_siblings_are_not():
 
 def test_what_sets_a_slow_host_apart_is_said():
     slow = run("slow", (0.9, 0.9, 0.9))
-    slow["hardware"]["driver_version"] = "535.1"
     slow["hardware"]["kernel"] = "6.2.0"
     others = fleet(5)
     for other in others:
         other["hardware"]["kernel"] = "6.8.0"
     sentence = only([*others, slow])["slow"].sentence
-    assert sentence.endswith("Unlike most of them: driver 535.1 (theirs 570.124.06); kernel 6.2.0 (theirs 6.8.0).")
+    assert sentence.endswith("Unlike most of them: kernel 6.2.0 (theirs 6.8.0).")
 
 
 def test_only_the_latest_run_of_a_host_counts():
@@ -89,7 +89,7 @@ def test_siblings_that_lie_close_together_do_not_make_an_ordinary_host_slow():
     steady = [run(f"gpu{index}", (1.0, 1.0, 1.0)) for index in range(4)]
     rows = only([*steady, run("a", (0.995, 0.995, 0.995))])
     assert not rows["a"].slower
-    assert rows["a"].margin == siblings.LEAST
+    assert siblings.LEAST < rows["a"].margin < 0.04
 
 
 def test_one_host_that_is_far_off_hides_no_other():
