@@ -344,7 +344,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.host.system import
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.results import spool
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 BYTE_LEVEL = "byte-level"
@@ -523,7 +523,7 @@ def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Ru
 
 def _revision(model: str, cache_dir: str) -> str | None:
     """Return the commit of a model of the hub as the host has it."""
-    return hub.commit(cache_dir, Weights(model)) if is_hub_name(model) else None
+    return cache.commit(cache_dir, Weights(model)) if is_hub_name(model) else None
 
 
 def main() -> None:

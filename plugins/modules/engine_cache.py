@@ -14,6 +14,9 @@ description:
   - Removes the weights of models from a host's Hugging Face cache, and what engines compiled.
   - Of the Hugging Face cache only the folders of O(models) go. Everything else in it stays.
   - Nothing goes that a container of the collection still mounts, running or not.
+  - Nothing goes of a cache on a file system that several hosts share which one of the others has in use. An engine that
+    was deployed there counts until it is removed, running or not, and so does a download. O(ended_hosts) says which
+    hosts are gone.
   - To have it again takes as long as a download of all weights, and a slower start of the engine.
 requirements:
   - Docker SDK for Python 5.0.3 or newer, on the host
@@ -40,6 +43,13 @@ options:
     description: The directory of what engines compiled, which goes whole. Nothing goes where it is empty.
     type: str
     default: ~/.cache/inference.fleet
+  ended_hosts:
+    description:
+      - The names of hosts that are gone for good and whose engines count no more, as the module's message names them.
+        Such a host had no chance to say so.
+    type: list
+    elements: str
+    default: []
   docker_host:
     description: The URL of the Docker daemon.
     type: str
@@ -84,10 +94,11 @@ def run(params: dict, check_mode: bool) -> dict:
     if paths:
         ours = daemon.Daemon(params["docker_host"]).ours()
         caches.refuse_used(paths, {each.name: [mount.source for mount in each.spec.mounts] for each in ours})
+    caches.refuse_leased(paths, params["ended_hosts"])
     total = sum(map(caches.size, paths))
     if not check_mode:
         for path in paths:
-            caches.remove(path)
+            caches.remove(path, params["ended_hosts"])
     return {"changed": bool(paths), "removed": [str(path) for path in paths], "bytes": total}
 
 
@@ -97,6 +108,7 @@ def main() -> None:
             "models": {"type": "list", "elements": "str", "default": []},
             "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
             "compile_cache_dir": {"type": "str", "default": "~/.cache/inference.fleet"},
+            "ended_hosts": {"type": "list", "elements": "str", "default": []},
             "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
         },
         supports_check_mode=True,

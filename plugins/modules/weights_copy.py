@@ -13,7 +13,10 @@ author: inference.fleet contributors (@inference-fleet)
 description:
   - Copies one revision of a model from a host where M(inference.fleet.weights_share) shares it into the host's cache of
     the Hugging Face hub, where an engine finds it as if it had been downloaded.
-  - Each file is verified by the hash that is its name there. What was cut off is gone on with.
+  - What that host shares is taken only where it is signed with O(token), which itself does not travel, and each file
+    where its content is what the signed list says. Nothing is written outside the cache. What was cut off is gone on
+    with, or started over where it was damaged.
+  - Where another host, or another run, brings the model into the same cache at the time, that is waited for.
   - Does nothing, and connects to nothing, where the cache has the revision already.
 extends_documentation_fragment: [inference.fleet.attributes, inference.fleet.weights]
 attributes:
@@ -60,8 +63,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache
+from ansible_collections.inference.fleet.plugins.module_utils.weights.copy import copy
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name, is_revision
 
 
 def argument_spec() -> dict:
@@ -80,12 +84,14 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options = module.params
     weights = Weights(options["model"], options["revision"] or None)
+    if not is_hub_name(weights.model) or not is_revision(weights.revision or "main"):
+        module.fail_json(msg=f"wanted a model and a revision as on the hub, found {weights}.")
     cache_dir = cache_place(options["cache_dir"])
-    here = hub.cached(cache_dir, weights) is not None
+    here = cache.in_any_form(cache_dir, weights) is not None
     if here or module.check_mode:
         module.exit_json(changed=not here)
     try:
-        came = seed.copy(
+        came = copy(
             weights,
             cache_dir,
             url=options["url"],

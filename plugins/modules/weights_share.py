@@ -11,9 +11,10 @@ version_added: "0.1.0"
 short_description: Share a model's weights with other hosts for a while
 author: inference.fleet contributors (@inference-fleet)
 description:
-  - Serves one revision of a model, as the host's cache of the Hugging Face hub has it, over HTTP to who knows a token.
+  - Serves one revision of a model, as the host's cache of the Hugging Face hub has it, over HTTP to who signs
+    with a token. The token itself does not travel.
   - The server ends when it is taken back, and after a time in any case.
-  - Nothing is encrypted. Share on a network that you trust, and model weights that may be seen there.
+  - Nothing is encrypted. Who listens on the network sees the model's files, and can change none of what is taken.
 extends_documentation_fragment: [inference.fleet.attributes, inference.fleet.weights]
 attributes:
   check_mode:
@@ -65,7 +66,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.weights import seed
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name, is_revision
 
 
 def main() -> None:
@@ -84,6 +85,8 @@ def main() -> None:
     )
     options = module.params
     weights = Weights(options["model"], options["revision"] or None)
+    if not is_hub_name(weights.model) or not is_revision(weights.revision or "main"):
+        module.fail_json(msg=f"wanted a model and a revision as on the hub, found {weights}.")
     try:
         if options["state"] == "absent":
             there = seed.job_path(weights).exists()

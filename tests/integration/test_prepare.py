@@ -15,7 +15,7 @@ from pathlib import Path
 
 from docker_engine import DockerEngine
 
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, seed
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +76,7 @@ def test_one_host_s_weights_are_handed_on_to_the_others(
 
     assert code == 0, output
     for name in "bc":
-        assert hub.cached(str(tmp_path / name), WEIGHTS) == COMMIT
+        assert cache.cached(str(tmp_path / name), WEIGHTS) == COMMIT
         assert f"[{name}] weights: 5 MiB of 5 MiB" in output
     assert not seed.job_path(WEIGHTS).exists()
     assert docker_engine.client.containers.list(all=True) == []

@@ -23,7 +23,9 @@ from module_process import ModuleProcess
 from registry import Registry
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache
 from ansible_collections.inference.fleet.plugins.module_utils.weights import hub as weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights.leases import Leases
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
@@ -348,7 +350,10 @@ def test_image_and_weights_come_before_the_old_engine_stops(
     said = process.said()
     stopped = next(place for place, line in enumerate(said) if "stopping the old container" in line)
     assert "weights: 4 MiB of 4 MiB" in said[:stopped]
-    assert weights.cached(served["cache_dir"], weights.Weights("org/tiny"))
+    assert cache.cached(served["cache_dir"], weights.Weights("org/tiny", form="auto"))
+    # Hosts that share the cache see that it is read, until the engine is gone.
+    held = Leases(served["cache_dir"], "models--org--tiny")
+    assert [lease.what for lease in held.all()] == [f"serves org/tiny as {NAME}"]
     settle(
         process,
         [plan.FETCH_WEIGHTS],
@@ -358,6 +363,9 @@ def test_image_and_weights_come_before_the_old_engine_stops(
         hf_token="t0ken",
         **served,
     )
+    assert Leases(served["cache_dir"], "models--org--gated").all() == []
+    settle(process, [plan.REMOVE], state="absent")
+    assert held.all() == []
 
 
 def test_weights_that_cannot_be_had_leave_the_old_engine_serving(

@@ -18,11 +18,21 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import value
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import (
+    BIN,
+    HUB,
+    MISTRAL,
+    NONE,
+    PT,
+    Weights,
+    is_hub_name,
+)
 
 HOME = "/root"
 HF_HOME = f"{HOME}/.cache/huggingface"
 CONFIG_FILE = "engine.yaml"
+# What the value of --load-format loads, where that is not the hub's own form.
+_FORMS = {"mistral": MISTRAL, "pt": PT, "npcache": BIN, "dummy": NONE}
 
 
 def launch(
@@ -31,8 +41,9 @@ def launch(
     environment: Mapping[str, str],
     secrets: Sequence[SecretFile],
     caches: Mapping[str, str],
+    form: str = HUB,
 ) -> Launch:
-    """Return how to start an engine that takes its weights from the hub.
+    """Return how to start an engine that takes its weights from the hub, *form* being that which it prefers.
 
     *caches* maps a directory under the container's home, in which the engine keeps what it
     compiled, to the name of its directory on the host.
@@ -45,7 +56,9 @@ def launch(
         environment={**hub_environment(spec), **spec.environment, **environment},
         mounts=mounts,
         secrets=(*secrets, *hub_secrets(spec)),
-        weights=Weights(spec.model, spec.revision) if is_hub_name(spec.model) else None,
+        weights=Weights(spec.model, spec.revision, weights_form(spec.extra_args, form))
+        if is_hub_name(spec.model)
+        else None,
     )
 
 
@@ -62,6 +75,18 @@ def size(extra_args: Sequence[str], *flags: str) -> int:
 def has(extra_args: Sequence[str], *flags: str) -> bool:
     """Tell whether arguments have one of an engine's switches, in whatever spelling."""
     return bool(set(flags) & {word.replace("_", "-") if word.startswith("--") else word for word in extra_args})
+
+
+def weights_form(extra_args: Sequence[str], preferred: str) -> str:
+    """Return the form of weights that an engine loads, as its arguments say: both engines have the same ones.
+
+    >>> weights_form(["--tokenizer_mode", "mistral", "--config_format=mistral"], HUB)
+    'mistral'
+    """
+    loaded = value(extra_args, "--load-format")
+    if loaded in (None, "auto"):
+        return MISTRAL if value(extra_args, "--config-format") == "mistral" else preferred
+    return _FORMS.get(loaded, HUB)
 
 
 def revision_args(spec: EngineSpec) -> list[str]:

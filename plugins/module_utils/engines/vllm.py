@@ -23,6 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed, value
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import AUTO
 
 if TYPE_CHECKING:
     from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
@@ -68,7 +69,8 @@ def launch(spec: EngineSpec) -> Launch:
     if spec.api_key:
         argv += ["--middleware", f"{_GUARD_MODULE}.{guard.Guard.__name__}"]
     argv += spec.extra_args
-    return common.launch(spec, argv, _guard_environment(spec), _guard_files(spec), _CACHES)
+    # Where a repository has Mistral's own files too, vLLM takes those.
+    return common.launch(spec, argv, _guard_environment(spec), _guard_files(spec), _CACHES, AUTO)
 
 
 def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:

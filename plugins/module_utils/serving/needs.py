@@ -19,13 +19,13 @@ from ansible_collections.inference.fleet.plugins.module_utils.models import mode
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, hub, listing, tool
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import HUB, Weights
 
 
 def has_weights(request: Request, weights: Weights) -> bool:
     """Tell whether the host has all of the weights."""
-    return hub.cached(request.cache_dir, weights) is not None
+    return cache.cached(request.cache_dir, weights) is not None
 
 
 def fetch_weights(
@@ -48,7 +48,7 @@ def fetch_weights(
             stop=stop,
             max_rate=max_rate,
         )
-    except hub.ToolError as error:
+    except tool.ToolError as error:
         # The engine can do it too, only later: no reason to refuse a deployment.
         return f"{error} The engine downloads the weights at its start, while nothing serves."
     return None
@@ -76,8 +76,12 @@ def _found(
 ) -> preflight.Found:
     request, weights = result.request, result.weights
     look = gpus.query(command.run).gpus if result.container.gpus else []
-    here = hub.snapshot(request.cache_dir, weights) if weights else Path(request.model)
+    here = cache.snapshot(request.cache_dir, weights) if weights else Path(request.model)
     mine = {result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous"} | siblings
+    listed = listing.listing(weights, request.hf_token, request.environment) if weights and not here else None
+    gib = cache.size_gib(here, weights.form if weights else HUB) if here else None
+    if listed and weights:
+        gib = listed.weights_gib(weights.form)
     repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
     root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
     return preflight.Found(
@@ -100,7 +104,8 @@ def _found(
         },
         image=image,
         image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
-        weights_gib=(hub.size_gib(here) if here else None) or known_model(request.model).weights_gib,
+        weights_gib=gib or known_model(request.model).weights_gib,
+        weights_due_gib=listed.due_gib(request.cache_dir, weights) if listed and weights else None,
         weights_here=here is not None,
         misfit=_misfit(result, look, here),
         disks={

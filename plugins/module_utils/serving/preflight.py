@@ -45,7 +45,8 @@ class Found:
     collection's containers; ``own_ports`` those that the engine to be replaced has; ``others`` the GPUs that each other
     engine of the collection has. ``image`` is what Docker tells of the image, ``None`` where it is not there.
     ``misfit`` says why the model cannot be spread as it is to be.
-    ``weights_gib`` is ``None`` where the size is not known.
+    ``weights_gib`` is ``None`` where the size is not known, and ``weights_due_gib``, which is what the host has not of
+    them yet, where the hub did not tell.
     """
 
     gpus: Sequence[Mapping[str, Any]] = ()
@@ -57,6 +58,7 @@ class Found:
     image: Mapping[str, Any] | None = None
     image_gib: float | None = None
     weights_gib: float | None = None
+    weights_due_gib: float | None = None
     weights_here: bool = False
     misfit: str | None = None
     disks: Mapping[str, Disk] = field(default_factory=dict)
@@ -262,9 +264,10 @@ def _ports(container: ContainerSpec, found: Found) -> list[str]:
 
 def _disk(found: Found) -> list[str]:
     needs: dict[int, list[tuple[str, float, Disk]]] = {}
+    due = found.weights_gib if found.weights_due_gib is None else found.weights_due_gib
     wanted = (
         ("the image", "image", found.image_gib if found.image is None else None),
-        ("the weights", "weights", None if found.weights_here else found.weights_gib),
+        ("the weights", "weights", None if found.weights_here else due),
     )
     for what, place, gib in wanted:
         if gib and place in found.disks:

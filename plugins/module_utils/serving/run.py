@@ -10,7 +10,8 @@ is compiled anew each time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -67,7 +68,8 @@ def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = 
         from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Lifecycle
 
         looker = Lifecycle(daemon, wanted, probe, progress)
-        look = looker.apply()
+        with _holding(daemon, wanted, looker.warnings):
+            look = looker.apply()
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:
         images = _removable_images(daemon, wanted.container, look.current)
@@ -82,6 +84,26 @@ def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = 
         "engine": describe(daemon, container) if container else {},
         "diff": _diff(look, wanted.container.name, images),
     }
+
+
+@contextmanager
+def _holding(daemon: Daemon, wanted: Wanted, warnings: list[str]) -> Iterator[None]:
+    """Have other hosts see what of a shared cache the engine reads: before it is made, and until it is removed."""
+    from ansible_collections.inference.fleet.plugins.module_utils.serving import caches
+
+    name = wanted.container.name
+    before = daemon.container(name)
+    known = [wanted.container, *([before.spec] if before else [])]
+    if wanted.state in (plan.PRESENT, plan.RESTARTED):
+        warning = caches.hold(name, wanted.container)
+        warnings += [warning] if warning else []
+    try:
+        yield
+    finally:
+        # A daemon that is gone says nothing of its containers.
+        with suppress(FleetError):
+            now = daemon.container(name)
+            caches.settle(name, known, now.spec if now else None)
 
 
 def wanted_container(params: Mapping[str, Any]) -> ContainerSpec:

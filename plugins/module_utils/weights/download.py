@@ -16,6 +16,7 @@ import errno
 import fnmatch
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -23,26 +24,50 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-# What serving does not read. Weights in other forms are left out where there are safetensors.
-NEVER = ("original/*", "consolidated*", "*.onnx", "*.h5", "*.msgpack", "*.tflite", "*.ot", "*.mlmodel")
-OTHER_FORMS = ("*.bin", "*.pt", "*.pth", "*.gguf")
+# What no engine reads, and what is a model's weights: all else is small, and taken.
+NEVER = ("original/*", "*.onnx", "*.h5", "*.msgpack", "*.tflite", "*.ot", "*.mlmodel")
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
+MISTRALS = ("consolidated*.safetensors",)
+# For each form the patterns that an engine tries in turn. Sources: the loaders of vLLM 0.32.0 and SGLang 0.5.23.
+FORMS = {
+    "auto": (MISTRALS, ("*.safetensors",), ("*.bin",), WEIGHTS),
+    "hub": (("*.safetensors",), ("*.bin",), WEIGHTS),
+    "mistral": (MISTRALS,),
+    "pt": (("*.pt",),),
+    "bin": (("*.bin",),),
+    "none": (),
+}
 TELL_EVERY = 1.0
 # Linux's prctl(2): the signal that comes when the parent dies.
 _PR_SET_PDEATHSIG = 1
 
 
-def wanted(names: Iterable[str]) -> list[str]:
-    """Return the files of a repository that serving reads.
+def wanted(names: Iterable[str], form: str = "hub") -> list[str]:
+    """Return the files of a repository that an engine reads which loads the weights in a form.
 
     >>> wanted(["config.json", "a.safetensors", "a.bin", "original/b.pth"])
     ['a.safetensors', 'config.json']
     >>> wanted(["a.bin"])
     ['a.bin']
+    >>> both = ["model-1.safetensors", "consolidated.safetensors", "params.json"]
+    >>> wanted(both), wanted(both, "auto")
+    (['model-1.safetensors', 'params.json'], ['consolidated.safetensors', 'params.json'])
     """
     kept = {name for name in names if not _matches(name, NEVER)}
-    if any(name.endswith(".safetensors") for name in kept):
-        kept = {name for name in kept if not _matches(name, OTHER_FORMS)}
-    return sorted(kept)
+    heavy = {name for name in kept if _matches(name, WEIGHTS)}
+    for patterns in FORMS[form]:
+        fitting = {name for name in heavy if _matches(name, patterns)}
+        if patterns is not MISTRALS:
+            # The same weights once more; a model may have no others.
+            fitting = {name for name in fitting if not _matches(name, MISTRALS)} or fitting
+        if fitting:
+            return sorted(kept - heavy | fitting)
+    return sorted(kept - heavy)
+
+
+def is_weights(name: str) -> bool:
+    """Tell whether a file is of a model's weights."""
+    return _matches(name, WEIGHTS)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -61,6 +86,18 @@ def on_disk(cache: Path) -> int:
     return total
 
 
+def missing(folder: Path, commit: str, files: Iterable[tuple[str, str, int]]) -> int:
+    """Return the bytes of files that a repository's folder in a cache has not; each is (name, blob, size)."""
+    places = (
+        (folder / "snapshots" / commit / name, folder / "blobs" / (blob or " "), size) for name, blob, size in files
+    )
+    return sum(size for link, blob, size in places if not (link.exists() or blob.exists()))
+
+
+class NoRoomError(Exception):
+    """What is to come is larger than the disk's free space."""
+
+
 def kind(error: BaseException) -> str:
     """Return what went wrong, in a word."""
     chain = list(_chain(error))
@@ -68,6 +105,7 @@ def kind(error: BaseException) -> str:
         return "disk"
     names = {type(item).__name__ for item in chain}
     for name, word in (
+        ("NoRoomError", "room"),
         ("GatedRepoError", "gated"),
         ("RevisionNotFoundError", "revision"),
         ("RepositoryNotFoundError", "model"),
@@ -98,7 +136,9 @@ def main() -> None:
     try:
         _say(commit=_download(job))
     except Exception as error:
-        _say(error=kind(error), text=f"{type(error).__name__}: {error}")
+        _say(
+            error=kind(error), text=str(error) if isinstance(error, NoRoomError) else f"{type(error).__name__}: {error}"
+        )
         os._exit(1)
     # Threads of the library may still wait on the network.
     os._exit(0)
@@ -110,9 +150,15 @@ def _download(job: dict[str, Any]) -> str:
     token = job["token"] or False
     info = HfApi(token=token).model_info(job["model"], revision=job["revision"], files_metadata=True)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    names = wanted(sizes)
+    names = wanted(sizes, job["form"])
     cache = Path(job["cache_dir"]) / f"models--{job['model'].replace('/', '--')}"
     total = sum(sizes[name] for name in names)
+    _say(names=sorted(sizes))
+    blobs = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id or "" for file in info.siblings or []}
+    due = missing(cache, info.sha or "", ((name, blobs[name], sizes[name]) for name in names))
+    free = shutil.disk_usage(job["cache_dir"]).free
+    if due > free:
+        raise NoRoomError(f"{due / 2**30:.1f} GiB are to come, and {free / 2**30:.1f} GiB are free")
     threading.Thread(target=_tell, args=(cache, total), daemon=True).start()
     snapshot_download(
         job["model"], revision=job["revision"], cache_dir=job["cache_dir"], token=token, allow_patterns=names

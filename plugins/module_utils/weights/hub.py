@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights of the Hugging Face hub in a host's cache: are they there, and if not, have them.
+"""Have weights of the Hugging Face hub in a host's cache: one download at a time, of all hosts that share it.
 
 huggingface_hub downloads them, in a virtual environment of its own, so that they come at the same
 time as the engine's image.
@@ -17,84 +17,69 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
 from ansible_collections.inference.fleet.plugins.module_utils.progress import size
-from ansible_collections.inference.fleet.plugins.module_utils.weights import download
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, tool
+from ansible_collections.inference.fleet.plugins.module_utils.weights.leases import Lease, Leases
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights.told import Say, Told, Waiting
 
 TOOL_DIR = Path("/var/lib/inference.fleet/venvs/huggingface_hub")
-TOOL = "huggingface_hub>=1.0,<3"
 ENDPOINT = "https://huggingface.co"
-# How often the download is told of, in seconds; each tenth is told too.
-TELL_EVERY = 30
+# Seconds after which a half file that nobody wrote to is nobody's: hosts that share a cache may not see each other.
+ABANDONED = 3600
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
 # The variables of an engine that a download heeds too.
 _HEEDED = re.compile(r"HF_(?!TOKEN)\w+|\w+_PROXY|\w+_proxy|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE")
 _TRUE = ("1", "ON", "YES", "TRUE")
 
 
-class ToolError(FleetError):
-    """The program that downloads cannot be had on this host."""
+class _Stopped(Exception):
+    """Whoever wanted the download does not want it any more."""
 
 
-def commit(cache_dir: str, weights: Weights) -> str | None:
-    """Return the commit that a revision means in the cache, or ``None`` where that does not know it."""
-    revision = weights.revision or "main"
-    if _COMMIT.fullmatch(revision):
-        return revision
-    try:
-        return (Path(cache_dir) / "hub" / weights.folder / "refs" / revision).read_text(
-            encoding="utf-8"
-        ).strip() or None
-    except (OSError, ValueError):
-        return None
+@dataclass(frozen=True)
+class _Wish:
+    """What is to be downloaded, to where, and how."""
+
+    weights: Weights
+    cache_dir: str
+    token: str | None
+    environment: Mapping[str, str]
+    timeout: float
+    deadline: float
+    say: Say
+    stop: threading.Event
+    max_rate: float
+
+    @property
+    def store(self) -> Path:
+        """Where the hub's library keeps what it downloads."""
+        return Path(self.cache_dir) / "hub"
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps this model."""
+        return self.store / self.weights.folder
 
 
-def cached(cache_dir: str, weights: Weights) -> str | None:
-    """Return the commit of a model whose files are all in the cache, or ``None``. Asks nobody."""
-    found = commit(cache_dir, weights)
-    return found if found and _complete(Path(cache_dir) / "hub" / weights.folder / "snapshots" / found) else None
+def heeded(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of an engine that a download heeds."""
+    return {name: value for name, value in environment.items() if _HEEDED.fullmatch(name)}
 
 
-def size_gib(directory: Path) -> float | None:
-    """Return the size of the weights in a directory, a snapshot of the hub's or a model's own; ``None`` without any."""
-    for pattern in _WEIGHTS:
-        files = list(directory.glob(pattern))
-        if files:
-            return sum(path.stat().st_size for path in files if path.exists()) / 2**30
-    return None
-
-
-def snapshot(cache_dir: str, weights: Weights) -> Path | None:
-    """Return the directory of a model whose files are all in the cache, or ``None``."""
-    found = cached(cache_dir, weights)
-    return Path(cache_dir) / "hub" / weights.folder / "snapshots" / found if found else None
-
-
-def _complete(snapshot: Path) -> bool:
-    """Tell whether a snapshot has what serving takes. A link whose file was not downloaded does not exist."""
-    if not (snapshot / "config.json").exists():
-        return False
-    for index in (snapshot / name for name in _INDEXES):
-        if index.is_symlink() or index.exists():
-            try:
-                files = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                return False
-            return bool(files) and all((snapshot / name).exists() for name in files)
-    return any(path.exists() for pattern in _WEIGHTS for path in snapshot.glob(pattern))
+def offline(environment: Mapping[str, str]) -> bool:
+    """Tell whether an engine's variables forbid to ask the hub."""
+    return environment.get("HF_HUB_OFFLINE", "").upper() in _TRUE
 
 
 def fetch(
@@ -104,68 +89,128 @@ def fetch(
     token: str | None,
     environment: Mapping[str, str],
     timeout: float,
-    say: Callable[[str], None],
+    say: Say,
     stop: threading.Event,
     max_rate: float = 0,
 ) -> None:
     """Download a model into the cache; take up what is half there. Return early when *stop* is set.
 
-    *environment* are the engine's variables, of which HF_ENDPOINT, proxies and the like are heeded.
-    *timeout* is in seconds, and *max_rate* in bytes a second, 0 being no limit. Raises
-    :class:`ToolError` where the program cannot be installed, and
+    Where another host, or another run, brings it into this cache, that is waited for. *environment* are the engine's
+    variables, of which HF_ENDPOINT, proxies and the like are heeded. *timeout* is in seconds, and *max_rate* in bytes a
+    second, 0 being no limit. Raises :class:`.tool.ToolError` where the program cannot be installed, and
     :class:`FleetError` for everything else.
     """
-    heeded = {name: value for name, value in environment.items() if _HEEDED.fullmatch(name)}
-    if heeded.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
+    if offline(environment):
         raise FleetError(
             f"environment sets HF_HUB_OFFLINE, and {weights} is not complete in {cache_dir}. "
             "Bring it there, or unset HF_HUB_OFFLINE."
         )
     deadline = time.monotonic() + timeout
-    python = _tool(say)
-    cache = Path(cache_dir) / "hub"
-    make_directory(cache)
-    job = {"model": weights.model, "revision": weights.revision, "cache_dir": str(cache), "token": token}
-    say(f"downloading the weights of {weights}")
-    where = f"{weights} from {heeded.get('HF_ENDPOINT', ENDPOINT)}"
+    wish = _Wish(weights, cache_dir, token, heeded(environment), timeout, deadline, say, stop, max_rate)
+    make_directory(wish.store)
+    wait = waiter(weights, cache_dir, timeout, say, stop)
+    try:
+        while True:
+            lost = threading.Event()
+            with Leases(cache_dir, weights.folder).work(f"downloads {weights}", wait, lost.set):
+                if cache.cached(cache_dir, weights):
+                    say(f"the weights of {weights} are there now")
+                    return
+                if _download(wish, tool.python(TOOL_DIR, environment, say), lost):
+                    return
+            say("another host went on with the download, because this one could not renew its lease on the cache")
+    except _Stopped:
+        return
+
+
+def waiter(
+    weights: Weights, cache_dir: str, timeout: float, say: Say, stop: threading.Event
+) -> Callable[[Lease], None]:
+    """Return what :meth:`.Leases.work` calls while another works on the weights: it says so, and gives up in time."""
+    waiting, deadline = Waiting(say), time.monotonic() + timeout
+    folder = Path(cache_dir) / "hub" / weights.folder
+
+    def wait(lease: Lease) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if time.monotonic() > deadline:
+            raise FleetError(
+                f"waited {timeout:g} s for {lease.name}, which {lease.what} in the same cache, {cache_dir}. "
+                "It still does. See how far it is there, and run again."
+            )
+        waiting.tell(
+            f"waiting for {lease.name}, which {lease.what} in the same cache: {size(download.on_disk(folder))}"
+        )
+
+    return wait
+
+
+def _download(wish: _Wish, python: Path, lost: threading.Event) -> bool:
+    """Download, being the only one; tell whether it is done. It is not where the lease was lost."""
+    weights = wish.weights
+    _sweep(wish.store, weights, Leases(wish.cache_dir, weights.folder).now())
+    job = {
+        "model": weights.model,
+        "revision": weights.revision,
+        "form": weights.form,
+        "cache_dir": str(wish.store),
+        "token": wish.token,
+    }
+    wish.say(f"downloading the weights of {weights}")
+    where = f"{weights} from {wish.environment.get('HF_ENDPOINT', ENDPOINT)}"
     last: dict[str, Any] = {}
-    with _swept(cache, weights), _running(python, job, {**heeded, "HF_HOME": cache_dir}) as (process, events):
-        told = _Told(say)
-        brake = _Brake(process.pid, cache / weights.folder, max_rate)
+    names: list[str] = []
+    with _running(python, job, {**wish.environment, "HF_HOME": wish.cache_dir}, wish.folder) as (process, events):
+        told = Told(wish.say)
+        brake = _Brake(process.pid, wish.folder, wish.max_rate)
         while "commit" not in last and "error" not in last:
-            if stop.is_set():
-                return
-            if time.monotonic() > deadline:
+            if wish.stop.is_set():
+                raise _Stopped
+            if lost.is_set():
+                return False
+            if time.monotonic() > wish.deadline:
                 raise FleetError(
-                    f"could not download {where}: it took longer than weights_timeout, {timeout:g} s. "
+                    f"could not download {where}: it took longer than weights_timeout, {wish.timeout:g} s. "
                     "Files that are complete are kept, and the next run goes on from there."
                 )
             brake.press()
             with suppress(queue.Empty):
                 last = events.get(timeout=0.1)
+            names = last.get("names", names)
             if "total" in last:
                 told.tell(last["done"], last["total"])
     if "error" in last:
-        raise FleetError(f"could not download {where}: {_cause(last, cache_dir, bool(token))}")
+        raise FleetError(f"could not download {where}: {_cause(last, wish.cache_dir, bool(wish.token))}")
+    cache.record(wish.cache_dir, weights, last["commit"], names)
+    return True
 
 
-@contextmanager
-def _swept(cache: Path, weights: Weights) -> Iterator[None]:
-    """Leave no half files of downloads that were cut off, before and after: nothing takes them up."""
-    _sweep(cache, weights)
-    try:
-        yield
-    finally:
-        _sweep(cache, weights)
+def _sweep(store: Path, weights: Weights, now: float) -> None:
+    """Remove half files of downloads that were cut off: nothing takes them up.
+
+    Whoever calls has the lease, but engines and people download too, and their locks may not be seen.
+    """
+    for path in (store / weights.folder / "blobs").glob("*.incomplete"):
+        lock = store / ".locks" / weights.folder / f"{path.name.partition('.')[0]}.lock"
+        with suppress(OSError):
+            if now - path.stat().st_mtime < ABANDONED:
+                continue
+            # huggingface_hub holds a file's lock while it downloads: another process of this host may be at it.
+            with lock.open("a") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
-def _sweep(cache: Path, weights: Weights) -> None:
-    for path in (cache / weights.folder / "blobs").glob("*.incomplete"):
-        lock = cache / ".locks" / weights.folder / f"{path.name.partition('.')[0]}.lock"
-        # huggingface_hub holds a file's lock while it downloads: another process may be at it.
-        with suppress(OSError), lock.open("a") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+def _half_files(process: int, folder: Path) -> list[Path]:
+    """Return the half files in a folder that a process has open: what it leaves where it is killed."""
+    found = []
+    with suppress(OSError):
+        for link in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):
+                path = Path(os.readlink(link))
+                if path.name.endswith(".incomplete") and path.parent == (folder / "blobs").resolve():
+                    found.append(path)
+    return found
 
 
 class _Brake:
@@ -175,16 +220,16 @@ class _Brake:
     seconds.
     """
 
-    def __init__(self, process: int, cache: Path, max_rate: float) -> None:
-        self._process, self._cache, self._rate = process, cache, max_rate
-        self._when, self._done = time.monotonic(), download.on_disk(cache)
+    def __init__(self, process: int, folder: Path, max_rate: float) -> None:
+        self._process, self._folder, self._rate = process, folder, max_rate
+        self._when, self._done = time.monotonic(), download.on_disk(folder)
         self._credit, self._paused = max_rate, False
 
     def press(self) -> None:
         """Pause the program, or let it go on; called often."""
         if not self._rate:
             return
-        now, done = time.monotonic(), download.on_disk(self._cache)
+        now, done = time.monotonic(), download.on_disk(self._folder)
         # What was not used for long is lost: the next second may not take it all at once.
         self._credit = min(self._credit + self._rate * (now - self._when), self._rate) - max(done - self._done, 0)
         self._when, self._done = now, done
@@ -194,27 +239,13 @@ class _Brake:
                 os.killpg(self._process, signal.SIGSTOP if self._paused else signal.SIGCONT)
 
 
-class _Told:
-    """Tells how far a download is, and not too often."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._tenth = -1
-        self._when = 0.0
-
-    def tell(self, done: int, total: int) -> None:
-        tenth, now = done * 10 // total if total else 0, time.monotonic()
-        if tenth != self._tenth or now - self._when > TELL_EVERY:
-            self._tenth, self._when = tenth, now
-            self._say(f"weights: {size(done)} of {size(total)}")
-
-
 def _cause(last: Mapping[str, Any], cache_dir: str, has_token: bool) -> str:
     token = "hf_token may not read it" if has_token else "no hf_token is set"
     told = {
         "gated": f"the model is gated or private, and {token}. Accept its licence on the hub and give a fitting token.",
         "model": f"the hub has no such model, or it is private and {token}. Check the name.",
         "revision": "the hub has no such revision. Check revision.",
+        "room": f"{last.get('text')} in {cache_dir}. Free space, or set cache_dir to a larger disk.",
         "disk": f"the disk of {cache_dir} is full. Free space, or set cache_dir to a larger disk.",
         "unreachable": "the hub could not be reached. Check the host's network, or HF_ENDPOINT in environment.",
     }
@@ -223,7 +254,7 @@ def _cause(last: Mapping[str, Any], cache_dir: str, has_token: bool) -> str:
 
 @contextmanager
 def _running(
-    python: Path, job: Mapping[str, Any], environment: Mapping[str, str]
+    python: Path, job: Mapping[str, Any], environment: Mapping[str, str], folder: Path
 ) -> Iterator[tuple[subprocess.Popen[str], queue.Queue[dict[str, Any]]]]:
     """Run the download; give its process, and what it says. It ends with this process, and when this is left."""
     source = pkgutil.get_data(download.__package__ or "", "download.py")
@@ -248,10 +279,13 @@ def _running(
             process.stdin.flush()  # type: ignore[union-attr]
         yield process, events
     finally:
+        half = _half_files(process.pid, folder)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         reader.join()
+        for path in half:
+            path.unlink(missing_ok=True)
 
 
 def _read(process: subprocess.Popen[str], events: queue.Queue[dict[str, Any]]) -> None:
@@ -263,45 +297,3 @@ def _read(process: subprocess.Popen[str], events: queue.Queue[dict[str, Any]]) -
 
 def _is_proxy(name: str) -> bool:
     return name.lower().endswith("_proxy")
-
-
-def _tool(say: Callable[[str], None]) -> Path:
-    """Return the Python that has huggingface_hub; install it at the first time."""
-    python, marker = TOOL_DIR / "bin" / "python", TOOL_DIR / f".{re.sub('[^a-z0-9.]', '-', TOOL)}"
-    TOOL_DIR.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with TOOL_DIR.with_name(f"{TOOL_DIR.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # The marker is made last, so an installation that was cut off is made anew.
-        if not marker.exists():
-            say("installing huggingface_hub, which downloads weights")
-            _have_ensurepip()
-            _run([sys.executable, "-m", "venv", "--clear", str(TOOL_DIR)], "make a virtual environment")
-            _run(
-                [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", TOOL],
-                "install huggingface_hub from the host's Python package index",
-            )
-            marker.touch()
-    return python
-
-
-def _have_ensurepip() -> None:
-    """Have what a virtual environment is made with, which Debian packages on its own."""
-    if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0:
-        return
-    install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "python3-venv"]
-    try:
-        _run(install, "install python3-venv")
-    except ToolError:
-        _run(["apt-get", "update", "-qq"], "read the host's package lists")
-        _run(install, "install python3-venv")
-
-
-def _run(argv: list[str], what: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False, env=environment)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"Could not {what}: {error}.") from error
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise ToolError(f"Could not {what}: {lines[-1] if lines else f'exit code {done.returncode}'}.")

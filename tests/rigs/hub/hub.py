@@ -33,6 +33,16 @@ def repository(weight_bytes: int = 1_000_000) -> dict[str, bytes]:
     }
 
 
+def is_large(name: str) -> bool:
+    """Tell whether a file is one that the hub keeps outside git, as it does a model's weights."""
+    return name.endswith((".safetensors", ".bin", ".pt", ".pth", ".gguf"))
+
+
+def git_blob(content: bytes) -> str:
+    """Return what git names a file's content by."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
 @dataclass
 class Model:
     """A repository, and how the server treats who asks for it."""
@@ -136,7 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _info(self, model: Model, asked: Mapping[str, str]) -> None:
-        files = [{"rfilename": name, "size": len(content)} for name, content in model.files.items()]
+        files: list[dict[str, Any]] = []
+        for name, content in model.files.items():
+            file = {"rfilename": name, "size": len(content), "blobId": git_blob(content)}
+            if is_large(name):
+                digest = hashlib.sha256(content).hexdigest()
+                file["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
+            files.append(file)
         self._send(200, {"id": asked["name"], "sha": model.commit, "siblings": files})
 
     def _tree(self, model: Model, _unused: Mapping[str, str]) -> None:
@@ -155,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         if ranged:
             start = int(ranged[1])
         self.send_response(206 if ranged else 200)
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        etag = hashlib.sha256(content).hexdigest() if is_large(asked["file"]) else git_blob(content)
+        self.send_header("ETag", f'"{etag}"')
         self.send_header("X-Repo-Commit", model.commit)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(content) - start))

@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Mount
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import caches
+from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import deployment
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
+from ansible_collections.inference.fleet.plugins.module_utils.weights import leases
 
 
 @pytest.fixture
@@ -59,3 +64,114 @@ def test_what_a_container_has_stays(cache: Path, mounted: str) -> None:
     with pytest.raises(FleetError, match="second uses it"):
         caches.refuse_used([path], {"first": ["/elsewhere"], "second": [str(cache / mounted)]})
     caches.refuse_used([path], {"first": [str(cache / "hub/models--org--other")]})
+
+
+# What other hosts have
+
+
+def engine(cache: Path, model: str = "org/mine") -> ContainerSpec:
+    asked = Request(
+        engine="vllm",
+        model=model,
+        served_model_name="mine",
+        cache_dir=str(cache),
+        compile_cache_dir=str(cache / "deep/compiled"),
+        profile="cpu",
+    )
+    return deployment(asked, placement(asked, [])).container
+
+
+def as_host(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(leases, "host_id", lambda: f"{name}-id")
+    monkeypatch.setattr(leases.socket, "gethostname", lambda: name)
+    monkeypatch.setattr(leases, "_place", lambda: name)
+
+
+def test_what_another_host_serves_stays_until_its_engine_is_removed(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "deep/compiled/vllm").mkdir(parents=True)
+    paths = caches.found(str(cache), ["org/mine"], str(cache / "deep/compiled"))
+    as_host(monkeypatch, "gpu-1")
+    assert caches.hold("mine", engine(cache)) is None
+    caches.refuse_leased(paths, [])
+    as_host(monkeypatch, "gpu-2")
+    for path in paths:
+        with pytest.raises(FleetError, match=r"used by gpu-1 \(serves org/mine as mine, \d s ago\)"):
+            caches.refuse_leased([path], [])
+        with pytest.raises(FleetError, match="used by gpu-1"):
+            caches.remove(path)
+        assert path.is_dir()
+    caches.refuse_leased(caches.found(str(cache), ["org/other"], None), [])
+    caches.refuse_leased(paths, ["gpu-1"])
+
+    # Another model in the same container's place.
+    as_host(monkeypatch, "gpu-1")
+    caches.hold("mine", engine(cache, "org/other"))
+    caches.settle("mine", [engine(cache), engine(cache, "org/other")], engine(cache, "org/other"))
+    as_host(monkeypatch, "gpu-2")
+    caches.refuse_leased(paths[:1], [])
+    with pytest.raises(FleetError, match="used by gpu-1"):
+        caches.refuse_leased(caches.found(str(cache), ["org/other"], None), [])
+    as_host(monkeypatch, "gpu-1")
+    caches.settle("mine", [engine(cache, "org/other")], None)
+    as_host(monkeypatch, "gpu-2")
+    for path in caches.found(str(cache), ["org/mine", "org/other"], str(cache / "deep/compiled")):
+        caches.remove(path)
+    assert sorted(path.name for path in cache.rglob("*")) == ["deep", "hub"]
+
+
+def test_a_host_that_comes_while_it_is_removed_has_it_back(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cache / "hub/models--org--mine"
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        as_host(monkeypatch, "gpu-1")
+        caches.hold("mine", engine(cache))
+        as_host(monkeypatch, "gpu-2")
+        monkeypatch.setattr(Path, "rename", rename)
+        return rename(self, target)
+
+    as_host(monkeypatch, "gpu-2")
+    monkeypatch.setattr(Path, "rename", late)
+    with pytest.raises(FleetError, match="used by gpu-1"):
+        caches.remove(path)
+    assert (path / "snapshots/a").read_bytes() == b"x" * 1000
+
+
+def test_a_removal_that_was_cut_off_is_finished_by_the_next(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        caches.shutil, "rmtree", lambda path: (_ for _ in ()).throw(OSError(5, "Input/output error", "f"))
+    )
+    with pytest.raises(FleetError, match="next run goes on with it"):
+        caches.remove(cache / "hub/models--org--mine")
+    monkeypatch.undo()
+    assert not (cache / "hub/models--org--mine").exists()
+    (begun,) = caches.found(str(cache), ["org/mine"], None)
+    caches.refuse_leased([begun], [])
+    caches.remove(begun)
+    assert [each.name for each in (cache / "hub").iterdir()] == ["models--org--other"]
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    # As on a read-only mount; root may write wherever the mode says no.
+    monkeypatch.setattr(leases.os, "open", lambda *args, **named: (_ for _ in ()).throw(OSError(30, "Read-only")))
+    warning = caches.hold("mine", engine(cache))
+    assert warning == (
+        f"could not write to the cache {cache}/deep: Read-only. could not write to the cache {cache}: Read-only. "
+        "Hosts that share it cannot see that mine reads it, and may remove it."
+    )
+
+
+def test_only_a_compile_cache_of_the_collection_s_has_a_lease(cache: Path) -> None:
+    spec = ContainerSpec(
+        name="mine",
+        image="",
+        command=(),
+        mounts=(
+            Mount("/root/data", "/srv/data"),
+            Mount("/root/.cache/vllm", "/srv/vllm"),
+            Mount("/root/.triton", "/x/y/z"),
+        ),
+    )
+    assert caches._read_by(spec) == []

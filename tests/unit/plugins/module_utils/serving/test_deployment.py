@@ -17,7 +17,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.serving import dep
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request, container_name
-from ansible_collections.inference.fleet.plugins.module_utils.weights.hub import Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import AUTO, Weights
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
 REQUEST = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
@@ -166,7 +166,7 @@ def test_a_revision_is_pinned_for_the_engine_and_for_its_weights() -> None:
     result = deployment(replace(REQUEST, revision="v1"), [H100] * 4)
 
     assert argument(result.container.command, "--revision") == "v1"
-    assert result.weights == Weights(REQUEST.model, "v1")
+    assert result.weights == Weights(REQUEST.model, "v1", AUTO)
 
 
 @pytest.mark.parametrize(("engine", "model"), [("vllm", "/models/mine"), ("simulator", REQUEST.model)])

@@ -20,8 +20,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.inference.fleet.plugins.module_utils import extra_args
+from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.weights import download, hub
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, hub, listing, spec, tool
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -34,12 +37,12 @@ MIB = 2**20
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The virtual environment that the collection itself makes, kept between runs."""
     before, hub.TOOL_DIR = hub.TOOL_DIR, ROOT / ".build/venvs/huggingface_hub"
     try:
-        hub._tool(lambda text: None)
-    except hub.ToolError as error:
+        tool.python(hub.TOOL_DIR, {}, lambda text: None)
+    except tool.ToolError as error:
         pytest.skip(f"needs a Python package index: {error}")
     yield
     hub.TOOL_DIR = before
@@ -64,24 +67,28 @@ def fetch(server: Hub, cache: Path, model: str = "org/tiny", revision: str | Non
     said: list[str] = []
     options: dict[str, Any] = {"token": None, "timeout": 60, "stop": threading.Event(), **more}
     environment = {"HF_ENDPOINT": server.url}
-    hub.fetch(Weights(model, revision), str(cache), environment=environment, say=said.append, **options)
+    weights = options.pop("weights", Weights(model, revision))
+    hub.fetch(weights, str(cache), environment=environment, say=said.append, **options)
     return said
 
 
 def test_the_examples_hold() -> None:
-    assert doctest.testmod(download).failed == 0
+    for module in (download, spec, extra_args, common):
+        found = doctest.testmod(module)
+        assert found.attempted > 0
+        assert found.failed == 0
 
 
 def test_weights_come_whole_and_without_what_serving_does_not_read(serve: Callable[..., Hub], tmp_path: Path) -> None:
     server = serve()
-    assert hub.cached(str(tmp_path), Weights("org/tiny")) is None
+    assert cache.cached(str(tmp_path), Weights("org/tiny")) is None
 
     said = fetch(server, tmp_path)
 
     commit = server.models["org/tiny"].commit
-    assert hub.cached(str(tmp_path), Weights("org/tiny")) == commit
-    assert hub.cached(str(tmp_path), Weights("org/tiny", commit)) == commit
-    assert hub.cached(str(tmp_path), Weights("org/tiny", "other")) is None
+    assert cache.cached(str(tmp_path), Weights("org/tiny")) == commit
+    assert cache.cached(str(tmp_path), Weights("org/tiny", commit)) == commit
+    assert cache.cached(str(tmp_path), Weights("org/tiny", "other")) is None
     snapshot = tmp_path / "hub/models--org--tiny/snapshots" / commit
     files = server.models["org/tiny"].files
     assert {str(path.relative_to(snapshot)) for path in snapshot.rglob("*")} == {
@@ -106,19 +113,19 @@ def test_a_download_that_was_cut_off_goes_on(
         fetch(first, tmp_path, timeout=600)
     monkeypatch.undo()
     assert "next run goes on from there" in str(raised.value)
-    assert hub.cached(str(tmp_path), Weights("org/tiny")) is None
+    assert cache.cached(str(tmp_path), Weights("org/tiny")) is None
     assert list(tmp_path.rglob("*.incomplete")) == []
 
     second = serve(files=files)
     fetch(second, tmp_path)
 
-    assert hub.cached(str(tmp_path), Weights("org/tiny")) is not None
+    assert cache.cached(str(tmp_path), Weights("org/tiny")) is not None
     assert second.served == 4 * MIB
 
 
 def test_a_connection_that_breaks_is_taken_up(serve: Callable[..., Hub], tmp_path: Path) -> None:
     fetch(serve(cut_after=MIB), tmp_path)
-    assert hub.cached(str(tmp_path), Weights("org/tiny")) is not None
+    assert cache.cached(str(tmp_path), Weights("org/tiny")) is not None
 
 
 @pytest.mark.parametrize(
@@ -214,6 +221,110 @@ def _until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+# Which of a repository's files
+
+BOTH = {
+    "config.json": b'{"model_type": "mistral"}',
+    "params.json": b'{"dim": 1}',
+    "tekken.json": b"{}",
+    "consolidated.safetensors": b"m" * 50_000,
+    "model-00001-of-00001.safetensors": b"h" * 60_000,
+    "model.safetensors.index.json": json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}}).encode(),
+}
+LIGHT = {name for name in BOTH if not name.endswith(".safetensors")}
+
+
+@pytest.mark.parametrize(
+    ("engine", "extra", "form"),
+    [
+        ("vllm", [], "consolidated.safetensors"),
+        ("vllm", ["--load-format", "auto", "--config-format", "hf"], "consolidated.safetensors"),
+        (
+            "vllm",
+            ["--tokenizer_mode", "mistral", "--config_format=mistral", "--load_format", "mistral"],
+            "consolidated.safetensors",
+        ),
+        ("vllm", ["--load-format", "hf"], "model-00001-of-00001.safetensors"),
+        ("vllm", ["--load_format=safetensors"], "model-00001-of-00001.safetensors"),
+        ("vllm", ["--load-format", "dummy"], None),
+        ("sglang", [], "model-00001-of-00001.safetensors"),
+        ("sglang", ["--load-format=mistral"], "consolidated.safetensors"),
+    ],
+)
+def test_what_the_engine_loads_is_what_comes(
+    serve: Callable[..., Hub], tmp_path: Path, engine: str, extra: list[str], form: str | None
+) -> None:
+    server = serve(files=BOTH)
+    asked = EngineSpec("org/tiny", "tiny", 8000, 1, str(tmp_path), extra_args=tuple(extra))
+    weights = ENGINES[engine].launch(asked).weights
+    assert weights is not None
+
+    fetch(server, tmp_path, weights=weights)
+
+    (where,) = (tmp_path / "hub/models--org--tiny/snapshots").iterdir()
+    assert {path.name for path in where.iterdir()} == LIGHT | ({form} if form else set())
+    assert cache.cached(str(tmp_path), weights) == server.models["org/tiny"].commit
+
+
+def test_the_other_half_is_due_where_another_engine_brought_its_own(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    server, ours, theirs = serve(files=BOTH), Weights("org/tiny", form="auto"), Weights("org/tiny")
+    fetch(server, tmp_path, weights=theirs)
+    assert cache.cached(str(tmp_path), theirs)
+    assert cache.cached(str(tmp_path), ours) is None
+
+    listed = listing.listing(ours, None, {"HF_ENDPOINT": server.url})
+
+    assert listed is not None
+    assert listed.commit == server.models["org/tiny"].commit
+    assert listed.weights_gib("auto") == 50_000 / 2**30
+    assert listed.weights_gib("hub") == 60_000 / 2**30
+    assert listed.due_gib(str(tmp_path), ours) == 50_000 / 2**30
+    assert listed.due_gib(str(tmp_path), theirs) == 0
+    fetch(server, tmp_path, weights=ours)
+    assert cache.cached(str(tmp_path), ours)
+    assert listed.due_gib(str(tmp_path), ours) == 0
+
+
+def test_what_is_due_is_what_is_not_there_whichever_revision_brought_it(
+    serve: Callable[..., Hub], tmp_path: Path
+) -> None:
+    files = repository(2 * MIB)
+    server = serve(files=files)
+    fetch(server, tmp_path)
+    server.models["org/tiny"].files = {**files, "model-00002-of-00002.safetensors": b"n" * MIB}
+    listed = listing.listing(Weights("org/tiny"), None, {"HF_ENDPOINT": server.url})
+    assert listed is not None
+    assert listed.due_gib(str(tmp_path), Weights("org/tiny")) == MIB / 2**30
+    assert listed.weights_gib("hub") == 2 * MIB / 2**30
+
+
+def test_a_hub_that_does_not_tell_is_no_reason_to_fail(serve: Callable[..., Hub]) -> None:
+    server = serve(token=TOKEN)
+    asked = {"HF_ENDPOINT": server.url}
+    assert listing.listing(Weights("org/tiny"), None, asked) is None
+    assert listing.listing(Weights("org/tiny"), TOKEN, asked) is not None
+    assert listing.listing(Weights("org/tiny"), TOKEN, {**asked, "HF_HUB_OFFLINE": "1"}) is None
+    # The variables of a proxy are heeded: there is none at this address.
+    proxied = {**asked, "HTTP_PROXY": "http://127.0.0.1:9"}
+    assert listing.listing(Weights("org/tiny"), TOKEN, proxied) is None
+    assert listing.listing(Weights("org/tiny"), TOKEN, {**proxied, "NO_PROXY": "127.0.0.1"}) is not None
+
+
+def test_no_room_is_told_before_anything_comes(
+    serve: Callable[..., Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(download.__file__).read_text()
+    small = source.replace('shutil.disk_usage(job["cache_dir"]).free', "1_000_000")
+    assert small != source
+    monkeypatch.setattr(hub.pkgutil, "get_data", lambda package, name: small.encode())
+    server = serve()
+    with pytest.raises(
+        FleetError, match=r"0\.0 GiB are to come, and 0\.0 GiB are free in .*cache_dir to a larger disk"
+    ):
+        fetch(server, tmp_path)
+    assert server.served == 0
+
+
 # What is cached
 
 
@@ -248,20 +359,20 @@ INDEX = json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors
 )
 def test_only_a_complete_snapshot_counts(tmp_path: Path, files: dict[str, str], complete: bool) -> None:
     snapshot(tmp_path, files)
-    assert (hub.cached(str(tmp_path), Weights("org/tiny")) is not None) is complete
+    assert (cache.cached(str(tmp_path), Weights("org/tiny")) is not None) is complete
 
 
 def test_a_link_without_its_file_does_not_count(tmp_path: Path) -> None:
     snapshot(tmp_path, {"config.json": ""})
     (tmp_path / "hub/models--org--tiny/snapshots/c0ffee/one.safetensors").symlink_to("../../blobs/none")
-    assert hub.cached(str(tmp_path), Weights("org/tiny")) is None
+    assert cache.cached(str(tmp_path), Weights("org/tiny")) is None
 
 
 def test_the_commit_of_a_revision_is_known_before_its_files_are_there(tmp_path: Path) -> None:
     snapshot(tmp_path, {})
-    assert hub.commit(str(tmp_path), Weights("org/tiny")) == "c0ffee"
-    assert hub.commit(str(tmp_path), Weights("org/tiny", "a" * 40)) == "a" * 40
-    assert hub.commit(str(tmp_path), Weights("org/other")) is None
+    assert cache.commit(str(tmp_path), Weights("org/tiny")) == "c0ffee"
+    assert cache.commit(str(tmp_path), Weights("org/tiny", "a" * 40)) == "a" * 40
+    assert cache.commit(str(tmp_path), Weights("org/other")) is None
 
 
 @pytest.mark.parametrize(
@@ -293,7 +404,7 @@ def test_a_download_keeps_to_its_rate_and_comes_whole(
         sent.clear()
         fetch(server, tmp_path / name, max_rate=rate)
         pauses[name] = [number for number in sent if number in (signal.SIGSTOP, signal.SIGCONT)]
-        assert hub.cached(str(tmp_path / name), Weights("org/tiny")) is not None
+        assert cache.cached(str(tmp_path / name), Weights("org/tiny")) is not None
 
     assert pauses["free"] == []
     assert pauses["held"][:2] == [signal.SIGSTOP, signal.SIGCONT]

@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.weights import hub, seed
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, seed, share
+from ansible_collections.inference.fleet.plugins.module_utils.weights.copy import copy as take
+from ansible_collections.inference.fleet.plugins.module_utils.weights.leases import Leases
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 COMMIT = "5" * 40
@@ -69,7 +71,7 @@ def url(seeded: Path, tmp_path: Path) -> Iterator[str]:
 
 def copy(url: str, cache: Path, token: str = TOKEN, said: list[str] | None = None) -> dict[str, int]:
     lines = said if said is not None else []
-    return seed.copy(WEIGHTS, str(cache), url=url, token=token, timeout=30, say=lines.append)
+    return take(WEIGHTS, str(cache), url=url, token=token, timeout=30, say=lines.append)
 
 
 def tree(cache: Path) -> dict[str, bytes | str]:
@@ -88,7 +90,7 @@ def test_a_copy_is_the_same_and_a_second_one_takes_nothing(url: str, seeded: Pat
 
     assert first == {"files": 3, "bytes": sum(map(len, FILES.values()))}
     assert tree(tmp_path / "copy") == tree(seeded)
-    assert hub.cached(str(tmp_path / "copy"), WEIGHTS) == COMMIT
+    assert cache.cached(str(tmp_path / "copy"), WEIGHTS) == COMMIT
     assert said[0] == "taking 9 MiB of the weights of org/tiny from 127.0.0.1"
     assert said[-1] == "weights: 9 MiB of 9 MiB"
     assert copy(url, tmp_path / "copy") == {"files": 0, "bytes": 0}
@@ -116,26 +118,39 @@ def test_a_damaged_file_is_refused_and_does_not_stay(url: str, seeded: Path, tmp
     with pytest.raises(FleetError, match=f"damaged file {name}"):
         copy(url, tmp_path / "copy")
 
-    assert hub.cached(str(tmp_path / "copy"), WEIGHTS) is None
+    assert cache.cached(str(tmp_path / "copy"), WEIGHTS) is None
     assert name not in " ".join(os.listdir(folder(tmp_path / "copy") / "blobs"))
 
 
-def test_nobody_without_the_token_is_answered(url: str, tmp_path: Path) -> None:
+def ask(url: str, path: str, token: str = TOKEN, nonce: str = "n") -> tuple[int, bytes]:
+    headers = {share.NONCE: nonce, share.SIGNATURE: share.signature(token, "ask", nonce, path.encode())}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers)) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+
+
+def test_nobody_without_the_word_is_answered_and_nothing_but_the_snapshot_is_given(url: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError, match="answered 403"):
         copy(url, tmp_path / "copy", token="another")
-    for path in (f"/{TOKEN}/blobs/../refs/main", f"/{TOKEN}/snapshots", f"/{TOKEN}/blobs/{'0' * 64}"):
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(url + path)
+    assert not (tmp_path / "copy").exists()
+    assert ask(url, "/manifest")[0] == 200
+    for path in ("/blobs/../refs/main", "/snapshots", f"/blobs/{'0' * 64}", "/", f"/{TOKEN}/manifest"):
+        assert ask(url, path) == (404, b"")
+        assert ask(url, path, token="another") == (403, b"")
+    # A signature is of one path and one nonce.
+    headers = {share.NONCE: "n", share.SIGNATURE: share.signature(TOKEN, "ask", "n", b"/manifest")}
+    for path, nonce in ((f"/blobs/{blob_name(SHARD, True)}", "n"), ("/manifest", "m")):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(url + path, headers={**headers, share.NONCE: nonce}))
 
 
-def test_a_manifest_that_leads_out_of_the_cache_is_refused(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, blob in (("../../evil", "0" * 40), ("/etc/evil", "0" * 40), ("ok", "../../evil")):
-        contents = {"commit": COMMIT, "files": [{"name": name, "blob": blob, "size": 1}]}
-        monkeypatch.setattr(seed.json, "loads", lambda text, contents=contents: contents)
-        with pytest.raises(FleetError, match="none of a hub's cache"):
-            copy(url, tmp_path / "copy")
+def test_a_share_holds_a_lease_in_the_cache_while_it_lasts(url: str, seeded: Path, tmp_path: Path) -> None:
+    leases = Leases(seeded, WEIGHTS.folder)
+    assert [lease.what for lease in leases.others()] == ["hands org/tiny on to other hosts"]
+    seed.stop(WEIGHTS, tmp_path / "run")
+    assert leases.all() == []
 
 
 def test_a_share_ends_when_it_is_taken_back(url: str, tmp_path: Path) -> None:
