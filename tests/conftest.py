@@ -1,13 +1,14 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever test leaves a result document leaves one that the schema takes."""
+"""The collection is imported from the checkout, and whatever test leaves a result document leaves a good one."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "result.schema.json"
+ROOT = Path(__file__).resolve().parents[1]
+COLLECTIONS = ROOT / ".build" / "collections"
+SCHEMA = ROOT / "docs" / "result.schema.json"
 # A result document's name is its run id, which begins with its time.
 _NAME = re.compile(r"\d{8}T\d{6}Z-.*\.json")
+
+if not (COLLECTIONS / "ansible_collections" / "inference" / "fleet").exists():
+    raise RuntimeError(f"{COLLECTIONS} has no link to the checkout: run 'make setup' first")
+sys.path.insert(0, str(COLLECTIONS))
 
 
 @pytest.fixture(scope="session")

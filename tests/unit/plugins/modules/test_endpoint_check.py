@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -36,23 +33,6 @@ def params(url, **more):
         "url": url, "served_model_name": MODEL, "api_key": None, "checks": [], "skip": [], "timeout": 30, "wait": 0,
         "strict": True, **more,
     }  # fmt: skip
-
-
-def ansible(program, *arguments, cwd=ROOT):
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    environment["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / ".build" / "collections")
-    command = [sys.executable, "-m", "ansible", program, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
-
-
-def play(tmp_path, tasks_before, *arguments, **variables):
-    """Run the role on localhost; return the process, and its output on one line per line."""
-    role = {"ansible.builtin.include_role": {"name": "inference.fleet.verify"}}
-    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [*tasks_before, role], "vars": variables}]
-    path = tmp_path / "play.yml"
-    path.write_text(yaml.safe_dump(plays))
-    interpreter = f"ansible_python_interpreter={sys.executable}"
-    return ansible("playbook", str(path), "-i", "localhost,", "-c", "local", "-e", interpreter, *arguments)
 
 
 def test_the_documentation_names_every_check():
@@ -102,52 +82,3 @@ def test_options_that_cannot_be(serve, wrong):
         module.check(params(serve().url, **wrong) if "url" not in wrong else params(**wrong), check_mode=False)
     assert "wanted" in str(raised.value)
     assert KEY not in str(raised.value)
-
-
-def test_ansible_runs_the_module(serve):
-    endpoint = serve({fakes.MESSAGES: fakes.Reply("Not Found", 404)})
-    arguments = {"url": endpoint.url, "served_model_name": MODEL, "api_key": KEY, "skip": ["auth"]}
-    interpreter = f"ansible_python_interpreter={sys.executable}"
-    done = ansible(
-        "adhoc", "localhost", "-m", "inference.fleet.endpoint_check", "-a", json.dumps(arguments), "-e", interpreter,
-        "-vvv",
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert f"{endpoint.url} failed 1 of 7 checks: messages wanted" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert KEY not in done.stdout + done.stderr
-    assert f"Bearer {KEY}" in {headers.get("Authorization") for _unused, headers, _unused in endpoint.seen}
-
-
-def test_the_role_shows_a_line_for_each_check(serve, tmp_path):
-    done = play(tmp_path, [], "-vvv", verify_url=serve().url, verify_served_model_name=MODEL, verify_api_key=KEY,
-                verify_skip=["auth"])  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    for name in CHECKS:
-        wanted = f"{'skipped' if name == 'auth' else 'ok':<9}{name:<20}"
-        assert any(line.startswith(wanted) for line in lines), name
-    assert KEY not in done.stdout + done.stderr
-
-
-def test_the_role_shows_the_lines_and_then_one_error(serve, tmp_path):
-    url = serve({fakes.MESSAGES: fakes.Reply("Not Found", 404)}).url
-    done = play(tmp_path, [], verify_url=url, verify_served_model_name=MODEL)
-    output = done.stdout + done.stderr
-    assert done.returncode == 2
-    assert "FAILED   messages            wanted an answer from POST /v1/messages" in done.stdout
-    assert "ok       streamed_tool_call" in done.stdout
-    assert output.count("[ERROR]") == 1
-    assert f"{url} failed 1 of 7 checks: messages wanted" in output
-
-
-def test_the_role_in_check_mode_waits_for_the_deploy(nowhere, serve, tmp_path):
-    engine = {"ansible.builtin.command": "true", "register": "engine_result", "changed_when": True, "check_mode": False}
-    endpoint = serve()
-    done = play(tmp_path, [engine], "--check", verify_url=endpoint.url, verify_served_model_name="not deployed yet")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{endpoint.url} is not checked" in done.stdout
-    assert not endpoint.seen
-    done = play(tmp_path, [], "--check", verify_url=nowhere)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "not run  nothing listens" in done.stdout

@@ -5,23 +5,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.plugins.filter.scrape_targets import scrape_targets
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.modules import engine as engine_module
 from ansible_collections.inference.fleet.plugins.plugin_utils import endpoints
-
-COLLECTION = Path(next(iter(fleet.__path__)))
 
 
 def one(**variables: Any) -> dict[str, Any]:
@@ -117,52 +108,3 @@ def test_scrape_targets_know_every_engine_of_a_host() -> None:
     entries = [{"container_name": "a"}, {"container_name": "b", "port": 8001, "bind_address": "127.0.0.1"}]
     hostvars = {"gpu1": {"engine_bind_address": "10.0.0.5", "engine_instances": [*entries, {"port": 8002}]}}
     assert [item["targets"] for item in scrape_targets(hostvars, hostvars)] == [["10.0.0.5:8000"], ["10.0.0.5:8002"]]
-
-
-def test_the_lookup_sees_what_a_task_sees(tmp_path: Path) -> None:
-    def write(name: str, *hosts: str) -> dict[str, Any]:
-        terms = "".join(f", '{host}'" for host in hosts)
-        content = f"{{{{ query('inference.fleet.endpoints'{terms}) | to_json }}}}"
-        return {"ansible.builtin.copy": {"content": content, "dest": f"{tmp_path}/{name}", "mode": "0600"}}
-
-    play = {
-        "hosts": "gpu1",
-        "gather_facts": False,
-        "vars": {"engine_served_model_name": "from the play", "base": 9000},
-        "connection": "local",
-        "tasks": [
-            {**write("own"), "vars": {"engine_port": "{{ base + 1 }}"}},
-            write("both", "gpu1", "gpu2"),
-            write("none", "gpu3"),
-        ],
-    }
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    (tmp_path / "hosts").write_text("gpu1\ngpu2 engine_port='{{ 8000 + 7 }}' engine_bind_address=10.0.0.5\n")
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            "-i",
-            "hosts",
-            "play.yml",
-            "-e",
-            f"ansible_python_interpreter={sys.executable}",
-        ],
-        cwd=tmp_path,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-            "ANSIBLE_HOME": str(tmp_path / "ansible"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "no host of the inventory is called gpu3" in " ".join((done.stdout + done.stderr).split())
-    (own,) = json.loads((tmp_path / "own").read_text())
-    assert (own["url"], own["served_model_name"]) == ("http://127.0.0.1:9001", "from the play")
-    assert [(found["host"], found["url"]) for found in json.loads((tmp_path / "both").read_text())] == [
-        ("gpu1", "http://127.0.0.1:8000"),
-        ("gpu2", "http://10.0.0.5:8007"),
-    ]

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import threading
 import time
@@ -163,20 +161,6 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.stop()
-
-
-@pytest.fixture(scope="session")
-def aiperf() -> str:
-    """Return the path of an AIPerf that is installed."""
-    candidates = (
-        os.environ.get("INFERENCE_FLEET_AIPERF"),
-        shutil.which("aiperf"),
-        str(ROOT / ".build/venvs/aiperf/bin/aiperf"),
-    )
-    for path in candidates:
-        if path and os.access(path, os.X_OK):
-            return path
-    pytest.skip("no aiperf: set INFERENCE_FLEET_AIPERF, or install it in .build/venvs/aiperf")
 
 
 @pytest.fixture

@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.plugins.module_utils.host import cuda, gpu_health
 from ansible_collections.inference.fleet.plugins.module_utils.host.checks import checks
 from ansible_collections.inference.fleet.plugins.module_utils.host.plan import Wishes, plan
@@ -337,23 +332,3 @@ def test_ignored_checks_are_not_mended() -> None:
     found = made({}, ignored_checks=["gpus", "nvidia_container_toolkit", "docker_sdk"])
 
     assert found["steps"] == ["install docker.io, iptables", "start Docker Engine"]
-
-
-def test_the_filter_takes_what_a_playbook_has(tmp_path: Path) -> None:
-    host = {**deepcopy(BARE), "os": DEBIAN, "python": "3.9.2"}
-    state = {"state": {"host": host, "checks": checks(host)}, "wishes": {"driver_repository": TOOLKIT}}
-    (tmp_path / "state.json").write_text(json.dumps(state))
-    plan_of = "state | inference.fleet.host_plan(wishes)"
-    template = f"{{{{ ({plan_of}).repositories }}}} {{{{ ({plan_of}).beyond | map(attribute='found') | join }}}}"
-
-    options = ["-i", "localhost,", "-e", f"@{tmp_path}/state.json", "-m", "ansible.builtin.debug"]
-    done = subprocess.run(
-        ["ansible", "localhost", *options, "-a", f'msg="{template}"'],
-        env={**os.environ, "ANSIBLE_CONFIG": str(Path(next(iter(fleet.__path__))) / "ansible.cfg")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert "https://example.com/toolkit" in done.stdout, done.stdout + done.stderr
-    assert "3.9.2" in done.stdout

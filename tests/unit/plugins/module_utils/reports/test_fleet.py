@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.inference.fleet.plugins.module_utils.reports import html, markdown, overview, tables
 from ansible_collections.inference.fleet.plugins.module_utils.results import load
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
-from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import browser, factory
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 MOST = 2_000_000
 # A name that a table could not hold in one line.
@@ -93,97 +93,3 @@ def test_the_markdown_of_a_thousand_runs_fits_a_comment(report):
     assert len(text) < markdown.LONGEST < 65536
     assert CHANGED in text
     assert "Too long" not in text
-
-
-def overflow(chromium):
-    """Return what stands beyond the window's right edge and cannot be scrolled to inside something else."""
-    return chromium.evaluate(
-        """(() => {
-          const width = document.documentElement.clientWidth;
-          const inside = (element) => {
-            for (let box = element.parentElement; box; box = box.parentElement)
-              if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return true;
-            return false;
-          };
-          const found = [...document.body.querySelectorAll("*")]
-            .filter((element) => element.getBoundingClientRect().right > width + 1 && !inside(element))
-            .map((element) => element.outerHTML.slice(0, 120));
-          const wide = document.documentElement.scrollWidth;
-          if (wide > width) found.push(`the page is ${wide} wide`);
-          return found.slice(0, 5);
-        })()"""
-    )
-
-
-@pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
-def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path):
-    file = tmp_path / "index.html"
-    file.write_text(page, encoding="utf-8")
-    url = file.as_uri()
-    with browser.started(tmp_path / "profile") as chromium:
-        for width in (390, 1280):
-            for dark in (False, True):
-                chromium.open(url, width, dark=dark)
-                assert overflow(chromium) == []
-                paper = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
-                assert (paper == "rgb(16, 19, 23)") == dark, paper
-
-            # A link to a run opens it, with all that it was measured on.
-            run = re.findall(rf'<tr id="(run-[^"]+-{SLOW}-[^"]+)">', page)[0]
-            assert chromium.evaluate(
-                f"new Promise((done) => {{ location.hash = '{run}';"
-                " addEventListener('hashchange', () => setTimeout(done, 50), {once: true}); })"
-            ) is None  # fmt: skip
-            shown = chromium.evaluate(f"document.getElementById('{run}').nextElementSibling.innerText")
-            for wanted in ("-l gpu07", "sha256:ab12ab12", "4\N{MULTIPLICATION SIGN} NVIDIA H100", "Highest", "Repeats"):
-                assert wanted in shown
-            assert overflow(chromium) == []
-            assert chromium.complaints() == []
-            assert chromium.requests() == [url]
-
-        # Words in the filter leave the runs that have them all.
-        left = chromium.evaluate(
-            """(() => {
-              const input = document.querySelector("input[type=search]");
-              input.value = "sglang gpu20";
-              input.dispatchEvent(new Event("input"));
-              return [...document.querySelectorAll("details.series")].filter((item) => item.offsetParent).length;
-            })()"""
-        )
-        assert left == 1
-        # On paper: dark ink whatever the screen has, and no thousand rows that nobody opened.
-        chromium.ask("Emulation.setEmulatedMedia", media="print", features=[])
-        assert chromium.evaluate("getComputedStyle(document.body).color") == "rgb(22, 25, 29)"
-        assert chromium.evaluate("document.querySelector('nav').offsetParent") is None
-        printed = chromium.pdf()
-        assert printed.startswith(b"%PDF")
-        assert 3 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 40
-        assert chromium.complaints() == []
-
-        # Without scripts every table is there, and it is said what is not.
-        chromium.ask("Emulation.setScriptExecutionDisabled", value=True)
-        chromium.open(url, 390)
-        assert overflow(chromium) == []
-        assert chromium.evaluate("document.querySelectorAll('table.runs tr[id]').length") == 1001
-        assert "scripts are off" in chromium.evaluate("document.getElementById('runs').innerText")
-        assert chromium.evaluate("document.querySelector('input') === null")
-
-
-@pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
-def test_a_hostile_document_runs_nothing_in_a_browser(tmp_path):
-    evil = "<img src=x onerror=document.title='hacked'></script><script>document.title='hacked'</script>"
-    document = factory.document(host=evil, model=evil)
-    document["engine"].update(version=evil, argv=[evil], environment={evil: evil})
-    document["quality"]["warnings"] = [evil]
-    report = overview.report([document], PUBLISHED, [load.Damaged(evil, evil)])
-    file = tmp_path / "index.html"
-    file.write_text(html.page(report, tables.text(report)), encoding="utf-8")
-    with browser.started(tmp_path / "profile") as chromium:
-        chromium.open(file.as_uri(), 390)
-        chromium.evaluate("document.querySelector('table.runs tr[id]').click()")
-        assert evil in chromium.evaluate("document.querySelector('tr.shown').innerText")
-        assert chromium.evaluate("document.title") == "Inference fleet report"
-        assert chromium.evaluate("document.images.length") == 0
-        assert overflow(chromium) == []
-        assert chromium.complaints() == []
-        assert chromium.requests() == [file.as_uri()]

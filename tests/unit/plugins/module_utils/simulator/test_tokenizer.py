@@ -39,14 +39,3 @@ def test_the_real_library_counts_as_the_simulator_does(text):
     assert ids == list(text.encode())
     assert len(ids) == answers.count_tokens(text)
     assert tokenizer.decode(ids) == text
-
-
-def test_transformers_reads_the_directory(tmp_path):
-    transformers = pytest.importorskip("transformers", reason="needs the package transformers")
-    for name, text in tokenizer_files().items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    assert len(tokenizer.encode("x" * 8192)) == 8192
-    assert tokenizer.eos_token_id == tokenizer.pad_token_id == 256
-    messages = [{"role": "user", "content": "héllo"}]
-    assert tokenizer.apply_chat_template(messages, tokenize=False) == "héllo"

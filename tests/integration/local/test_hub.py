@@ -27,7 +27,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, hub, listing, spec, tool
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
 
-ROOT = Path(__file__).resolve().parents[5]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
 
 from hub import Hub, Model, repository  # noqa: E402  (the rig's folder is on the path only now)

@@ -24,7 +24,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 docker = pytest.importorskip("docker")
 
 HOST = [path for path in ("/usr", "/lib", "/lib64", "/bin") if os.path.exists(path)]
-COLLECTIONS = str(Path(__file__).resolve().parents[5] / ".build" / "collections")
+COLLECTIONS = str(Path(__file__).resolve().parents[3] / ".build" / "collections")
 
 
 @pytest.fixture(scope="module")
