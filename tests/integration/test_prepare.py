@@ -19,14 +19,15 @@ from ansible_collections.inference.fleet.plugins.module_utils.weights import cac
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = Weights("org/tiny")
+# The host's directory of jobs is one for every run of the tests.
+WEIGHTS = Weights(f"org/tiny-{os.getpid()}")
 COMMIT = "5" * 40
 TOKEN = "planted-token-4711"
 
 
-def seeded(cache: Path) -> None:
+def seeded(cache: Path, weights: Weights = WEIGHTS) -> None:
     """Make a cache as huggingface_hub does."""
-    folder = cache / "hub" / WEIGHTS.folder
+    folder = cache / "hub" / weights.folder
     for name, content in {"config.json": b"{}", "model.safetensors": os.urandom(5_000_000)}.items():
         digest = hashlib.sha256(content) if len(content) > 100 else hashlib.sha1(b"blob %d\0" % len(content) + content)
         for directory in ("blobs", "refs", f"snapshots/{COMMIT}"):

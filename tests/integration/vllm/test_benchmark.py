@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -32,8 +33,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS  # noqa: E402
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module  # noqa: E402
 
-URL = "http://127.0.0.1:8000"
-CONTAINER = "qwen3-coder-next"
+URL = f"http://127.0.0.1:{os.environ.get('DEMO_PORT', 8000)}"
+CONTAINER = os.environ.get("DEMO_CONTAINER", "qwen3-coder-next")
+SERVED = "qwen3-coder-next"
 MODEL = str(ROOT / ".build/models/tiny-qwen3")
 VENVS = ROOT / ".build/venvs"
 CLIENTS = {
@@ -72,7 +74,7 @@ def benchmark(key: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             pytest.skip(f"no {client} in {CLIENTS[client]}")
         small = {"input_length": 128, "output_length": 16, "num_prompts": 16, "max_concurrency": 4, "repeats": 1}
         places = {"client_path": str(CLIENTS[client]), "work_dir": str(tmp_path / "work"), "run_host": "h1"}
-        served = {"model": MODEL, "api_key": key, "timeout": 300, "warmup": False}
+        served = {"url": URL, "model": MODEL, "api_key": key, "timeout": 300, "warmup": False}
         wanted = {"client": client, **small, **places, **served, **options}
         checked = ArgumentSpecValidator(module.argument_spec()).validate(wanted)
         assert not checked.error_messages
@@ -149,7 +151,7 @@ def test_refused_before_a_client_starts(benchmark: Callable, options: dict[str, 
 def somebody_else(key: str) -> Iterator[threading.Event]:
     """Keep a request in the engine until the event is set, however fast or slow the engine is."""
     over = threading.Event()
-    body = {"model": CONTAINER, "prompt": "Hello", "max_tokens": 16000, "ignore_eos": True, "stream": True}
+    body = {"model": SERVED, "prompt": "Hello", "max_tokens": 16000, "ignore_eos": True, "stream": True}
     headers = {"Authorization": f"Bearer {key}"}
 
     def read() -> None:

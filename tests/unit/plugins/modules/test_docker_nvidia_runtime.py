@@ -90,7 +90,7 @@ def test_a_first_file_is_made_and_a_link_stays_one(programs: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "name", "script", "said"),
     [
-        ('{\n "mtu": 1400,\n}\n', "", "", "line 3, column 1"),
+        ('{\n "mtu": 1400,\n "debug" true}\n', "", "", "line 3, column 10"),
         (FOREIGN, "nvidia-ctk", "#!/bin/sh\necho 'level=error no such runtime' >&2; exit 1\n", "no such runtime"),
         (FOREIGN, "dockerd", "#!/bin/sh\necho 'directives conflict: log-level' >&2; exit 1\n", "directives conflict"),
     ],
