@@ -134,7 +134,8 @@ def test_weights(controller: Controller, free_port: int) -> None:
 
 def test_plugins(core: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     tests = [str(UNIT / name) for name in ("action", "callback", "filter", "lookup", "plugin_utils")]
-    command = [core / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", tmp_path_factory.mktemp("unit")]
+    folder = tmp_path_factory.mktemp("unit")
+    command = [core / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", folder]
     done = subprocess.run(
         [*command, *(name for name in tests if Path(name).exists())],
         cwd=ROOT,
