@@ -26,7 +26,7 @@ import requests
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
 NAME = "suite"
-ONE, TWO, THREE, FOUR = HOSTS = [f"{NAME}-{number}" for number in range(1, 5)]
+ONE, TWO, THREE, FOUR = HOSTS = [f"{NAME}{os.environ.get('FLEET_TAG', '')}-{number}" for number in range(1, 5)]
 ENGINE = "qwen3-coder-next"
 KEY = "a-secret-of-4711"
 # Host four has two engines, one open to others and with a key; all hosts share the flags of their group.
@@ -193,7 +193,7 @@ def test_a_canary_that_fails_stops_the_rollout(fleet: Fleet) -> None:
     assert {host: engines(host) for host in HOSTS[1:]} == {host: before[host] for host in HOSTS[1:]}
     assert engines(ONE)[ENGINE][0] == before[ONE][ENGINE][0], "the old container is back"
     assert health(ONE) == "200"
-    assert "Again for these alone: -l suite-2,suite-3,suite-4,suite-1" in run.output
+    assert f"Again for these alone: -l {TWO},{THREE},{FOUR},{ONE}" in run.output
 
 
 def test_an_upgrade_of_which_one_host_fails_and_one_is_cut_off_reaches_the_others(fleet: Fleet) -> None:
@@ -220,7 +220,7 @@ def test_an_upgrade_of_which_one_host_fails_and_one_is_cut_off_reaches_the_other
     assert "unrecognized arguments: --no-such-option" in run[TWO]["reason"]
     assert "Its old engine serves" in run[TWO]["remedy"]
     assert re.search("timed out|Timeout", run[THREE]["reason"])
-    assert run.output.rindex("UNREACHABLE suite-3") < run.output.rindex("FAILED suite-2")
+    assert run.output.rindex(f"UNREACHABLE {THREE}") < run.output.rindex(f"FAILED {TWO}")
 
 
 def test_drift_is_told_field_by_field_and_repaired(fleet: Fleet) -> None:
@@ -281,7 +281,7 @@ def test_teardown_asks_before_what_costs_hours(fleet: Fleet) -> None:
     refused = fleet("teardown", "-l", TWO, "-e", "teardown_caches=true")
 
     assert refused.code != 0
-    assert "Set teardown_confirm=yes or teardown_confirm=suite-2" in refused[TWO]["reason"]
+    assert f"Set teardown_confirm=yes or teardown_confirm={TWO}" in refused[TWO]["reason"]
     assert health(TWO) == "200", "nothing was removed"
     confirmed = fleet("teardown", "-l", TWO, "-e", f"teardown_caches=true teardown_confirm={TWO}")
     assert confirmed.code == 0, confirmed.output

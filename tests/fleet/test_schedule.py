@@ -40,7 +40,8 @@ from ssh_host import SshHost  # noqa: E402  (its folder is on the path only now)
 FLEET = ROOT / "tests/fleet/fleet"
 NAME, CRON = "schedule", "schedule-cron"
 AIPERF = ROOT / ".build/venvs/aiperf/bin/aiperf"
-CONTAINER = "schedule-test"
+TAG = os.environ.get("FLEET_TAG", "")
+CONTAINER = f"schedule-test{TAG}"
 SECRET, TOKEN = "key-of-the-schedule-5309", "token-of-the-hook-2718"
 UNIT = "inference-fleet-schedule-"
 RUNNER = "/usr/local/lib/inference.fleet/schedule.py"
@@ -149,7 +150,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
     if os.geteuid() != 0:
         pytest.skip("an sshd of the tests' own needs root")
     if not AIPERF.exists():
-        pytest.skip(f"no AIPerf in {AIPERF}: 'make test PARTS=unit' brings it")
+        pytest.skip(f"no AIPerf in {AIPERF}: 'make test PARTS=schedule' brings it")
     with SshHost(gateway()) as host:
         host.work = tmp_path_factory.mktemp("work")  # type: ignore[attr-defined]
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as free:
@@ -188,7 +189,7 @@ def machines(target: SshHost) -> Iterator[tuple[Machine, Machine]]:
         with ThreadPoolExecutor() as pool:
             ups = [([NAME], "systemd"), ([CRON], "none")]
             list(pool.map(lambda up: fleet("up", "1", "--name", *up[0], "--init", up[1]), ups))
-        control, plain = Machine(f"{NAME}-1"), Machine(f"{CRON}-1")
+        control, plain = Machine(f"{NAME}{TAG}-1"), Machine(f"{CRON}{TAG}-1")
         with ThreadPoolExecutor() as pool:
             waits = [pool.submit(install_ansible, control), pool.submit(install_cron, plain)]
             for each in waits:
@@ -290,7 +291,7 @@ class Playbook:
 
 def play(machine: Machine, folder: Path, *arguments: str, **variables: Any) -> Playbook:
     """Run the playbook schedule.yml of this checkout against a control host, over SSH."""
-    fleet_name = machine.name.rpartition("-")[0]
+    fleet_name = machine.name.rpartition("-")[0].removesuffix(TAG)
     group = folder / f"{machine.name}.json"
     # A container that was restarted may have another address.
     host = {
