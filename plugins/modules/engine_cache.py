@@ -45,7 +45,8 @@ options:
     default: ~/.cache/inference.fleet
   ended_hosts:
     description:
-      - The names of hosts that are gone for good and whose engines count no more, as the module's message names them.
+      - The names of hosts that are gone for good and whose engines count no more, as the module's message names them,
+        or patterns of them, such as V(gpu-*).
         Such a host had no chance to say so.
     type: list
     elements: str

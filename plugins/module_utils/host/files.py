@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -14,7 +15,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 def make_directory(path: Path) -> bool:
     """Make a directory and its parents, each with the owner of what it stands in; tell whether it was missing.
 
-    A directory under a user's home stays the user's, though root makes it.
+    A directory under a user's home stays the user's, though root makes it; on a file system that squashes root it is
+    whose the file system says.
     """
     missing = []
     while not path.exists():
@@ -24,7 +26,10 @@ def make_directory(path: Path) -> bool:
         owner = path.stat()
         for item in reversed(missing):
             item.mkdir(mode=0o755, exist_ok=True)
-            os.chown(item, owner.st_uid, owner.st_gid)
+            with suppress(PermissionError):
+                os.chown(item, owner.st_uid, owner.st_gid)
     except OSError as error:
-        raise FleetError(f"could not make the directory {missing[0]}: {error.strerror} ({error.filename}).") from error
+        raise FleetError(
+            f"could not make the directory {[*missing, path][0]}: {error.strerror} ({error.filename})."
+        ) from error
     return bool(missing)

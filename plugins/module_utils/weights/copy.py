@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -37,6 +37,8 @@ STREAMS = 4
 ANSWER_TIMEOUT = 60
 # How often a connection that breaks is taken up again, for one file.
 TRIES = 5
+# Seconds between two looks at the transfers.
+TICK = 5
 _CHUNK = 4 * 1024 * 1024
 # Not the hub's own suffix: that one's half files are swept away.
 _HALF = ".seed"
@@ -57,10 +59,10 @@ def copy(weights: Weights, cache_dir: str, *, url: str, token: str, timeout: flo
     contents = source.manifest(weights)
     store = Path(cache_dir) / "hub"
     make_directory(store)
-    wait = hub.waiter(weights, cache_dir, timeout, say, threading.Event())
+    waiter = hub.waiter(weights, cache_dir, timeout, say, threading.Event())
     leases = Leases(cache_dir, weights.folder)
     lost = functools.partial(source.give_up, "another host took the lease on the cache over. Run again")
-    with leases.work(f"takes {weights} from {source.host}", wait, lost):
+    with leases.work(f"takes {weights} from {source.host}", waiter, lost):
         if cache.in_any_form(cache_dir, weights) == contents.commit:
             # A host that has the cache too was first.
             return {"files": 0, "bytes": 0}
@@ -82,10 +84,14 @@ def _copy(source: _Source, contents: Manifest, store: Inside, weights: Weights, 
     told = Told(say, total)
     say(f"taking {size(total)} of the weights of {weights} from {source.host}")
     with ThreadPoolExecutor(STREAMS) as pool:
-        futures = [pool.submit(_take, source, store, f"{blobs}/{file.blob}", file, told) for file in missing]
+        left = {pool.submit(_take, source, store, f"{blobs}/{file.blob}", file, told) for file in missing}
         try:
-            for future in futures:
-                future.result()
+            while left:
+                done, left = wait(left, TICK, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                # Where nothing comes, that is told too.
+                told.add(0)
         except BaseException:
             source.give_up("another file of it could not be had")
             pool.shutdown(cancel_futures=True)

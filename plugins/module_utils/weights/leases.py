@@ -14,6 +14,7 @@ a container runs without anybody who could renew it.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import json
@@ -89,12 +90,15 @@ class Leases:
         return [lease for lease in aged if lease.alive]
 
     def others(self, ended: Collection[str] = ()) -> list[Lease]:
-        """Return what others hold: other hosts, but for those *ended* names, and other processes of this one."""
+        """Return what others hold: other hosts, but for those that *ended* names, and other processes of this one.
+
+        A name may be a pattern, as of a shell.
+        """
         mine = _process(os.getpid())
         return [
             lease
             for lease in self.all()
-            if (lease.name not in ended if lease.host != host_id() else lease.process not in ("", mine))
+            if (not _named(lease, ended) if lease.host != host_id() else lease.process not in ("", mine))
         ]
 
     def hold(self, name: str, what: str, *, lifetime: float | None = None, process: int | None = None) -> Path:
@@ -123,7 +127,7 @@ class Leases:
         """Remove the leases of this host's readers, of hosts that are gone, and those that have run out."""
         for path in self.directory.glob("*.json"):
             lease = _read(path) if path.name != _WORK else None
-            if lease and (lease.host == host_id() or lease.name in ended or not self._aged(lease).alive):
+            if lease and (lease.host == host_id() or _named(lease, ended) or not self._aged(lease).alive):
                 path.unlink(missing_ok=True)
         self._tidy()
 
@@ -227,7 +231,14 @@ class Leases:
     # Files
 
     def _make(self) -> None:
-        make_directory(self.directory)
+        while True:
+            try:
+                make_directory(self.directory)
+                return
+            except FleetError as error:
+                # Another host may have removed it, being empty, while it was made.
+                if not (isinstance(error.__cause__, FileNotFoundError) and self._cache.is_dir()):
+                    raise
 
     def _tidy(self) -> None:
         for directory in (self.directory, self.directory.parent):
@@ -295,6 +306,10 @@ def _read(path: Path) -> Lease | None:
             )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _named(lease: Lease, names: Collection[str]) -> bool:
+    return any(fnmatch.fnmatchcase(lease.name, name) for name in names)
 
 
 def _lease(what: str, lifetime: float | None, process: int | None) -> Lease:
