@@ -10,10 +10,11 @@ VARS ?=
 # Which parts 'make test' runs; all of them where it is empty.
 PARTS ?=
 
-.PHONY: help setup demo teardown test unit lint sanity integration molecule fleet release bench clean
+.PHONY: help setup demo teardown test release bench clean
 
 help: ## List these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo "make PART           Run one part of the checks: $(PART_NAMES)"
 
 setup: ## Make the environment: .venv, and the collection's link
 	@scripts/setup
@@ -27,7 +28,10 @@ teardown: setup ## Undo the demo; results are kept
 test: setup ## Run every check (PARTS="lint unit" for some)
 	@scripts/test $(PARTS)
 
-unit lint sanity integration molecule fleet: setup ## (unit, lint, sanity, integration, molecule, fleet) Run one part of the checks
+# The demo's own target is above.
+PART_NAMES := $(filter-out demo,$(shell sed -nE '/^PARTS/,/^]/s/^    Job."([a-z]+)".*/\1/p' scripts/test))
+.PHONY: $(PART_NAMES)
+$(PART_NAMES): setup
 	@scripts/test $@
 
 release: setup ## Stamp, build and check a release (VERSION=1.2.3); nothing is committed or published

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, hub, leases, tool
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
-ROOT = Path(__file__).resolve().parents[5]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests/rigs/hub"), str(ROOT / "tests/rigs/shared_cache")]
 
 from hosts import Host, kill, missing, without_locks  # noqa: E402  (the rig's folder is on the path only now)
