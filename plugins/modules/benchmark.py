@@ -121,6 +121,20 @@ options:
       - C(vllm bench serve) draws some random prompts twice, about one in a hundred of the default workload.
     type: float
     default: 5
+  answers:
+    description:
+      - Whether right answers can be wanted of the engine. With V(check) it is asked a few questions that have one right
+        answer, before and after the benchmark, among them an echo, a sum, JSON and a tool call. The result has the
+        score. A wrong engine, however fast, fails the task, before it is measured where that is seen then.
+      - V(not_applicable) asks nothing. It is for weights that are random, and models that cannot do these. A simulator,
+        which says that it is one, is not asked in either case.
+    type: str
+    choices: [check, not_applicable]
+    default: check
+  min_right_answers:
+    description: The share of right answers, in per cent, below which a run does not count.
+    type: float
+    default: 75
   warmup:
     description:
       - Whether to send requests before the first repeat that are not counted. Their number is twice O(max_concurrency),
@@ -371,6 +385,8 @@ def argument_spec() -> dict:
         "random_range_ratio": {"type": "float", "default": 0},
         "seed": {"type": "int"},
         "max_prefix_cached": {"type": "float", "default": 5},
+        "answers": {"type": "str", "choices": ["check", "not_applicable"], "default": "check"},
+        "min_right_answers": {"type": "float", "default": 75},
         "warmup": {"type": "bool", "default": True},
         "repeats": {"type": "int", "default": 3},
         "sweep": {
@@ -440,6 +456,8 @@ def run(params: dict, check_mode: bool) -> dict:
         wait_idle=params["wait_idle"],
         max_variation=params["max_variation"],
         max_prefix_cached=params["max_prefix_cached"],
+        check_answers=params["answers"] == "check",
+        min_right_answers=params["min_right_answers"],
         extra_args=tuple(params["extra_args"]),
         api_key=params["api_key"],
     )

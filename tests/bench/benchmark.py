@@ -31,7 +31,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build/collections"))
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, session  # noqa: E402
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, counting  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import (  # noqa: E402
     Endpoint,
     Workload,
@@ -169,7 +169,7 @@ def bare(client: str, folder: Path, seed: int, shape: dict[str, Any], served: di
     with (directory / "log").open("wb") as log:
         subprocess.run(argv, env=environment, cwd=directory, stdout=log, stderr=log, check=True)
     result = adapter.parse(adapter.load(directory), workload)
-    assert not session.shortfalls(result, workload)
+    assert not counting.shortfalls(result, workload)
     return result.metrics["output_throughput"]
 
 

@@ -79,7 +79,7 @@ def build(
         "host": host,
         "started_at": started_at,
         "finished_at": finished_at,
-        "simulated": bool(engine.get("simulated")),
+        "simulated": bool(engine.get("simulated")) or measured.simulated,
         "simulates": engine.get("simulates"),
         "hardware": {"profile": hardware.get("profile") or "unknown", **{key: hardware.get(key) for key in _HARDWARE}},
         "engine": {
@@ -110,7 +110,7 @@ def build(
             "tokenizer": plan.endpoint.tokenizer,
             "argv": list(client_argv),
         },
-        "answers": None,
+        "answers": dict(measured.answers) if measured.answers else None,
         **points[0],
         "sweep": _sweep(points, measured.failure) if len(plan.points()) > 1 else None,
         "gates": [],

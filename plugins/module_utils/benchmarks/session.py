@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
+    answers,
     counting,
     load,
     preconditions,
@@ -71,7 +72,8 @@ class Plan:
     seconds for others to leave the engine. C(max_variation) is the coefficient of variation, in per cent, above which
     repeats are flagged, C(max_prefix_cached) the share of the prompt tokens, in per cent, that may come from the
     engine's prefix cache. C(gpus) has the UUIDs of the engine's GPUs, C(remarks) what is known of every repeat
-    beforehand. C(entry) is the Python module that the client is, where it has had several names.
+    beforehand. C(entry) is the Python module that the client is, where it has had several names. C(check_answers) says
+    whether right answers can be wanted of the engine, C(min_right_answers) how many of them, in per cent.
     """
 
     client: ModuleType
@@ -88,6 +90,8 @@ class Plan:
     wait_idle: float = 0
     max_variation: float = 5
     max_prefix_cached: float = 5
+    check_answers: bool = True
+    min_right_answers: float = 75
     extra_args: tuple[str, ...] = ()
     api_key: str | None = field(default=None, repr=False)
 
@@ -142,10 +146,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a benchmark: the points that count, and the failure that ended a sweep before its time."""
+    """What came of a benchmark: the points that count, and the failure that ended a sweep before its time.
+
+    C(answers) is what a result document says of the engine's answers; C(simulated) tells of an endpoint that says of
+    itself that no model answers.
+    """
 
     points: tuple[Point, ...]
     failure: FleetError | None = None
+    answers: Mapping[str, Any] | None = None
+    simulated: bool = False
 
 
 def now() -> str:
@@ -157,14 +167,22 @@ def run(plan: Plan, client_runner: Runner, work_dir: Path, progress: Progress) -
     """Run the warm-up and the repeats of each point.
 
     Each run of the client has a directory of its own under *work_dir*, which is gone at the end unless a run failed.
-    FleetError where the endpoint is not ready or the first point does not count. A later point that does not ends the
-    sweep, and loses nothing that was measured before it.
+    FleetError where the endpoint is not ready, it answers wrong before or after, or the first point does not count. A
+    later point that does not ends the sweep, and loses nothing that was measured before it.
     """
     workloads = plan.points()
     for workload in workloads:
         preconditions.require_ready(plan.endpoint, workload, plan.api_key)
     work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    simulated = answers.simulated(plan.endpoint, plan.api_key)
+    before = None
+    if plan.check_answers and not simulated:
+        _require_idle(plan, progress)
+        progress.say("asking the engine questions with one right answer")
+        before = answers.ask(plan.endpoint, plan.api_key)
+        answers.require(before, plan.min_right_answers / 100, "before")
     points: list[Point] = []
+    failure = None
     for number, workload in enumerate(workloads, start=1):
         prefix = f"point {number}/{len(workloads)} ({_difference(workload, workloads)}), " if len(workloads) > 1 else ""
         try:
@@ -172,9 +190,49 @@ def run(plan: Plan, client_runner: Runner, work_dir: Path, progress: Progress) -
         except FleetError as error:
             if not points:
                 raise
-            return Measured(tuple(points), error)
-    shutil.rmtree(work_dir, ignore_errors=True)
-    return Measured(tuple(points))
+            failure = error
+            break
+    after = _ask_again(plan, failure, work_dir) if before else None
+    if failure is None:
+        shutil.rmtree(work_dir, ignore_errors=True)
+    return Measured(tuple(points), failure, _told(plan, simulated, before, after), simulated)
+
+
+def _ask_again(plan: Plan, failure: FleetError | None, work_dir: Path) -> answers.Score | None:
+    """Return the score after a benchmark; None where the engine is gone, which *failure* tells of already."""
+    try:
+        score = answers.ask(plan.endpoint, plan.api_key)
+    except FleetError as error:
+        if failure:
+            return None
+        raise FleetError(f"{error}. The raw output is kept on the host in {work_dir}.") from error
+    try:
+        answers.require(score, plan.min_right_answers / 100, "after")
+    except FleetError as error:
+        raise FleetError(f"{error}. The raw output is kept on the host in {work_dir}.") from error
+    return score
+
+
+def _told(plan: Plan, simulated: bool, before: answers.Score | None, after: answers.Score | None) -> dict[str, Any]:
+    """Return what the result document says of the engine's answers."""
+    reason = "no model answers: the endpoint is a simulator" if simulated else "said by the user"
+    return {
+        "applicable": before is not None,
+        "reason": None if before else reason,
+        "wanted_share": plan.min_right_answers / 100 if before else None,
+        "before": before.as_dict() if before else None,
+        "after": after.as_dict() if after else None,
+    }
+
+
+def _require_idle(plan: Plan, progress: Progress) -> str | None:
+    """Return when nobody uses the engine, with a note where it does not tell."""
+
+    def waiting(text: str) -> None:
+        progress.require_asked()
+        progress.say(text)
+
+    return load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, waiting)
 
 
 def _difference(workload: Workload, workloads: Sequence[Workload]) -> str:
@@ -187,12 +245,7 @@ def _difference(workload: Workload, workloads: Sequence[Workload]) -> str:
 def _run_point(
     plan: Plan, workload: Workload, client_runner: Runner, directory: Path, prefix: str, progress: Progress
 ) -> Point:
-
-    def waiting(text: str) -> None:
-        progress.require_asked()
-        progress.say(text)
-
-    unknown = load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, waiting)
+    unknown = _require_idle(plan, progress)
     directory.mkdir(mode=0o700)
     if plan.warmup:
         warmup = workload.warmup()

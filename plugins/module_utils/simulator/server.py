@@ -63,6 +63,8 @@ class Pace:
         self._wake = asyncio.Event()
         self.generated = 0
         self.prompted = 0
+        # However they ended, as vLLM counts them.
+        self.finished = 0
 
     @property
     def running(self) -> int:
@@ -96,6 +98,7 @@ class Pace:
         try:
             await request.over
         finally:
+            self.finished += 1
             self._engine.cancel(key)
             del self._requests[key]
 
@@ -288,6 +291,7 @@ class Server:
             ("vllm:num_requests_running", "gauge", self._pace.running),
             ("vllm:num_requests_waiting", "gauge", self._pace.waiting),
             ("vllm:kv_cache_usage_perc", "gauge", min(1.0, self._pace.running / BATCH)),
+            ("vllm:request_success_total", "counter", self._pace.finished),
             ("vllm:prompt_tokens_total", "counter", self._pace.prompted),
             ("vllm:generation_tokens_total", "counter", self._pace.generated),
         )

@@ -161,6 +161,7 @@ class TestRole:
             "benchmark_num_prompts": 4,
             "benchmark_max_concurrency": 2,
             "benchmark_repeats": 1,
+            "benchmark_answers": "not_applicable",
             "benchmark_gates": [
                 {"condition": "metrics.output_throughput.mean > `1`", "message": "no output"},
                 {"condition": "host == 'remote'", "message": "too slow"},

@@ -27,7 +27,6 @@ sys.path.insert(0, str(ROOT / ".build" / "collections"))
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: E402  (after the path, as what follows)
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS as CLIENT_MODULES  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS  # noqa: E402
@@ -75,6 +74,7 @@ def benchmark(key: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         small = {"input_length": 128, "output_length": 16, "num_prompts": 16, "max_concurrency": 4, "repeats": 1}
         places = {"client_path": str(CLIENTS[client]), "work_dir": str(tmp_path / "work"), "run_host": "h1"}
         served = {"url": URL, "model": MODEL, "api_key": key, "timeout": 300, "warmup": False}
+        served["answers"] = "not_applicable"
         wanted = {"client": client, **small, **places, **served, **options}
         checked = ArgumentSpecValidator(module.argument_spec()).validate(wanted)
         assert not checked.error_messages
@@ -88,18 +88,21 @@ def benchmark(key: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_run_that_counts(benchmark: Callable, client: str) -> None:
-    measures = CLIENT_MODULES[client].MEASURES_GOODPUT
     # The demo warms up with the client vllm, whose start is the longest.
     warmup = client == "aiperf"
-    document = benchmark(client, warmup=warmup, slo=dict.fromkeys(LIMITS, 60000) if measures else None)["result"]
+    document = benchmark(client, warmup=warmup, slo=dict.fromkeys(LIMITS, 60000))["result"]
     (repeat,) = document["repeats"]
     assert (repeat["completed"], repeat["failed"]) == (16, 0)
     assert repeat["total_output_tokens"] == 16 * 16
     assert repeat["total_input_tokens"] >= 16 * 128
     assert set(METRICS) <= set(document["metrics"])
-    if measures:
-        goodput = document["metrics"]["request_goodput"]["mean"]
-        assert goodput == pytest.approx(document["metrics"]["request_throughput"]["mean"])
+    goodput = document["metrics"]["request_goodput"]["mean"]
+    assert goodput == pytest.approx(document["metrics"]["request_throughput"]["mean"])
+    assert set(document["histograms"]) == {"ttft_ms", "tpot_ms", "itl_ms", "e2el_ms"}
+    counted = repeat["counted"]
+    assert (counted["requests"], counted["generated_tokens"]) == (16, 256)
+    assert counted["prompt_tokens"] == repeat["total_input_tokens"]
+    assert document["quality"]["disturbed"] == []
     assert document["warm"] is warmup
 
 

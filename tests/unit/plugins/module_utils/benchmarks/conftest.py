@@ -41,6 +41,9 @@ class Server:
         # Of the next looks at /metrics, how many are answered too late.
         self.late_looks = 0
         self.requests: list[dict[str, Any]] = []
+        # What is answered where it is not streamed: a message, by the request.
+        self.reply: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        self.simulated = False
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -85,6 +88,8 @@ class Server:
             def do_GET(self) -> None:
                 if metrics and self.path == "/metrics":
                     self._metrics()
+                elif self.path == "/version":
+                    self._json(200, {"version": "1", **({"simulated": True} if server.simulated else {})})
                 elif not self._refused():
                     self._json(200, {"data": [{"id": MODEL, "max_model_len": max_model_len}]})
 
@@ -103,7 +108,8 @@ class Server:
                 text = content if isinstance(content, str) else "".join(part["text"] for part in content)
                 usage = {"prompt_tokens": len(text.encode()), "completion_tokens": count}
                 if not body.get("stream"):
-                    self._json(200, {"choices": [{"message": {"content": "a" * count}}], "usage": usage})
+                    message = server.reply(body) if server.reply else {"content": "a" * count}
+                    self._json(200, {"choices": [{"message": message}], "usage": usage})
                     return
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")

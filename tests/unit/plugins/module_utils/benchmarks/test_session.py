@@ -30,7 +30,7 @@ COLLECTIONS = str(Path(__file__).resolve().parents[5] / ".build" / "collections"
 
 def plan(url: str, client: str = "vllm", tokenizer: str = "t", **more: Any) -> session.Plan:
     endpoint = Endpoint(url, "Qwen/Qwen3-Coder-Next", more.pop("served", MODEL), tokenizer, bool(more.get("api_key")))
-    options = {"workload": SMALL, "repeats": 1, "warmup": False, "timeout": 300, **more}
+    options = {"workload": SMALL, "repeats": 1, "warmup": False, "timeout": 300, "check_answers": False, **more}
     return session.Plan(CLIENTS[client], endpoint, **options)
 
 
