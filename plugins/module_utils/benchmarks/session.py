@@ -353,7 +353,7 @@ def _run_once(
         seen,
         counted,
         sampler.samples.accept_lengths(),
-        tuple(counting.remarks(result, workload, counted, most) + telemetry.remarks(seen)),
+        tuple(counting.remarks(result, workload, counted, most) + telemetry.remarks(seen, result.duration)),
     )
 
 

@@ -21,18 +21,21 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import (
     CLIENT,
+    DOUBT,
     NEIGHBOUR,
+    NOTE,
     THROTTLED,
     Remark,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_samples
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_counters, gpu_samples
 
 INTERVAL = 1.0
 # A client whose busiest thread has this share of a CPU cannot send or read faster.
 SATURATED = 0.9
 # The share of the samples from which throttling is worth a word.
 THROTTLED_SHARE = 0.05
+POWER_CAP = "sw_power_cap"
 # Other GPUs of the host that are so busy, in per cent on average, are worth a word.
 BUSY = 10
 # Energy is told where this share of the samples that there should be is there.
@@ -45,6 +48,10 @@ class Samples:
     """Everything seen during a run. Times are those of time.monotonic()."""
 
     gpus: list[tuple[float, gpu_samples.Sample]] = field(default_factory=list)
+    # The energy of the engine's GPUs since their driver was loaded, by UUID, in joules.
+    energy: list[tuple[float, str, float]] = field(default_factory=list)
+    # Seconds that clocks were held down meanwhile, by UUID and reason.
+    throttled: dict[str, dict[str, float]] = field(default_factory=dict)
     # The host's other GPUs.
     neighbours: list[tuple[float, gpu_samples.Sample]] = field(default_factory=list)
     engine: list[tuple[float, Load]] = field(default_factory=list)
@@ -74,22 +81,29 @@ class Sampler:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Sampler:
-        self._smi = gpu_samples.start(command.run, INTERVAL) if self._gpus else None
-        for work in (self._read_gpus, self._ask_engine, self._watch_cpus):
+        self._smi = self._nvml = None
+        if self._gpus:
+            self._smi, self._nvml = gpu_samples.start(command.run, INTERVAL), gpu_counters.energy(INTERVAL)
+            self._throttled = gpu_counters.throttled(command.run)
+        for work in (self._read_gpus, self._read_energy, self._ask_engine, self._watch_cpus):
             self._threads.append(threading.Thread(target=work, daemon=True))
             self._threads[-1].start()
         return self
 
     def __exit__(self, *_unused: object) -> None:
         self._over.set()
-        if self._smi:
-            self._smi.kill()
+        if self._gpus:
+            after = gpu_counters.throttled(command.run)
+            self.samples.throttled = gpu_counters.between(self._throttled, after)
+        programs = [program for program in (self._smi, self._nvml) if program]
+        for program in programs:
+            program.kill()
         for thread in self._threads:
             thread.join(timeout=10)
-        if self._smi:
-            self._smi.wait()
-            if self._smi.stdout:
-                self._smi.stdout.close()
+        for program in programs:
+            program.wait()
+            if program.stdout:
+                program.stdout.close()
 
     def _read_gpus(self) -> None:
         for line in (self._smi.stdout if self._smi else None) or ():
@@ -97,6 +111,12 @@ class Sampler:
             if sample:
                 kept = self.samples.gpus if sample.uuid in self._gpus else self.samples.neighbours
                 kept.append((time.monotonic(), sample))
+
+    def _read_energy(self) -> None:
+        for line in (self._nvml.stdout if self._nvml else None) or ():
+            found = gpu_counters.parse_energy(line)
+            if found and found[0] in self._gpus:
+                self.samples.energy.append((time.monotonic(), *found))
 
     def _ask_engine(self) -> None:
         silent = 0
@@ -169,7 +189,12 @@ def summarise(samples: Samples, duration: float, gpus: Sequence[str] = ()) -> di
     client, host = within(samples.client), within(samples.host)
     return {
         "interval_s": INTERVAL,
-        "gpus": _gpus(sampled, duration) if samples.gpus else None,
+        "gpus": [
+            _gpu(uuid, of_one, duration, samples.throttled.get(uuid), _watts(samples.energy, uuid, begin, end))
+            for uuid, of_one in _by_uuid(sampled).items()
+        ]
+        if samples.gpus
+        else None,
         "missing_gpus": sorted(set(gpus) - {sample.uuid for sample in sampled}),
         "neighbours": _neighbours([row[0] for row in within(samples.neighbours)]) if samples.gpus else None,
         "engine": {
@@ -199,10 +224,6 @@ def _window(samples: Samples, duration: float) -> tuple[float, float]:
     return max(busy) - duration, max(busy)
 
 
-def _gpus(samples: Sequence[gpu_samples.Sample], duration: float) -> list[dict[str, Any]]:
-    return [_gpu(uuid, of_one, duration) for uuid, of_one in _by_uuid(samples).items()]
-
-
 def _by_uuid(samples: Sequence[gpu_samples.Sample]) -> dict[str, list[gpu_samples.Sample]]:
     by_uuid: dict[str, list[gpu_samples.Sample]] = {}
     for sample in samples:
@@ -223,14 +244,30 @@ def _neighbours(samples: Sequence[gpu_samples.Sample]) -> list[dict[str, Any]]:
     ]
 
 
-def _gpu(uuid: str, samples: Sequence[gpu_samples.Sample], duration: float) -> dict[str, Any]:
+def _watts(energy: Sequence[tuple[float, str, float]], uuid: str, begin: float, end: float) -> float | None:
+    """Return a GPU's mean power by its own counter of energy; None where it has none, or told too rarely."""
+    told = [(moment, joules) for moment, of, joules in energy if of == uuid and begin <= moment <= end]
+    if len(told) < 2 or told[-1][0] - told[0][0] < COVERED * (end - begin) or told[-1][1] < told[0][1]:
+        return None
+    return (told[-1][1] - told[0][1]) / (told[-1][0] - told[0][0])
+
+
+def _gpu(
+    uuid: str,
+    samples: Sequence[gpu_samples.Sample],
+    duration: float,
+    throttled: Mapping[str, float] | None,
+    watts: float | None,
+) -> dict[str, Any]:
     figures = {
         name: _stats(sample.figures[name] for sample in samples if name in sample.figures)
         for name in gpu_samples.FIGURES.values()
     }
     reasons = sorted({reason for sample in samples for reason in sample.throttled})
     power = [sample.figures["power_w"] for sample in samples if "power_w" in sample.figures]
-    covered = len(power) >= COVERED * duration / INTERVAL
+    source = "counter" if watts is not None else None
+    if watts is None and power and len(power) >= COVERED * duration / INTERVAL:
+        watts, source = sum(power) / len(power), "power"
     return {
         "index": samples[0].index,
         "uuid": uuid,
@@ -239,8 +276,10 @@ def _gpu(uuid: str, samples: Sequence[gpu_samples.Sample], duration: float) -> d
         "throttled": {
             reason: round(sum(reason in sample.throttled for sample in samples) / len(samples), 3) for reason in reasons
         },
+        "throttled_s": dict(throttled) if throttled else None,
         # The mean power over the requests' time, so that the ends of the window do not matter.
-        "energy_j": round(sum(power) / len(power) * duration, 1) if power and covered else None,
+        "energy_j": round(watts * duration, 1) if watts is not None else None,
+        "energy_source": source,
     }
 
 
@@ -281,16 +320,14 @@ def strangers(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | No
     ]
 
 
-def remarks(telemetry: Mapping[str, Any]) -> list[Remark]:
-    """Return what a run's telemetry says of what may have disturbed it."""
+def remarks(telemetry: Mapping[str, Any], duration: float) -> list[Remark]:
+    """Return what a run's telemetry says of what may have disturbed it; *duration* is the run's, in seconds."""
     found = []
     for gpu in telemetry["gpus"] or ():
-        shares = {reason: share for reason, share in gpu["throttled"].items() if share >= THROTTLED_SHARE}
-        if shares:
-            listed = ", ".join(f"{reason} in {share:.0%} of the samples" for reason, share in shares.items())
-            clock = gpu["clock_sm_mhz"]
-            at = f", SM clock {clock['mean']:.0f} MHz on average" if clock else ""
-            found.append(Remark(THROTTLED, f"GPU {gpu['index']} was throttled: {listed}{at}"))
+        found += _slowed(gpu, duration)
+    if telemetry["gpus"] and telemetry.get("missing_gpus"):
+        missing = ", ".join(telemetry["missing_gpus"])
+        found.append(Remark(DOUBT, f"GPUs of the engine were not sampled: {missing}. Their energy is not known"))
     for gpu in telemetry.get("neighbours") or ():
         busy = gpu["utilization_percent"]
         if busy and busy["mean"] >= BUSY:
@@ -318,4 +355,26 @@ def remarks(telemetry: Mapping[str, Any]) -> list[Remark]:
                 "the client may have waited for one",
             )
         )
+    return found
+
+
+def _slowed(gpu: Mapping[str, Any], duration: float) -> list[Remark]:
+    """Return how a GPU was slowed, for how long: by the driver's own count where it has one, else by the samples."""
+    counted = gpu.get("throttled_s")
+    if counted is not None:
+        shares = {reason: min(1.0, seconds / duration) for reason, seconds in counted.items()}
+        told = {reason: f"{reason} for {seconds:.0f} s of {duration:.0f} s" for reason, seconds in counted.items()}
+    else:
+        shares = dict(gpu["throttled"])
+        told = {reason: f"{reason} in {share:.0%} of the samples" for reason, share in shares.items()}
+    listed = [reason for reason, share in sorted(shares.items()) if share >= THROTTLED_SHARE]
+    clock = gpu["clock_sm_mhz"]
+    at = f", SM clock {clock['mean']:.0f} MHz on average" if clock else ""
+    found = []
+    # A card at its power limit does what it is built for. The rest is heat, or want of power.
+    slowed = [told[reason] for reason in listed if reason != POWER_CAP]
+    if slowed:
+        found.append(Remark(THROTTLED, f"GPU {gpu['index']} was throttled: {', '.join(slowed)}{at}"))
+    if POWER_CAP in listed:
+        found.append(Remark(NOTE, f"GPU {gpu['index']} was at its power limit: {told[POWER_CAP]}{at}"))
     return found

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What GPUs do at a moment: nvidia-smi's figures, again and again."""
+"""What GPUs do at a moment: nvidia-smi's figures, again and again. What they have counted: :mod:`.gpu_counters`."""
 
 from __future__ import annotations
 

@@ -432,6 +432,10 @@ class TestEfficiency:
         lame = {**TELEMETRY, "gpus": [*TELEMETRY["gpus"][:3], {**TELEMETRY["gpus"][3], "energy_j": None}]}
         assert document(telemetry=lame)["efficiency"]["energy_per_output_token_j"] is None
 
+    def test_a_gpu_that_was_not_sampled_leaves_no_energy(self) -> None:
+        three = {**TELEMETRY, "gpus": TELEMETRY["gpus"][:3], "missing_gpus": ["GPU-3"]}
+        assert document(telemetry=three)["efficiency"]["energy_per_output_token_j"] is None
+
     @pytest.mark.parametrize(
         ("named", "uuids"),
         [

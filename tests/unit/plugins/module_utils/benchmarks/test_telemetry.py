@@ -117,6 +117,17 @@ class TestSummary:
         assert found["gpus"][0]["power_w"]["mean"] == 600.0
         assert found["gpus"][0]["energy_j"] is None
 
+    def test_the_cards_own_counter_of_energy_goes_before_its_power(self) -> None:
+        counter = [(float(second), "GPU-0", 1000.0 + 500.0 * second) for second in range(30)]
+        others = [(float(second), "GPU-9", 7.0) for second in range(30)]
+        (found,) = telemetry.summarise(self.samples(energy=counter + others), 10.0)["gpus"]
+        assert (found["energy_j"], found["energy_source"]) == (5000.0, "counter")
+        (few,) = telemetry.summarise(self.samples(energy=counter[:18]), 10.0)["gpus"]
+        assert (few["energy_j"], few["energy_source"]) == (6000.0, "power")
+
+    def test_a_gpu_that_was_not_sampled_is_named(self) -> None:
+        assert telemetry.summarise(self.samples(), 10.0, ["GPU-0", "GPU-1"])["missing_gpus"] == ["GPU-1"]
+
     def test_nothing_sampled_is_null(self) -> None:
         found = telemetry.summarise(telemetry.Samples(), 10.0)
         assert [found[key] for key in ("gpus", "engine", "client", "host")] == [None] * 4
@@ -131,7 +142,7 @@ class TestSummary:
 class TestNotes:
     def remarks(self, **changes: Any) -> list[Remark]:
         calm = {"gpus": None, "engine": None, "client": None, "host": None}
-        return telemetry.remarks({**calm, **changes})
+        return telemetry.remarks({**calm, **changes}, 200.0)
 
     def notes(self, **changes: Any) -> list[str]:
         return [remark.text for remark in self.remarks(**changes)]
@@ -143,10 +154,37 @@ class TestNotes:
         assert self.notes() == []
 
     def test_a_throttled_gpu(self) -> None:
-        one = {"index": "2", "throttled": {"sw_power_cap": 0.5, "hw_slowdown": 0.01}, "clock_sm_mhz": self.stats(1400)}
-        assert self.notes(gpus=[one]) == [
-            "GPU 2 was throttled: sw_power_cap in 50% of the samples, SM clock 1400 MHz on average"
+        shares = {"hw_thermal_slowdown": 0.5, "hw_slowdown": 0.01}
+        one = {"index": "2", "throttled": shares, "clock_sm_mhz": self.stats(1400)}
+        assert self.remarks(gpus=[one]) == [
+            Remark(
+                "throttled",
+                "GPU 2 was throttled: hw_thermal_slowdown in 50% of the samples, SM clock 1400 MHz on average",
+            )
         ]
+
+    def test_the_drivers_own_count_goes_before_the_samples(self) -> None:
+        counted = {"hw_thermal_slowdown": 40.0, "sw_thermal_slowdown": 1.0}
+        one = {"index": "2", "throttled": {}, "throttled_s": counted, "clock_sm_mhz": None}
+        assert self.remarks(gpus=[one]) == [
+            Remark("throttled", "GPU 2 was throttled: hw_thermal_slowdown for 40 s of 200 s")
+        ]
+        calm = {**one, "throttled": {"hw_thermal_slowdown": 0.5}, "throttled_s": {"hw_thermal_slowdown": 0.0}}
+        assert self.remarks(gpus=[calm]) == []
+
+    def test_a_card_at_its_power_limit_is_not_throttled(self) -> None:
+        one = {"index": "2", "throttled": {}, "throttled_s": {"sw_power_cap": 190.0}, "clock_sm_mhz": self.stats(1400)}
+        assert self.remarks(gpus=[one]) == [
+            Remark(
+                "note",
+                "GPU 2 was at its power limit: sw_power_cap for 190 s of 200 s, SM clock 1400 MHz on average",
+            )
+        ]
+
+    def test_a_gpu_of_the_engine_that_was_not_sampled(self) -> None:
+        one = {"index": "0", "throttled": {}, "clock_sm_mhz": None}
+        (remark,) = self.remarks(gpus=[one], missing_gpus=["GPU-1"])
+        assert (remark.kind, "GPUs of the engine were not sampled: GPU-1" in remark.text) == ("doubt", True)
 
     def test_a_neighbour(self) -> None:
         gpus = [{"index": str(index), "uuid": "u", "utilization_percent": self.stats(index * 9.0)} for index in (1, 2)]
