@@ -22,8 +22,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.benchmarks import conftest as benchmarks
 
-ROOT = Path(__file__).resolve().parents[5]
+tokenizer = benchmarks.tokenizer
+
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = "qwen3-coder-next"
 
 
