@@ -20,3 +20,17 @@ class FleetError(Exception):
 
 class BusyError(FleetError):
     """Somebody else uses what was wanted: nothing is wrong with it, and later will do."""
+
+
+def as_told(error: Exception) -> FleetError:
+    """Return any exception as one that is told: a local input or output error with its path, another with its type.
+
+    >>> str(as_told(FileNotFoundError(2, "No such file or directory", "/x")))
+    'No such file or directory: /x.'
+    """
+    if isinstance(error, FleetError):
+        return error
+    if isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        return FleetError(f"{error.strerror or error}{place}.")
+    return FleetError(f"this is a defect of inference.fleet, please report it: {type(error).__name__}: {error}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -77,7 +77,8 @@ class Progress:
             if self._path is None or line == self._last:
                 return
             self._last, self._told = line, self._clock()
-            with self._path.open("a", encoding="utf-8") as stream:
+            # What is said is not worth the work: a disk that is full ends neither a deployment nor its way back.
+            with suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
 
     def beat(self, words: Callable[[], str]) -> None:

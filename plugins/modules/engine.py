@@ -17,9 +17,10 @@ description:
   - A new container takes the old one's place only when its image is there. The old one is kept, stopped,
     until the new one serves. If that never happens, the old one is started again, and the module fails with the reason.
   - A run that was cut off leaves a state that the next run recognises and finishes.
-  - A container of the same name that this module did not make is never touched.
-  - A host may have several engines, each with its own O(container_name), O(port) and O(gpus). One that would share a
-    port or a GPU with another that runs is refused before anything is stopped.
+  - Its own containers, and what part each plays, the module tells by their labels. A container that it did not make is
+    never touched, whatever it is called.
+  - A host may have several engines, each in a slot with its own O(port) and O(gpus). One that would share a port or a
+    GPU with another that runs is refused before anything is stopped.
 requirements:
   - Docker SDK for Python 5.0.3 or newer, on the host
   - Docker Engine 20.10 or newer, on the host
@@ -39,7 +40,8 @@ options:
       - V(restarted) - the same, and the engine was started anew.
       - V(stopped) - the container is kept and does not run.
       - V(prefetched) - the image and the weights are on the host. No container is made or touched.
-      - V(absent) - no container of this name, with its secret files.
+      - V(absent) - no engine in this slot, with its secret files. Without O(slot) and O(container_name) only one that
+        has the name of O(served_model_name).
     type: str
     choices: [present, stopped, restarted, prefetched, absent]
     default: present
@@ -58,6 +60,13 @@ options:
     default: qwen3-coder-next
   revision:
     description: The model's revision on the hub, a branch, a tag or a commit. The hub's default where it is not given.
+    type: str
+  slot:
+    description:
+      - The engine's place on the host, by a name of the user's. It keeps its place whatever model serves there. Another
+        O(model), O(served_model_name) or O(engine) in the same slot is swapped for the one that serves there, which
+        comes back where the new one fails.
+      - O(container_name) where it is not given, and without that O(port).
     type: str
   container_name:
     description: The container's name. O(served_model_name) where it is not given.
@@ -232,6 +241,13 @@ options:
     description: Whether to replace the container even where nothing differs.
     type: bool
     default: false
+  prune:
+    description:
+      - Whether engines of the host that are in no slot of the task are removed, once all that it wants serves. One that
+        has a port or a GPU that is wanted is stopped before, and started again where the new engine fails.
+      - Without it the module warns of them.
+    type: bool
+    default: false
   remove_images:
     description:
       - With O(state=absent), whether to remove the image of the container too, and every image that the collection
@@ -277,7 +293,7 @@ options:
   instances:
     description:
       - Several engines of the host, each a dictionary of the options in which it differs from those beside this one.
-        Not of O(state), O(docker_host) and O(remove_images), which are the host's.
+        Not of O(state), O(docker_host), O(prune) and O(remove_images), which are the host's.
       - All are looked at together, in one remote call, and nothing is touched where one has a reason to fail. Images
         and weights are brought first. What serves is replaced one after another, so that the others serve meanwhile.
         After a failure the rest is left as it is. Engines that are new, or do not run, are started side by side.
@@ -331,6 +347,7 @@ engine:
   type: dict
   contains:
     name: {description: The container's name., type: str, returned: success, sample: qwen3-coder-next}
+    slot: {description: Its place on the host., type: str, returned: success, sample: "8000"}
     engine: {description: The inference engine., type: str, returned: success, sample: vllm}
     state: {description: The container's state., type: str, returned: success, sample: running}
     model: {description: The model., type: str, returned: success, sample: Qwen/Qwen3-Coder-Next}
@@ -386,6 +403,7 @@ def argument_spec() -> dict:
         "model": {"type": "str", "default": "Qwen/Qwen3-Coder-Next"},
         "served_model_name": {"type": "str", "default": "qwen3-coder-next"},
         "revision": {"type": "str"},
+        "slot": {"type": "str"},
         "container_name": {"type": "str"},
         "image": {"type": "str"},
         "pull": {"type": "str", "choices": list(wanted.PULL_POLICIES), "default": wanted.MISSING},
@@ -433,6 +451,7 @@ def argument_spec() -> dict:
             },
         },
         "recreate": {"type": "bool", "default": False},
+        "prune": {"type": "bool", "default": False},
         "remove_images": {"type": "bool", "default": False},
         "warm_up_concurrency": {"type": "int", "default": 0},
         "pull_timeout": {"type": "int", "default": 3600},

@@ -40,6 +40,11 @@ options:
     description: The free space that each of these directories should have, in GiB.
     type: float
     default: 5
+  engines:
+    description:
+      - The slots of the engines that the host should have, by the names of their containers. Others that
+        M(inference.fleet.engine) made are told by the check V(engines), which is not made without this.
+    type: dict
 seealso:
   - module: inference.fleet.engine
 """
@@ -301,7 +306,7 @@ checks:
       description:
         - V(privileges), V(os), V(python), V(gpus), V(gpu_health), V(gpu_fabric), V(cuda), V(docker),
           V(docker_config), V(docker_sdk), V(nvidia_container_toolkit), V(gpu_persistence), V(gpu_inforom),
-          V(clock) or V(disk).
+          V(clock), V(disk) or V(engines).
       type: str
     required:
       description: Whether an engine needs it. What is not required is advice.
@@ -322,9 +327,22 @@ checks:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, slots
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.checks import MIN_FREE_GIB, checks
 from ansible_collections.inference.fleet.plugins.module_utils.host.docker import DEFAULT_HOST
 from ansible_collections.inference.fleet.plugins.module_utils.host.survey import survey
+
+
+def unnamed(docker_host: str, engines: dict | None) -> list[str] | None:
+    """Return the host's engines that are not among those named, or None where that is not asked or cannot be known."""
+    if engines is None or daemon.IMPORT_ERROR is not None:
+        return None
+    try:
+        return slots.unnamed(daemon.Daemon(docker_host).listed(), engines)
+    except FleetError:
+        # What is wrong with Docker has a check of its own.
+        return None
 
 
 def main() -> None:
@@ -333,11 +351,13 @@ def main() -> None:
             "docker_host": {"type": "str", "default": DEFAULT_HOST},
             "paths": {"type": "list", "elements": "str", "default": []},
             "min_free_gib": {"type": "float", "default": MIN_FREE_GIB},
+            "engines": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     host = survey(module.params["docker_host"], module.params["paths"])
-    module.exit_json(changed=False, host=host, checks=checks(host, module.params["min_free_gib"]))
+    others = unnamed(module.params["docker_host"], module.params["engines"])
+    module.exit_json(changed=False, host=host, checks=checks(host, module.params["min_free_gib"], others))
 
 
 if __name__ == "__main__":

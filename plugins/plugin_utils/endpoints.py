@@ -14,7 +14,7 @@ import yaml
 
 from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand, name_of
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand, slot
 
 # What is not set for a host is not among its variables: the role's own defaults are read where they stand.
 ROLE_DEFAULTS = Path(__file__).resolve().parents[2] / "roles/engine/defaults/main.yml"
@@ -27,6 +27,7 @@ OPTIONS = {
             "model",
             "served_model_name",
             "revision",
+            "slot",
             "container_name",
             "port",
             "bind_address",
@@ -72,10 +73,11 @@ def _endpoint(host: str, engine: Mapping[str, Any], host_address: str, local: bo
     # Of a host with a local connection the control host is no other machine.
     external = url if local else addresses.external_url(bound, port, host_address)
     served = _text(engine["served_model_name"])
+    place = slot({**engine, "slot": _text(engine["slot"]), "container_name": _text(engine["container_name"])})
     return {
         "host": host,
-        "name": name_of({**engine, "served_model_name": served, "container_name": _text(engine["container_name"])}),
-        "slot": str(port),
+        "name": place.container,
+        "slot": place.name,
         "engine": _text(engine["engine"]),
         "url": url,
         "external_url": external or "",

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / ".build" / "collections"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from debian_package import NotToBeHadError  # noqa: E402  (its folder is on the path only now)
-from docker_engine import WORKER, DockerEngine  # noqa: E402  (likewise)
+from docker_engine import DockerEngine  # noqa: E402  (likewise)
 from module_process import ModuleProcess  # noqa: E402  (likewise)
 from registry import Registry  # noqa: E402  (likewise)
 from ssh_host import SshHost  # noqa: E402  (likewise)
@@ -68,8 +68,9 @@ def registry() -> Iterator[Registry]:
         yield running
 
 
-# As of the model that is the default: it ends as the name of a prepared container does. Each worker has one of its own.
-NAME = f"test{WORKER}-coder-next"
+# As of the model that is the default: it ends as the name of a prepared container does. Each process of each test run
+# has one of its own, as what the module keeps on the host is kept by name.
+NAME = f"test{os.getpid()}-coder-next"
 
 
 @dataclass
@@ -132,13 +133,14 @@ def images(docker_engine: DockerEngine, registry: Registry, archive: Path) -> Im
     return Images(f"{registry.host}/sim", digests)
 
 
-def forget() -> None:
-    """Remove what the module keeps of the tests' engines on the host."""
-    for path in state.STATE_DIR.glob(f"{NAME}*"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+def forget(*names: str) -> None:
+    """Remove what the module keeps of the tests' engines on the host; *names* are those of more slots than NAME's."""
+    for name in (NAME, *names):
+        for path in state.STATE_DIR.glob(f"{name}*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 @pytest.fixture
@@ -250,9 +252,20 @@ class Module:
         process.communicate()
 
 
-@pytest.fixture
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+def a_free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    return a_free_port()
+
+
+@pytest.fixture
+def other_port() -> int:
+    """Another one."""
+    return a_free_port()

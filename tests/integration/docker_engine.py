@@ -22,8 +22,6 @@ from typing import IO
 import docker
 
 HOOK = "nvidia-container-runtime-hook"
-# The number of this process among those of pytest-xdist that run at the same time.
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 # How many engines the machine may have at a time, in all test runs together: each has a network of its own.
 _ENGINES = 16
 
@@ -44,14 +42,15 @@ def _free_place() -> tuple[int, IO[str]]:
 class DockerEngine:
     """A running daemon. Use it as a context manager; ``start``, ``kill`` and ``restart`` are for fault tests.
 
-    *data_size*, such as ``300m``, gives it a disk of that size.
+    *data_size*, such as ``300m``, gives it a disk of that size, and *log_driver* is that of its containers.
     """
 
-    def __init__(self, data_size: str | None = None) -> None:
+    def __init__(self, data_size: str | None = None, log_driver: str = "json-file") -> None:
         number, self._place = _free_place()
         self._bridge = f"fleettest{number}"
         self._network = f"172.31.{240 + number}.1/24"
         self._data_size = data_size
+        self._log_driver = log_driver
         self.directory = Path(tempfile.mkdtemp(prefix="fleet-docker-"))
         self.url = f"unix://{self.directory}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -117,6 +116,7 @@ class DockerEngine:
                 *("--exec-root", f"{self.directory}/exec"),
                 *("--pidfile", f"{self.directory}/docker.pid"),
                 *("--bridge", self._bridge),
+                *("--log-driver", self._log_driver),
                 # The chains are the machine's: two daemons that start would take them from each other. Ports of
                 # loopback go through the daemon's proxy.
                 "--iptables=false",

@@ -19,6 +19,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
     masked,
     without_void_limits,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import IDENTITY
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Log
 
 # How a change is made: a new container, an update of the running one, or a file that the engine reads when it needs it.
@@ -141,7 +142,9 @@ def _declared(spec: ContainerSpec) -> list[str]:
 def our_labels(spec: ContainerSpec) -> dict[str, str]:
     """Return the labels that describe the engine."""
     return {
-        name: value for name, value in spec.labels.items() if name.startswith(LABEL_PREFIX) and name != LABEL_SECRETS
+        name: value
+        for name, value in spec.labels.items()
+        if name.startswith(LABEL_PREFIX) and name != LABEL_SECRETS and name not in IDENTITY
     }
 
 

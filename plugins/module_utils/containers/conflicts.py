@@ -9,39 +9,43 @@ import itertools
 from collections.abc import Iterable
 
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
+from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, shared, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
-from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
-    ContainerSpec,
-    Gpus,
-    Port,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import LABEL_SLOT
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Port
 
 
-def conflicts(wanted: ContainerSpec, others: Iterable[Observed]) -> list[str]:
+def conflicts(wanted: ContainerSpec, others: Iterable[Observed], cards: Cards = unknown) -> list[str]:
     """Return, in sentences, what a wanted container and other running ones would both have."""
     found = []
     for other in others:
-        if not other.running or other.name == wanted.name:
+        if not other.running:
             continue
-        if _share_gpus(wanted.gpus, other.spec.gpus):
+        if shared(wanted.gpus, other.spec.gpus, cards):
             found.append(
                 f"{other.name} runs on GPUs ({other.spec.gpus}) that {wanted.name} would have too ({wanted.gpus}). "
-                "Give each its own with gpus."
+                f"Give each its own with gpus{_or_its_place(other)}."
             )
         found += [
-            f"{other.name} has port {port.host_port} of {port.host_ip} already. Choose another port."
+            f"{other.name} has port {port.host_port} of {port.host_ip} already. "
+            f"Choose another port{_or_its_place(other)}."
             for port in wanted.ports
             if any(_same_port(port, taken) for taken in other.spec.ports)
         ]
     return found
 
 
-def between(wanted: Iterable[ContainerSpec]) -> list[str]:
+def _or_its_place(other: Observed) -> str:
+    slot = other.spec.labels.get(LABEL_SLOT)
+    return f"; or, to have it take the place of {other.name}, set slot to {slot}" if slot else ""
+
+
+def between(wanted: Iterable[ContainerSpec], cards: Cards = unknown) -> list[str]:
     """Return, in sentences, what any two wanted containers of one host would both have."""
     found = []
     for one, other in itertools.combinations(wanted, 2):
         both = f"{one.name} and {other.name} would both have"
-        if _share_gpus(one.gpus, other.gpus):
+        if shared(one.gpus, other.gpus, cards):
             found.append(f"{both} GPUs ({one.gpus}; {other.gpus}). Give each its own with gpus.")
         found += [
             f"{both} port {port.host_port}. Give each its own with port."
@@ -49,19 +53,6 @@ def between(wanted: Iterable[ContainerSpec]) -> list[str]:
             if any(_same_port(port, taken) for taken in other.ports)
         ]
     return found
-
-
-def _share_gpus(one: Gpus | None, other: Gpus | None) -> bool:
-    """Tell whether two requests are known to meet. A number of GPUs means the first; ids are compared as written."""
-    if one is None or other is None:
-        return False
-    if -1 in (one.count, other.count):
-        return True
-    return bool(_devices(one) & _devices(other))
-
-
-def _devices(request: Gpus) -> set[str]:
-    return set(request.device_ids) or {str(index) for index in range(request.count)}
 
 
 def _same_port(one: Port, other: Port) -> bool:

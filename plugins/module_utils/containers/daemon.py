@@ -22,6 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
     is_limited,
     observe,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     DEFAULT_CPU_SHARES,
     ROTATED_DRIVERS,
@@ -67,6 +68,8 @@ class Daemon:
     def __init__(self, host: str = DEFAULT_HOST, say: Callable[[str], None] = lambda text: None) -> None:
         self._host = host
         self._say = say
+        # For messages: containers are handled by their ids, and known to people by their names.
+        self._names: dict[str, str] = {}
         #: How often the daemon was away and came back.
         self.outages = 0
         with _told(
@@ -117,12 +120,16 @@ class Daemon:
 
     def container(self, name: str) -> Observed | None:
         """Return a container by name or id, or ``None``."""
-        found = self._found(f"inspect container {name}", lambda: self._api.inspect_container(name))
+        found = self._found(f"inspect container {self._called(name)}", lambda: self._api.inspect_container(name))
         # A name may be the beginning of some other container's id.
         if not found or (found["Name"].lstrip("/") != name and found["Id"] != name):
             return None
+        self._names[found["Id"]] = found["Name"].lstrip("/")
         size = self.host_size() if is_limited(found) else None
         return state.relabelled(observe(found, self.image(found["Image"]), size))
+
+    def _called(self, container: str) -> str:
+        return self._names.get(container, container)
 
     def _found(self, action: str, work: Callable[[], Any]) -> Any:
         """Return what a call gives, or ``None`` for what is not there."""
@@ -145,20 +152,35 @@ class Daemon:
                 nodes = _NODES.read_text(encoding="ascii").strip()
         return HostSize(info["MemTotal"], info["NCPU"], nodes, bool(info.get("SwapLimit", True)))
 
+    def listed(self) -> list[Listed]:
+        """Return every container of the host in brief, whoever made it, by name."""
+        found = self._ask("list containers", lambda: self._api.containers(all=True))
+        listed = []
+        for item in found:
+            # One that is being removed may have no name any more.
+            name = next((name.lstrip("/") for name in item["Names"] or ()), item["Id"][:12])
+            labels = item["Labels"] or {}
+            if LABEL in labels:
+                labels = {**labels, **state.labels(item["Id"], name)}
+            listed.append(Listed(item["Id"], name, labels, item["State"], item["Created"], item["Image"]))
+        self._names |= {item.id: item.name for item in listed}
+        return sorted(listed, key=lambda item: item.name)
+
     def ours(self) -> list[Observed]:
         """Return every container that the collection made."""
-        found = self._ask("list containers", lambda: self._api.containers(all=True, filters={"label": LABEL}))
-        containers = (self.container(item["Id"]) for item in found)
+        containers = (self.container(item.id) for item in self.listed() if item.ours)
         return sorted((item for item in containers if item), key=lambda item: item.name)
 
     def create(self, spec: ContainerSpec, name: str, secrets_source: str | None) -> str:
         """Create a container, not started, and return its id."""
         config = create_config(replace(spec, log=spec.log or self._rotation()), secrets_source)
-        return self._ask(
+        made = self._ask(
             f"create container {name} from {spec.image}",
             lambda: self._api.create_container_from_config(config, name)["Id"],
             repeatable=False,
         )
+        self._names[made] = name
+        return made
 
     def _rotation(self) -> Log | None:
         """Return the log of a new container of which nobody says anything: the daemon's own, with an end to it."""
@@ -186,7 +208,7 @@ class Daemon:
                 member = archive.extractfile(archive.getmembers()[0])
                 return member.read().decode("utf-8", "replace") if member else ""
 
-        return self._ask(f"read {path} of container {name}", read)
+        return self._ask(f"read {path} of container {self._called(name)}", read)
 
     def start(self, name: str, timeout: float = CALL_TIMEOUT) -> None:
         """Start a container, or let a paused one go on; one that runs is left as it is. *timeout* is in seconds."""
@@ -194,23 +216,30 @@ class Daemon:
         paused = bool(container and container.status == "paused")
         try:
             self._ask(
-                f"start container {name}",
+                f"start container {self._called(name)}",
                 lambda: self._api.unpause(name) if paused else self._client(timeout).start(name),
                 repeatable=not paused,
             )
         except _TimedOut as error:
             raise FleetError(
-                f"container {name} did not start within start_timeout, {timeout} s: the daemon was still at it. "
+                f"container {self._called(name)} did not start within start_timeout, {timeout} s: the daemon was still "
+                "at it. "
                 "Look at the daemon's log and at the GPUs (nvidia-smi)."
             ) from error
 
     def stop(self, name: str, timeout: int) -> None:
         """Stop a container: SIGTERM, and after *timeout* seconds SIGKILL."""
-        self._ask(f"stop container {name}", lambda: self._client(CALL_TIMEOUT + timeout).stop(name, timeout=timeout))
+        self._ask(
+            f"stop container {self._called(name)}",
+            lambda: self._client(CALL_TIMEOUT + timeout).stop(name, timeout=timeout),
+        )
 
     def rename(self, old: str, new: str) -> None:
         """Give a container another name."""
-        self._ask(f"rename container {old} to {new}", lambda: self._api.rename(old, new), repeatable=False)
+        self._ask(
+            f"rename container {self._called(old)} to {new}", lambda: self._api.rename(old, new), repeatable=False
+        )
+        self._names[old] = new
 
     def remove(self, name: str) -> None:
         """Remove a container with its anonymous volumes; one that is gone already is no error."""
@@ -221,7 +250,7 @@ class Daemon:
             except docker_errors.NotFound:
                 return
 
-        self._ask(f"remove container {name}", remove)
+        self._ask(f"remove container {self._called(name)}", remove)
 
     def update(self, name: str, spec: ContainerSpec, fields: Set[str]) -> None:
         """Bring some fields of a container to those of *spec*, without a restart.
@@ -255,7 +284,7 @@ class Daemon:
             url = self._api._url("/containers/{0}/update", name)
             self._api._raise_for_status(self._api._post_json(url, data=body))
 
-        self._ask(f"update container {name}", update)
+        self._ask(f"update container {self._called(name)}", update)
 
     def has_network(self, network: str) -> bool:
         """Tell whether there is a network of this name or id."""
@@ -264,7 +293,7 @@ class Daemon:
     def connect(self, name: str, network: str) -> None:
         """Attach a container to a network, while it runs."""
         self._ask(
-            f"attach container {name} to network {network}",
+            f"attach container {self._called(name)} to network {network}",
             lambda: self._api.connect_container_to_network(name, network),
             repeatable=False,
         )
@@ -272,7 +301,7 @@ class Daemon:
     def disconnect(self, name: str, network: str) -> None:
         """Detach a container from a network, while it runs."""
         self._ask(
-            f"detach container {name} from network {network}",
+            f"detach container {self._called(name)} from network {network}",
             lambda: self._api.disconnect_container_from_network(name, network),
             repeatable=False,
         )
@@ -280,7 +309,7 @@ class Daemon:
     def logs(self, name: str, tail: int | str = "all", since: float | None = None) -> str:
         """Return a container's log, both streams, or its last lines."""
         output = self._ask(
-            f"read the log of container {name}",
+            f"read the log of container {self._called(name)}",
             lambda: self._api.logs(name, stdout=True, stderr=True, tail=tail, since=int(since) if since else None),
         )
         return output.decode("utf-8", "replace")

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets
+from ansible_collections.inference.fleet.plugins.module_utils.containers import cards, compare, plan, secrets, slots
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
 from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import (
     ALWAYS,
     MISSING,
@@ -31,7 +32,7 @@ _SERVING = (plan.PRESENT, plan.RESTARTED)
 class Look:
     """What a look at the host found, and what follows from it.
 
-    ``current`` is the container of the name, or the one that is to be put back there; ``status`` is that of the name.
+    ``current`` is the container in the slot, or the one that is to be put back there; ``status`` is that of the slot.
     """
 
     current: Observed | None
@@ -48,30 +49,35 @@ class Look:
 
 
 class Looker:
-    """Looks at one container of one host. ``warnings`` collects what the user should hear."""
+    """Looks at one slot of one host. ``warnings`` collects what the user should hear."""
 
     def __init__(self, daemon: Daemon, wanted: Wanted, probe: Probe) -> None:
         self._daemon = daemon
         self._wanted = wanted
         self._probe = probe
-        self._name = wanted.container.name
-        self._next = f"{self._name}-next"
-        self._previous = f"{self._name}-previous"
+        self._slot = wanted.slot
+        self._listed: list[Listed] = []
+        self._group = slots.NOBODY
+        self._groups: list[slots.Group] = []
+        self._siblings: frozenset[str] = frozenset()
         self.warnings: list[str] = []
 
     def look(self) -> Look:
         """Find out what is there and what to do. Changes nothing."""
-        current, kept = self._own(self._name), self._own(self._previous)
+        group = self._find()
+        self._refuse_taken_name()
+        current = self._observed(None if group.kept else group.current)
+        kept = self._observed(group.current if group.kept else next(iter(group.previous), None))
         running = bool(current and current.running)
-        ready = bool(current and running and self._probe.ready(current, False) is None)
+        ready = bool(current and running and self._is_ready(current))
         situation = plan.Situation(
             exists=current is not None,
             running=running,
             ready=ready,
             changes=self._changes(current),
-            has_next=self._own(self._next) is not None,
-            has_previous=kept is not None,
-            kept_changes=self._changes(kept),
+            prepared=tuple(item.name for item in group.prepared),
+            previous=tuple(item.name for item in ([group.current] if group.kept and group.current else group.previous)),
+            kept_changes=self._changes(kept, kept=True),
         )
         # Whether what is there, or is to be put back, has the image's name already.
         seen = current or kept
@@ -81,6 +87,67 @@ class Looker:
         if plan.PUT_BACK in steps:
             return Look(kept, situation.kept_changes, steps, False, situation, status)
         return Look(current, situation.changes, steps, ready, situation, status)
+
+    def _is_ready(self, container: Observed) -> bool:
+        try:
+            return self._probe.ready(container, None) is None
+        except FleetError:
+            return False
+
+    def container(self) -> Observed | None:
+        """Return the slot's container as it is now."""
+        return self._observed(self._find().current)
+
+    def others(self) -> list[Listed]:
+        """Return the engines of the host that are in no slot of the task, as they were found."""
+        return [group.current for group in slots.others(self._groups, self._listed) if group.current]
+
+    def _find(self) -> slots.Group:
+        """Look which of the host's containers are the slot's."""
+        self._listed = self._daemon.listed()
+        gone = self._wanted.state in (plan.ABSENT, plan.STOPPED)
+        places = (self._slot, *self._wanted.siblings)
+        groups = slots.assign(places, self._listed, only_named=gone)
+        self._group = groups[0]
+        self._groups = groups
+        self._siblings = frozenset(identity for group in groups[1:] for identity in group.ids)
+        if gone and not self._group.members:
+            there = slots.assign(places, self._listed)[0].current
+            if there:
+                self.warnings = [
+                    f"slot {self._slot.name} has {there.name}, and not {self._slot.container}: it was left as it is. "
+                    f"To mean whatever serves there, set slot to {self._slot.name}."
+                ]
+        return self._group
+
+    def _refuse_taken_name(self) -> None:
+        """Fail where a container that is not the slot's has the name that its container is to have."""
+        name = self._slot.container
+        other = next((item for item in self._listed if item.name == name and item.id not in self._group.ids), None)
+        if other is None:
+            return
+        if not other.ours:
+            raise FleetError(
+                f"a container named {name} is there already, and inference.fleet did not make it "
+                f"(image {other.image}, {other.state}). It was not touched. "
+                f"Choose another container_name, or remove it: docker rm -f {name}"
+            )
+        # One of the same task goes, or takes another name.
+        if self._wanted.state in _SERVING and other.id not in self._siblings:
+            slot = slots.slot_of(other.labels, other.name)
+            raise FleetError(
+                f"a container named {name} is there already: it is the engine of slot {slot}. It was not touched. "
+                f"Choose another container_name; or, to change that engine, set slot to {slot}."
+            )
+
+    @property
+    def _spared(self) -> frozenset[str]:
+        """The containers whose GPUs and ports do not count."""
+        spared = self._group.ids | (self._siblings if self._wanted.spares_siblings else frozenset())
+        return spared | {item.id for item in self.others()} if self._wanted.prune else spared
+
+    def _observed(self, item: Listed | None) -> Observed | None:
+        return self._daemon.container(item.id) if item else None
 
     def _plan(self, situation: plan.Situation, named: bool) -> tuple[str, ...]:
         wanted = self._wanted
@@ -100,9 +167,8 @@ class Looker:
 
     def _refuse_conflicts(self) -> None:
         """Fail where the engine would share a GPU or a port with another that runs."""
-        mine = {self._name, self._next, self._previous} | self._wanted.siblings
-        others = [container for container in self._daemon.ours() if container.name not in mine]
-        found = conflicts(self._wanted.container, others)
+        others = [self._observed(item) for item in self._listed if item.ours and item.id not in self._spared]
+        found = conflicts(self._wanted.container, [item for item in others if item], self._wanted.cards)
         if found:
             raise FleetError("\n".join(found))
 
@@ -120,13 +186,13 @@ class Looker:
         if self._wanted.preflight is None:
             return
         problems = self._wanted.preflight.problems(
-            self._daemon.image(self._wanted.container.image), self._daemon.ours(), self._wanted.siblings
+            self._daemon.image(self._wanted.container.image), self._daemon.ours(), self._spared
         )
         if problems and strict and self._wanted.preflight.strict:
             raise FleetError(
                 "\n".join(
                     [
-                        f"{self._name} could not serve on this host, and no engine was touched.",
+                        f"{self._slot.container} could not serve on this host, and no engine was touched.",
                         *problems,
                         "If you know better, set preflight to warn.",
                     ]
@@ -134,24 +200,17 @@ class Looker:
             )
         self.warnings += [problem for problem in problems if problem not in self.warnings]
 
-    def _own(self, name: str) -> Observed | None:
-        found = self._daemon.container(name)
-        if found and not found.ours:
-            raise FleetError(
-                f"a container named {name} is there already, and inference.fleet did not make it "
-                f"(image {found.spec.image}, {found.status}). It was not touched. "
-                f"Choose another container_name, or remove it: docker rm -f {name}"
-            )
-        return found
-
     @property
     def _may_pull(self) -> bool:
         return self._wanted.pull != NEVER and self._wanted.build is None
 
-    def _changes(self, current: Observed | None) -> tuple[Change, ...]:
+    def _changes(self, current: Observed | None, kept: bool = False) -> tuple[Change, ...]:
         if current is None or self._wanted.state not in _SERVING:
             return ()
         wanted = self._wanted.container
+        if cards.same(wanted.gpus, current.spec.gpus, self._wanted.cards):
+            # By index, by UUID or all of them: the same cards are no difference.
+            wanted = replace(wanted, gpus=current.spec.gpus)
         # A reference that is the same is the same image, even where its tag has moved on the host.
         image_id = None
         if wanted.image != current.spec.image:
@@ -160,7 +219,19 @@ class Looker:
         changes = compare.compare(wanted, current, image_id, secrets.read(current.secrets_source))
         if self._wanted.pull == ALWAYS and self._may_pull and not any(c.field == "image" for c in changes):
             changes = self._moved(current) + changes
-        return tuple(changes)
+        return (*changes, *self._identity(current, kept))
+
+    def _identity(self, current: Observed, kept: bool) -> list[Change]:
+        """Return how the slot and the container's name change; neither takes a restart."""
+        changes = []
+        slot = current.spec.labels.get(slots.LABEL_SLOT)
+        # One of an earlier version is found by its port or its name, and needs the label for a slot of its own.
+        if slot != self._slot.name and (slot or self._slot.named):
+            changes.append(Change("slot", slot, self._slot.name, compare.UPDATE))
+        name = slots.own_name(next(item for item in self._listed if item.id == current.id)) if kept else current.name
+        if name != self._slot.container and not any(item.name == self._slot.container for item in self._listed):
+            changes.append(Change("name", name, self._slot.container, compare.UPDATE))
+        return changes
 
     def _id_in_registry(self, current: Observed) -> str | None:
         """Return the running image's id where the registry knows it by the wanted reference."""

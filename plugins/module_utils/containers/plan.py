@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What to do about one container, from what is there and what is wanted. All pure.
 
-While an engine is replaced, three names are in play: the container's own, NAME-next for the new
-one until the old one has stopped, and NAME-previous for the old one until the new one is ready. A
-run that is cut off leaves some of them; :func:`plan` starts from whatever is there.
+While an engine is replaced, its slot has a prepared container until the old one has stopped, and a previous one until
+the new one is ready. A run that is cut off leaves some of them; :func:`plan` starts from whatever is there.
 """
 
 from __future__ import annotations
@@ -64,15 +63,16 @@ class Situation:
 
     ``changes`` is the difference between the wanted container and the current one; ``ready`` tells
     whether the current one serves; ``missing`` are the steps of ``FETCH`` that it takes;
-    ``kept_changes`` is the difference to the container that an interrupted run kept.
+    ``prepared`` and ``previous`` are the names of what an interrupted run left, and ``kept_changes`` is the difference
+    to the container that it kept.
     """
 
     exists: bool = False
     running: bool = False
     ready: bool = False
     changes: tuple[Change, ...] = ()
-    has_next: bool = False
-    has_previous: bool = False
+    prepared: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     kept_changes: tuple[Change, ...] = ()
 
@@ -80,7 +80,7 @@ class Situation:
 def plan(state: str, situation: Situation, recreate: bool = False) -> list[str]:
     """Return the steps to the wanted state, in order; none where nothing differs."""
     if state == ABSENT:
-        return [REMOVE] if situation.exists or situation.has_next or situation.has_previous else []
+        return [REMOVE] if situation.exists or situation.prepared or situation.previous else []
     if state == PREFETCHED:
         return list(situation.missing)
     steps = _settle(situation)
@@ -88,7 +88,7 @@ def plan(state: str, situation: Situation, recreate: bool = False) -> list[str]:
         kept = Situation(exists=True, changes=situation.kept_changes)
         return [*situation.missing, *steps, *plan(state, kept, recreate)]
     if state == STOPPED:
-        if situation.has_previous:
+        if situation.previous:
             steps.append(REMOVE_PREVIOUS)
         return steps + ([STOP] if situation.running else [])
     if not situation.exists:
@@ -107,7 +107,7 @@ def plan(state: str, situation: Situation, recreate: bool = False) -> list[str]:
         steps += [RESTART, WAIT]
     elif not situation.ready:
         steps.append(WAIT)
-    if situation.has_previous and REMOVE_PREVIOUS not in steps:
+    if situation.previous and REMOVE_PREVIOUS not in steps:
         # The new container is as wanted and only its proof is missing.
         steps += [] if WAIT in steps else [WAIT]
         steps.append(REMOVE_PREVIOUS)
@@ -116,8 +116,8 @@ def plan(state: str, situation: Situation, recreate: bool = False) -> list[str]:
 
 def _settle(situation: Situation) -> list[str]:
     """Return the steps that clear away what an interrupted run left."""
-    steps = [REMOVE_NEXT] if situation.has_next else []
-    if not situation.has_previous:
+    steps = [REMOVE_NEXT] if situation.prepared else []
+    if not situation.previous:
         return steps
     if not situation.exists:
         return [*steps, PUT_BACK]
@@ -141,23 +141,22 @@ def changed(steps: Sequence[str]) -> bool:
     return any(step not in _PASSIVE for step in steps)
 
 
-def diff(situation: Situation, steps: Sequence[str], name: str, status: str, started_at: str = "") -> dict[str, Any]:
+def diff(situation: Situation, steps: Sequence[str], status: str, started_at: str = "") -> dict[str, Any]:
     """Return what steps do to a container and beside it, in the form of Ansible's diff mode.
 
-    *status* is the daemon's word for the container called *name*, ``absent`` where there is none.
+    *status* is the daemon's word for the slot's container, ``absent`` where there is none.
     The fields that differ are :func:`.compare.diff`'s.
     """
     before: dict[str, Any] = {"exists": situation.exists, "status": status}
     after = dict(before)
-    left = [f"{name}-next"] if situation.has_next else []
-    left += [f"{name}-previous"] if situation.has_previous else []
-    gone = set()
+    left = [*situation.prepared, *situation.previous]
+    gone: set[str] = set()
     for step in steps:
         after |= _AFTER.get(step, {})
         gone |= {
-            REMOVE_NEXT: {f"{name}-next"},
-            REMOVE_PREVIOUS: {f"{name}-previous"},
-            PUT_BACK: {f"{name}-previous"},
+            REMOVE_NEXT: set(situation.prepared),
+            REMOVE_PREVIOUS: set(situation.previous),
+            PUT_BACK: set(situation.previous),
             REMOVE: set(left),
         }.get(step, set())
     if gone:

@@ -14,11 +14,11 @@ from pathlib import Path
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 
 
-def write_new(name: str, files: Mapping[str, str]) -> str | None:
+def write_new(slot: str, files: Mapping[str, str]) -> str | None:
     """Write secret files into a new directory and return it, or ``None`` where there are none."""
     if not files:
         return None
-    target = state.directory(name) / f"secrets-{secrets.token_hex(6)}"
+    target = state.directory(slot) / f"secrets-{secrets.token_hex(6)}"
     target.mkdir(mode=0o700)
     rewrite(str(target), files)
     return str(target)
@@ -44,9 +44,9 @@ def read(source: str | None) -> dict[str, str]:
     return {path.name: path.read_text() for path in Path(source).iterdir() if not path.name.startswith(".")}
 
 
-def sweep(name: str, used: Collection[str | None]) -> None:
-    """Remove the directories that no container uses."""
-    for path in (state.STATE_DIR / name).glob("secrets-*"):
+def sweep(slot: str, used: Collection[str | None]) -> None:
+    """Remove the directories of a slot that no container uses."""
+    for path in (state.STATE_DIR / slot).glob("secrets-*"):
         if str(path) not in used:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -17,21 +17,23 @@ from pathlib import Path
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 
 STATE_DIR = Path("/var/lib/inference.fleet/engines")
-_LABELS = "labels.json"
+# Labels that a container was given after it was made, by its id; an earlier version kept one file a name.
+_LABELS = ".labels"
+_OLD_LABELS = "labels.json"
 _KEPT_LOGS = 10
 
 
-def directory(name: str) -> Path:
-    """Return the host directory with what belongs to one engine, made where it is missing."""
-    path = STATE_DIR / name
+def directory(slot: str) -> Path:
+    """Return the host directory with what belongs to the engine of a slot, made where it is missing."""
+    path = STATE_DIR / slot
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
-def lock_path(name: str) -> Path:
-    """Return the file that a run holds locked while it works on one engine."""
+def lock_path(slot: str) -> Path:
+    """Return the file that a run holds locked while it works on the engine of a slot."""
     STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return STATE_DIR / f"{name}.lock"
+    return STATE_DIR / f"{slot}.lock"
 
 
 @contextmanager
@@ -42,9 +44,9 @@ def host_lock() -> Iterator[None]:
         yield
 
 
-def keep_log(name: str, text: str) -> Path:
+def keep_log(slot: str, text: str) -> Path:
     """Keep a failed container's log, readable to root alone, and of older ones the last few; return its path."""
-    folder = directory(name)
+    folder = directory(slot)
     path = folder / f"failed-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.log"
     write(path, text)
     for old in sorted(folder.glob("failed-*.log"))[:-_KEPT_LOGS]:
@@ -52,24 +54,37 @@ def keep_log(name: str, text: str) -> Path:
     return path
 
 
-def relabelled(container: Observed) -> Observed:
-    """Return a container with the labels that it was given after it was made.
+def labels(container_id: str, name: str) -> dict[str, str]:
+    """Return the labels that a container was given after it was made.
 
     The daemon cannot change a label; a restart for the sake of a description would cost an outage.
     """
-    try:
-        kept = json.loads((STATE_DIR / container.name / _LABELS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return container
-    if not isinstance(kept, dict) or kept.get("container") != container.id:
-        return container
-    return replace(container, spec=replace(container.spec, labels={**container.spec.labels, **kept["labels"]}))
+    for path in (_labels_path(container_id), STATE_DIR / name / _OLD_LABELS):
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(kept, dict) and kept.get("container") == container_id:
+            return kept["labels"]
+    return {}
 
 
-def relabel(container: Observed, labels: Mapping[str, str]) -> None:
-    """Give a container labels, without a restart."""
-    text = json.dumps({"container": container.id, "labels": dict(labels)}, indent=2, sort_keys=True)
-    write(directory(container.name) / _LABELS, text)
+def relabelled(container: Observed) -> Observed:
+    """Return a container with the labels that it was given after it was made."""
+    given = labels(container.id, container.name)
+    return replace(container, spec=replace(container.spec, labels={**container.spec.labels, **given}))
+
+
+def relabel(container: Observed, given: Mapping[str, str]) -> None:
+    """Give a container labels, without a restart, beside those that it was given before."""
+    kept = {**labels(container.id, container.name), **given}
+    path = _labels_path(container.id)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(path, json.dumps({"container": container.id, "labels": kept}, indent=2, sort_keys=True))
+
+
+def _labels_path(container_id: str) -> Path:
+    return STATE_DIR / _LABELS / f"{container_id}.json"
 
 
 def write(path: Path, content: str) -> None:
@@ -85,9 +100,15 @@ def write(path: Path, content: str) -> None:
     temporary.replace(path)
 
 
-def forget(name: str) -> None:
-    """Remove what only a container gave a meaning; logs of failed ones stay."""
-    path = STATE_DIR / name
-    (path / _LABELS).unlink(missing_ok=True)
+def forget(container_id: str, name: str) -> None:
+    """Remove what only a container gave a meaning."""
+    for path in (_labels_path(container_id), STATE_DIR / name / _OLD_LABELS):
+        with suppress(OSError):
+            path.unlink()
+    forget_slot(name)
+
+
+def forget_slot(slot: str) -> None:
+    """Remove an engine's directory; logs of failed starts stay."""
     with suppress(OSError):
-        path.rmdir()
+        (STATE_DIR / slot).rmdir()

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Preflight:
     """What a host has to have before a container is made, or its image and weights are brought.
 
     ``problems`` gets what Docker knows of the image, ``None`` where it is not there, the collection's containers, and
-    the names of those whose GPUs and ports do not count; it returns sentences. They fail the run where it is
+    the ids of those whose GPUs and ports do not count; it returns sentences. They fail the run where it is
     ``strict``, and are warnings otherwise.
     """
 
@@ -79,6 +81,7 @@ class Wanted:
     """What the user asked for."""
 
     state: str
+    slot: Slot
     container: ContainerSpec
     pull: str = MISSING
     build: Build | None = None
@@ -86,19 +89,26 @@ class Wanted:
     recreate: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     preflight: Preflight | None = None
-    # Containers whose GPUs and ports do not count: the same task changes them too.
-    siblings: frozenset[str] = frozenset()
+    # The other slots of the same task. What they have now does not count while all are only looked at.
+    siblings: tuple[Slot, ...] = ()
+    spares_siblings: bool = False
+    # Whether engines in no slot of the task make room: they are removed once all that it wants serves.
+    prune: bool = False
+    # The ids of containers that ran when the task began.
+    ran: frozenset[str] = frozenset()
+    cards: Cards = unknown
 
 
 @dataclass(frozen=True)
 class Probe:
     """How to tell whether the endpoint of a container serves.
 
-    ``ready`` returns ``None`` when it does, else what is missing; with ``True`` it asks for a
-    completion too, which a look at a busy engine does not. ``log`` returns how to read the engine's
-    log. ``warm_up`` has the engine do its first work, within seconds, before anybody waits for it.
+    ``ready`` returns ``None`` when it does, else what is missing; with a number of seconds it asks for a first answer
+    too, and waits no longer for it, which a look at a busy engine does not; it raises :class:`FleetError` where waiting
+    helps nobody. ``log`` returns how to read the engine's log. ``warm_up`` has the engine do its first work, within
+    seconds, before anybody waits for it.
     """
 
-    ready: Callable[[Observed, bool], str | None]
+    ready: Callable[[Observed, float | None], str | None]
     log: Callable[[], Log]
     warm_up: Callable[[Observed, float], None] | None = None

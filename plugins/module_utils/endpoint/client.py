@@ -31,6 +31,8 @@ CONNECT_TIMEOUT = 5
 HEALTH_TIMEOUT, MODELS_TIMEOUT = 2, 10
 # How often, in seconds, an endpoint that is awaited is asked.
 POLL = 1.0
+# Client errors that a server means for now: too slow, too early, too many.
+_PASSING = (408, 425, 429)
 # The Anthropic API wants a version in every request; this is the one that every client sends.
 ANTHROPIC_VERSION = "2023-06-01"
 
@@ -46,6 +48,21 @@ class EndpointError(FleetError):
         super().__init__(message, url=url, status=status)
         self.status = status
         self.refused = refused
+
+
+NOT_TO_BE_SENT = (
+    "cannot be sent in a header: wanted printable ASCII without spaces or line breaks around it. A key that is read "
+    "from a file may have kept the line break at its end."
+)
+
+
+def can_be_sent(key: str) -> bool:
+    """Tell whether a key can be sent in a header.
+
+    >>> can_be_sent("key"), can_be_sent("key with a line break at its end\\n")
+    (True, False)
+    """
+    return key.isascii() and key.isprintable() and key == key.strip()
 
 
 @dataclass(frozen=True)
@@ -71,12 +88,8 @@ class Client:
         self._session.trust_env = False
         if self._key:
             # The library's own complaint would show the key.
-            if not (self._key.isascii() and self._key.isprintable() and self._key == self._key.strip()):
-                raise EndpointError(
-                    "The API key cannot be sent in a header: wanted printable ASCII without spaces or line breaks "
-                    "around it. A key that is read from a file may have kept the line break at its end.",
-                    url=self.url,
-                )
+            if not can_be_sent(self._key):
+                raise EndpointError(f"The API key {NOT_TO_BE_SENT}", url=self.url)
             self._session.headers["Authorization"] = f"Bearer {self._key}"
 
     # What the endpoint tells about itself
@@ -250,10 +263,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether an endpoint serves, and if not, what is missing."""
+    """Whether an endpoint serves, and if not, what is missing; ``final`` where it will not come by waiting."""
 
     ready: bool
     reason: str = ""
+    final: bool = False
 
 
 def readiness(
@@ -279,7 +293,12 @@ def readiness(
         if api_key and Client(url, timeout=MODELS_TIMEOUT).get("/v1/models").status not in (401, 403):
             return Readiness(False, "GET /v1/models was answered without the API key that is set")
         if completion:
-            answer = Client(url, api_key, completion_timeout).chat(served_model_name, "Say yes.", 1)
+            try:
+                answer = Client(url, api_key, completion_timeout).chat(served_model_name, "Say yes.", 1)
+            except EndpointError as error:
+                # It serves, and says of a good request that it is not: it will say so again.
+                final = error.status is not None and 400 <= error.status < 500 and error.status not in _PASSING
+                return Readiness(False, str(error), final)
             if not answer.get("choices"):
                 return Readiness(False, client.redacted(f"a completion came back without choices: {start(answer)}"))
     except EndpointError as error:

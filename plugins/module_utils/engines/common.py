@@ -34,6 +34,8 @@ CONFIG_FILE = "engine.yaml"
 # What the value of --load-format loads, where that is not the hub's own form.
 _FORMS = {"mistral": MISTRAL, "pt": PT, "npcache": BIN, "dummy": NONE}
 
+_TLS = re.compile(r"--(?:enable[-_])?ssl[-_]")
+
 
 def launch(
     spec: EngineSpec,
@@ -48,6 +50,7 @@ def launch(
     *caches* maps a directory under the container's home, in which the engine keeps what it
     compiled, to the name of its directory on the host.
     """
+    _refuse_tls(spec.extra_args)
     mounts = {HF_HOME: spec.cache_dir}
     if spec.compile_cache_dir:
         mounts |= {f"{HOME}/{path}": f"{spec.compile_cache_dir}/{name}" for path, name in caches.items()}
@@ -87,6 +90,16 @@ def weights_form(extra_args: Sequence[str], preferred: str) -> str:
     if loaded in (None, "auto"):
         return MISTRAL if value(extra_args, "--config-format") == "mistral" else preferred
     return _FORMS.get(loaded, HUB)
+
+
+def _refuse_tls(extra_args: Sequence[str]) -> None:
+    """Refuse what would have the engine listen with TLS: it would load, and nobody here would ever find it ready."""
+    flag = next((word for word in extra_args if _TLS.match(word)), None)
+    if flag:
+        raise FleetError(
+            f"extra_args has {flag.partition('=')[0]}: the collection asks endpoints without TLS. Remove it, and put a "
+            "proxy with a certificate before the endpoint."
+        )
 
 
 def revision_args(spec: EngineSpec) -> list[str]:

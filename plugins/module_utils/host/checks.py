@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.host import cuda
@@ -23,13 +23,16 @@ Check = dict[str, Any]
 NOT_APPLICABLE = "not applicable: the host has no GPU"
 
 
-def checks(host: Host, min_free_gib: float = MIN_FREE_GIB) -> list[Check]:
+def checks(host: Host, min_free_gib: float = MIN_FREE_GIB, unnamed: Sequence[str] | None = None) -> list[Check]:
     """Return every check of a host that survey() looked at, in the order in which to mend what fails.
+
+    *unnamed* are the engines on the host that the inventory does not name, in words; ``None`` where that is not known.
 
     A check is ``{"name", "ok", "required", "found", "wanted", "remedy"}``; the remedy of one that is ok is ``None``. An
     engine can run where one fails that is not required.
     """
-    return [*(check(host) for check in _CHECKS), _disk(host, min_free_gib)]
+    last = [_engines(unnamed)] if unnamed is not None else []
+    return [*(check(host) for check in _CHECKS), _disk(host, min_free_gib), *last]
 
 
 def _os(host: Host) -> Check:
@@ -233,6 +236,17 @@ def _disk(host: Host, min_free_gib: float) -> Check:
     found = ", ".join(f"{disk['free_gib']:g} GiB free for {disk['path']}" for disk in known) or "unknown"
     full = [disk["path"] for disk in known if disk["free_gib"] < min_free_gib]
     return _check("disk", not full, found, wanted, f"Make room, or mount a larger disk, for {' and '.join(full)}.")
+
+
+def _engines(unnamed: Sequence[str]) -> Check:
+    return _check(
+        "engines",
+        not unnamed,
+        ", ".join(unnamed) or "no other",
+        "no engine but those that the inventory names",
+        "Name it in the inventory; or have the next deployment remove it, with engine_prune: true.",
+        required=False,
+    )
 
 
 _CHECKS: tuple[Callable[[Host], Check], ...] = (

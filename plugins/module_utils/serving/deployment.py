@@ -19,6 +19,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
     Observed,
     masked,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import slot_of
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
     ContainerSpec,
     Gpus,
@@ -141,6 +142,7 @@ def describe(container: Observed, digest: str | None, version: str | None) -> di
     module = ENGINES.get(name or "")
     return {
         "name": container.name,
+        "slot": slot_of(container.spec.labels, container.name),
         "engine": name,
         "state": container.status,
         "model": label("model"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers import slots
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import container_name
 
@@ -31,6 +33,8 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
         if "served_model_name" in given and "container_name" not in given:
             # The host's name is that of what the host's other variables describe.
             one["container_name"] = None
+        # So is the host's slot.
+        one["slot"] = given.get("slot")
         expanded.append(one)
     names = [name_of(one) for one in expanded]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -39,9 +43,22 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
             f"instances: wanted a container_name of its own for each engine of a host, found {', '.join(twice)} more "
             "than once. Set container_name, or served_model_name, in each entry."
         )
+    places = [slot(one).name for one in expanded]
+    twice = sorted({place for place in places if places.count(place) > 1})
+    if twice:
+        raise FleetError(
+            f"instances: wanted a slot of its own for each engine of a host, found {', '.join(twice)} more than once. "
+            "Set container_name, or port, in each entry."
+        )
     return expanded
+
+
+def slot(params: Params) -> Slot:
+    """Return the slot of an engine, and the name that its container is to have in it."""
+    default = container_name(str(params["served_model_name"]))
+    return slots.slot(params.get("slot"), params["container_name"], default, params["port"])
 
 
 def name_of(params: Params) -> str:
     """Return the name of an engine's container."""
-    return params["container_name"] or container_name(params["served_model_name"])
+    return slot(params).container

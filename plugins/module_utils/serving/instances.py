@@ -10,14 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
-from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between
+from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between, conflicts
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand as expand
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of as name_of
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import slot
 
 # What is said once for a host, and not for one of its engines.
-HOST_OPTIONS = frozenset({"state", "docker_host", "remove_images", "progress_file", "instances", "instance_secrets"})
+HOST_OPTIONS = frozenset(
+    {"state", "docker_host", "prune", "remove_images", "progress_file", "instances", "instance_secrets"}
+)
 # Steps during which an engine that served does not: taken by one engine of a host at a time.
 _OUTAGE = frozenset({plan.REPLACE, plan.RESTART})
 
@@ -31,23 +35,42 @@ def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:
     All are looked at before one is touched. FleetError names every engine that has a reason to fail.
     """
     if len(instances) == 1:
-        return {**serving.run(instances[0], check_mode), "name": name_of(instances[0])}
-    looks = _look(instances)
-    if check_mode or not any(look["steps"] for look in looks):
-        return _merged(instances, looks)
-    return _merged(instances, _act(instances, looks))
+        result = {**serving.run(instances[0], check_mode), "name": name_of(instances[0])}
+        return _pruned(instances[0], result, result.pop("others"), check_mode)
+    results = looks = _look(instances)
+    if not check_mode and any(look["steps"] for look in looks):
+        results = _act(instances, looks)
+    others = [result.pop("others") for result in results][-1]
+    return _pruned(instances[0], _merged(instances, results), others, check_mode)
+
+
+def _pruned(one: dict[str, Any], result: Result, others: Sequence[Mapping[str, Any]], check_mode: bool) -> Result:
+    """Remove the engines of the host that the task does not name, or tell of them."""
+    if not others:
+        return result
+    if not one["prune"]:
+        listed = ", ".join(f"{other['name']} (slot {other['slot']}, {other['state']})" for other in others)
+        told = f"engines that are not among those wanted are on the host: {listed}. To remove them, set prune."
+        return {**result, "warnings": [*result["warnings"], told]}
+    for other in others if not check_mode else ():
+        # By its name, which no other container has; its slot may have a successor.
+        named = {"slot": None, "container_name": other["name"]}
+        serving.run({**one, **named, "state": plan.ABSENT, "remove_images": False}, check_mode=False)
+    steps = [f"remove {other['name']}, which is not wanted any more" for other in others]
+    return {**result, "changed": True, "steps": [*result["steps"], *steps]}
 
 
 def _look(instances: Sequence[dict[str, Any]]) -> list[Result]:
-    names = frozenset(map(name_of, instances))
-    if instances[0]["state"] in (plan.PRESENT, plan.RESTARTED):
-        found = between([serving.wanted_container(one) for one in instances])
+    wanted = []
+    if _serves(instances[0]):
+        wanted = [serving.wanted_container(one) for one in instances]
+        found = between(wanted, serving.cards(instances[0]))
         if found:
             raise FleetError("\n".join(found))
     looks, problems = [], []
     for one in instances:
         try:
-            looks.append(serving.run(one, check_mode=True, siblings=names))
+            looks.append(serving.run(one, check_mode=True, siblings=_siblings(instances, one)))
         except FleetError as error:
             problems.append(f"{name_of(one)}: {error}")
     if problems:
@@ -55,15 +78,26 @@ def _look(instances: Sequence[dict[str, Any]]) -> list[Result]:
     return looks
 
 
+def _siblings(instances: Sequence[dict[str, Any]], one: dict[str, Any]) -> list[Slot]:
+    return [slot(other) for other in instances if other is not one]
+
+
 def _act(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[Result]:
     """Replace engines one after another, so that the others serve meanwhile; then start the new ones side by side."""
     results = list(looks)
+    ran = frozenset(look["engine"]["container"]["id"] for look in looks if look["engine"].get("state") == "running")
+
+    def act(index: int) -> Result:
+        one = instances[index]
+        return serving.run(_speaking(one), check_mode=False, siblings=_siblings(instances, one), ran=ran)
+
     busy = [index for index, look in enumerate(looks) if look["steps"]]
-    fetched = _fetch([instances[index] for index in busy], [looks[index] for index in busy])
     one_by_one = [index for index in busy if _OUTAGE & set(looks[index]["steps"]) or not _serves(instances[index])]
+    one_by_one = _in_order(instances, looks, one_by_one)
+    fetched = _fetch([instances[index] for index in busy], [looks[index] for index in busy])
     for place, index in enumerate(one_by_one):
         try:
-            results[index] = serving.run(_speaking(instances[index]), check_mode=False)
+            results[index] = act(index)
         except FleetError as error:
             left = [name_of(instances[other]) for other in busy if other not in one_by_one[: place + 1]]
             untouched = f"\nNot touched any more: {', '.join(left)}." if left else ""
@@ -71,9 +105,7 @@ def _act(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[R
     side_by_side = [index for index in busy if index not in one_by_one]
     problems = []
     with ThreadPoolExecutor(max_workers=len(side_by_side) or 1) as pool:
-        futures = {
-            index: pool.submit(serving.run, _speaking(instances[index]), check_mode=False) for index in side_by_side
-        }
+        futures = {index: pool.submit(act, index) for index in side_by_side}
         for index, future in futures.items():
             try:
                 results[index] = future.result()
@@ -87,7 +119,39 @@ def _act(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[R
             "changed": results[index]["changed"] or bool(steps),
             "steps": [*steps, *(step for step in results[index]["steps"] if step not in steps)],
         }
+    for index in one_by_one:
+        engine = results[index]["engine"]
+        # Another engine of the task had its name until just now.
+        if engine and engine["name"] != name_of(instances[index]):
+            results[index] = {**results[index], "engine": act(index)["engine"]}
     return results
+
+
+def _in_order(instances: Sequence[dict[str, Any]], looks: Sequence[Result], indices: Sequence[int]) -> list[int]:
+    """Order engines to be replaced so that each finds its GPUs and ports left by those before it.
+
+    Raises :class:`FleetError` where two want each other's: neither could be put back.
+    """
+    if not indices or not _serves(instances[0]):
+        return list(indices)
+    current = serving.containers(instances[0], [slot(one) for one in instances])
+    wanted = {index: serving.wanted_container(instances[index]) for index in indices}
+    ordered, left = [], list(indices)
+    while left:
+        for index in left:
+            others = [current[other] for other in range(len(instances)) if other != index and other not in ordered]
+            found = conflicts(wanted[index], [item for item in others if item], serving.cards(instances[0]))
+            if not found:
+                ordered.append(index)
+                left.remove(index)
+                break
+        else:
+            names = " and ".join(name_of(instances[index]) for index in left)
+            raise FleetError(
+                f"{names} would have what the other has now, and no engine was touched: {' '.join(found)} "
+                "Deploy one of them with state stopped first."
+            )
+    return ordered
 
 
 def _fetch(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[list[str]]:

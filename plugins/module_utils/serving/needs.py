@@ -59,11 +59,11 @@ def problems(
     result: Deployment,
     image: Mapping[str, Any] | None,
     ours: Sequence[Observed],
-    siblings: frozenset[str],
+    spared: frozenset[str],
     fetch_only: bool,
 ) -> list[str]:
     """Return what stands in the way of a deployment on this host: see :func:`.preflight.problems`."""
-    found = _found(docker_host, result, image, ours, siblings)
+    found = _found(docker_host, result, image, ours, spared)
     return preflight.problems(result.container, result.placement.parallel, found, fetch_only)
 
 
@@ -72,12 +72,11 @@ def _found(
     result: Deployment,
     image: Mapping[str, Any] | None,
     ours: Sequence[Observed],
-    siblings: frozenset[str],
+    spared: frozenset[str],
 ) -> preflight.Found:
     request, weights = result.request, result.weights
     look = gpus.query(command.run).gpus if result.container.gpus else []
     here = cache.snapshot(request.cache_dir, weights) if weights else Path(request.model)
-    mine = {result.container.name, f"{result.container.name}-next", f"{result.container.name}-previous"} | siblings
     listed = listing.listing(weights, request.hf_token, request.environment) if weights and not here else None
     gib = cache.size_gib(here, weights.form if weights else HUB) if here else None
     if listed and weights:
@@ -94,13 +93,13 @@ def _found(
         own_ports=frozenset(
             port.host_port
             for container in ours
-            if container.running and container.name in mine
+            if container.running and container.id in spared
             for port in container.spec.ports
         ),
         others={
             container.name: container.spec.gpus
             for container in ours
-            if container.running and container.name not in mine and container.spec.gpus
+            if container.running and container.id not in spared and container.spec.gpus
         },
         image=image,
         image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
+from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import chosen, meet
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
@@ -87,37 +87,6 @@ def problems(container: ContainerSpec, spread: Parallel, found: Found, fetch_onl
         *_driver(container.environment, mine, found),
         *listed,
     ]
-
-
-def chosen(request: Gpus, gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the GPUs that a request means, by index or UUID, MIG's parts included; a number means the first."""
-    named = set(request.device_ids)
-    if named:
-        whole = [gpu for gpu in gpus if {str(gpu["index"]), gpu["uuid"]} & named]
-        return [*whole, *(part for gpu in gpus for part in _parts(gpu) if part["uuid"] in named)]
-    return list(gpus if request.count == -1 else gpus[: request.count])
-
-
-def _parts(gpu: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what MIG made of a GPU, each as a GPU of its own; who uses one of them is not known."""
-    return [
-        {
-            **gpu,
-            "index": f"{gpu['index']} (MIG {part['slice']})",
-            "uuid": part["uuid"],
-            "parent": gpu["uuid"],
-            "memory_mib": _slice_mib(part["slice"]),
-            "memory_used_mib": None,
-            "processes": (),
-        }
-        for part in gpu.get("mig_devices") or ()
-    ]
-
-
-def _slice_mib(name: str) -> int | None:
-    """Return the memory of a slice, of which its name tells: 1g.10gb."""
-    match = re.search(r"\.(\d+)gb", name)
-    return int(match.group(1)) * 10**9 // 2**20 if match else None
 
 
 def _missing_gpus(request: Gpus, mine: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -213,14 +182,7 @@ def _shared(mine: Sequence[Mapping[str, Any]], found: Found) -> list[str]:
     listed = []
     for name, request in found.others.items():
         theirs = chosen(request, found.gpus)
-        # A part of a GPU is shared with whoever has that part, or all of the GPU.
-        whole = {gpu["uuid"] for gpu in theirs}
-        parents = {gpu["parent"] for gpu in theirs if "parent" in gpu}
-        both = [
-            str(gpu["index"])
-            for gpu in mine
-            if {gpu["uuid"], gpu.get("parent")} & whole or ("parent" not in gpu and gpu["uuid"] in parents)
-        ]
+        both = [str(gpu["index"]) for gpu in mine if any(meet(gpu, their) for their in theirs)]
         if both:
             listed.append(
                 f"GPU {', '.join(both)}: wanted for this engine alone, found that {name} has it. "

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import LOOPBACK, is_loopback
 from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import NOT_TO_BE_SENT, can_be_sent
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
@@ -71,6 +72,7 @@ class Request:
 
     def __post_init__(self) -> None:
         """Raise :class:`FleetError` where it contradicts itself, or would be unsafe."""
+        _refuse_key(self)
         _refuse_open_port(self)
         _refuse_environment(self)
 
@@ -131,6 +133,11 @@ def _address(text: str) -> str:
 def container_name(served_model_name: str) -> str:
     """Return a container's name for a served model name, which may have characters that a name may not."""
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
+
+
+def _refuse_key(request: Request) -> None:
+    if request.api_key and not can_be_sent(request.api_key):
+        raise FleetError(f"api_key {NOT_TO_BE_SENT}")
 
 
 def _refuse_open_port(request: Request) -> None:

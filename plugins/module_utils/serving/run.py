@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets, slots
+from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed, Slot
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import (
     FAIL,
@@ -39,28 +41,34 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
     warm_up,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError, as_told
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment as deployments
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, deployment
-from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import found_gpus, placement
-from ansible_collections.inference.fleet.plugins.module_utils.serving.request import container_name, request
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import slot
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import found_gpus, placement, query
+from ansible_collections.inference.fleet.plugins.module_utils.serving.request import request
 
 # What a warm-up asks for: long enough to compile what a prompt and its answer need, short enough to end soon.
 WARM_UP_WORDS = 1000
 WARM_UP_TOKENS = 32
 
 
-def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = frozenset()) -> dict[str, Any]:
+def run(
+    params: Mapping[str, Any],
+    check_mode: bool,
+    siblings: Sequence[Slot] = (),
+    ran: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
     """Do what the module engine was asked for; return its result.
 
-    *siblings* are the containers that the same task brings to where they should be: what one of them has now is no
-    reason to refuse this one.
+    *siblings* are the other slots of the same task: while it only looks, what one of them has now is no reason to
+    refuse this one. *ran* are the ids of the containers that ran when the task began.
     """
     progress = Progress(params["progress_file"], params.get("progress_name"))
     daemon = Daemon(params["docker_host"], progress.say)
     wanted, probe = _wanted(params)
-    wanted = replace(wanted, siblings=siblings)
+    wanted = replace(wanted, siblings=tuple(siblings), spares_siblings=check_mode, ran=ran)
     if check_mode:
         looker = Looker(daemon, wanted, probe)
         look = looker.look()
@@ -68,42 +76,63 @@ def run(params: Mapping[str, Any], check_mode: bool, siblings: frozenset[str] = 
         from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Lifecycle
 
         looker = Lifecycle(daemon, wanted, probe, progress)
-        with _holding(daemon, wanted, looker.warnings):
-            look = looker.apply()
+        try:
+            with _holding(looker, wanted):
+                look = looker.apply()
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise as_told(error) from error
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:
         images = _removable_images(daemon, wanted.container, look.current)
         if not check_mode:
             images = [image for image in images if daemon.remove_image(image)]
-    container = look.current if check_mode else daemon.container(wanted.container.name)
+    container = look.current if check_mode else looker.container()
     return {
         "changed": look.changed or bool(images),
         "warnings": looker.warnings,
         "steps": [*look.steps, *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},
-        "diff": _diff(look, wanted.container.name, images),
+        "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
+        "diff": _diff(look, images),
     }
 
 
 @contextmanager
-def _holding(daemon: Daemon, wanted: Wanted, warnings: list[str]) -> Iterator[None]:
+def _holding(looker: Looker, wanted: Wanted) -> Iterator[None]:
     """Have other hosts see what of a shared cache the engine reads: before it is made, and until it is removed."""
     from ansible_collections.inference.fleet.plugins.module_utils.serving import caches
 
-    name = wanted.container.name
-    before = daemon.container(name)
-    known = [wanted.container, *([before.spec] if before else [])]
+    before = looker.container()
+    known: dict[str, list[ContainerSpec]] = {wanted.container.name: [wanted.container]}
+    if before:
+        # Another model of the slot has another name.
+        known.setdefault(before.name, []).append(before.spec)
     if wanted.state in (plan.PRESENT, plan.RESTARTED):
-        warning = caches.hold(name, wanted.container)
-        warnings += [warning] if warning else []
+        warning = caches.hold(wanted.container.name, wanted.container)
+        looker.warnings += [warning] if warning else []
     try:
         yield
     finally:
         # A daemon that is gone says nothing of its containers.
         with suppress(FleetError):
-            now = daemon.container(name)
-            caches.settle(name, known, now.spec if now else None)
+            now = looker.container()
+            for name, specs in known.items():
+                caches.settle(name, specs, now.spec if now and now.name == name else None)
+
+
+def _other(item: Listed) -> dict[str, Any]:
+    """Return what to know of an engine that the task does not name."""
+    return {"name": item.name, "slot": slots.slot_of(item.labels, item.name), "state": item.state}
+
+
+def containers(params: Mapping[str, Any], places: Sequence[Slot]) -> list[Observed | None]:
+    """Return the containers that the slots of one task have now."""
+    daemon = Daemon(params["docker_host"])
+    groups = slots.assign(places, daemon.listed())
+    return [daemon.container(group.current.id) if group.current else None for group in groups]
 
 
 def wanted_container(params: Mapping[str, Any]) -> ContainerSpec:
@@ -118,18 +147,19 @@ def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
 
 
 def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
-    name = params["container_name"] or container_name(params["served_model_name"])
+    place = slot(params)
     limits = {kind: params[f"{kind}_timeout"] for kind in ("pull", "weights", "start", "ready", "stop")}
     timeouts = Timeouts(**limits)
     if params["state"] in (plan.ABSENT, plan.STOPPED):
         # Neither needs to know what the container would be; nor may a missing GPU stand in their way.
-        container = ContainerSpec(name=name, image=params["image"] or "", command=())
-        wanted = Wanted(params["state"], container, timeouts=timeouts)
-        return wanted, Probe(lambda container, thorough: None, ENGINES[params["engine"]].log)
+        container = ContainerSpec(name=place.container, image=params["image"] or "", command=())
+        wanted = Wanted(params["state"], place, container, timeouts=timeouts)
+        return wanted, Probe(lambda container, within: None, ENGINES[params["engine"]].log)
     asked = request(params)
     result = deployment(asked, placement(asked, found_gpus(asked)))
     wanted = Wanted(
         state=params["state"],
+        slot=place,
         container=result.container,
         pull=params["pull"],
         build=_build(result),
@@ -137,8 +167,10 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         recreate=params["recreate"],
         timeouts=timeouts,
         preflight=_preflight(params, result),
+        prune=params["prune"],
+        cards=cards(params),
     )
-    return wanted, Probe(_readiness(timeouts.ready), result.engine.log, _warm_up(params))
+    return wanted, Probe(_readiness, result.engine.log, _warm_up(params))
 
 
 def _build(result: Deployment) -> Build | None:
@@ -167,31 +199,39 @@ def _weights(result: Deployment, timeout: float, max_rate: float) -> Weights | N
     return Weights(here, fetch)
 
 
+def cards(params: Mapping[str, Any]) -> Cards:
+    """Return what tells the host's GPUs, which is asked only where they matter."""
+    # Of another machine's GPUs nothing is known here.
+    return (lambda: query().gpus) if params["docker_host"].startswith("unix://") else unknown
+
+
 def _preflight(params: Mapping[str, Any], result: Deployment) -> Preflight | None:
     # Of another machine's ports, disks and GPUs nothing is known here.
     if params["preflight"] == SKIP or not params["docker_host"].startswith("unix://"):
         return None
 
-    def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed], siblings: frozenset[str]) -> list[str]:
+    def problems(image: Mapping[str, Any] | None, ours: Sequence[Observed], spared: frozenset[str]) -> list[str]:
         from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
         fetch_only = params["state"] == plan.PREFETCHED
-        return needs.problems(params["docker_host"], result, image, ours, siblings, fetch_only)
+        return needs.problems(params["docker_host"], result, image, ours, spared, fetch_only)
 
     return Preflight(problems, strict=params["preflight"] == FAIL)
 
 
-def _readiness(limit: float) -> Callable[[Observed, bool], str | None]:
-    """Return the question whether a container's endpoint serves: asked where and as the container itself says."""
-
-    def ready(container: Observed, thorough: bool) -> str | None:
-        endpoint = deployments.endpoint(container)
-        answer = readiness(
-            endpoint.url, endpoint.served_model_name, _api_key(container), thorough, completion_timeout=limit
-        )
-        return None if answer.ready else answer.reason
-
-    return ready
+def _readiness(container: Observed, within: float | None) -> str | None:
+    """Tell what a container's endpoint lacks, asked where and as the container itself says."""
+    endpoint = deployments.endpoint(container)
+    answer = readiness(
+        endpoint.url,
+        endpoint.served_model_name,
+        _api_key(container),
+        completion=within is not None,
+        completion_timeout=within or 0,
+    )
+    if answer.final:
+        raise FleetError(answer.reason)
+    return None if answer.ready else answer.reason
 
 
 def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | None:
@@ -241,18 +281,19 @@ def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed
     candidates += [wanted.image] if wanted.image else []
     candidates += daemon.images(IMAGE_LABEL)
     users = daemon.images_in_use()
+    own = {container.name} if container else set()
     removable = []
     for reference in dict.fromkeys(candidates):
         image = daemon.image(reference)
-        if image and users.get(image["Id"], set()) <= {wanted.name}:
+        if image and users.get(image["Id"], set()) <= own:
             removable.append(reference)
     return removable
 
 
-def _diff(look: Look, name: str, images: Sequence[str]) -> dict[str, Any]:
+def _diff(look: Look, images: Sequence[str]) -> dict[str, Any]:
     """Return what changes, in the form of Ansible's diff mode; *images* are those that are removed."""
     started_at = look.current.started_at if look.current else ""
-    moves = plan.diff(look.situation, look.steps, name, look.status, started_at)
+    moves = plan.diff(look.situation, look.steps, look.status, started_at)
     fields = diff(list(look.changes))
     before, after = ({**moves[side], **fields[side]} for side in ("before", "after"))
     if images:

@@ -65,10 +65,6 @@ def test_what_does_not_run_has_nothing() -> None:
     assert conflicts(WANTED, [running(replace(WANTED, name="old"), "exited")]) == []
 
 
-def test_a_container_is_in_nobodys_way_but_others() -> None:
-    assert conflicts(WANTED, [running(WANTED)]) == []
-
-
 def test_wanted_containers_are_held_against_each_other() -> None:
     same_port = ContainerSpec("port", "image", (), ports=(Port(8000, "0.0.0.0", 8000),))
     same_gpu = ContainerSpec("gpu", "image", (), gpus=Gpus(device_ids=("1",)))

@@ -72,49 +72,55 @@ TABLE = [
     ("stopped", STOPPED, [], False, {}),
     ("absent", NOTHING, [], False, {}),
     ("absent", SERVES, [plan.REMOVE], True, GONE),
-    ("absent", Situation(has_previous=True), [plan.REMOVE], True, PREVIOUS_GOES),
-    ("absent", Situation(has_next=True), [plan.REMOVE], True, NEXT_GOES),
+    ("absent", Situation(previous=("e-previous",)), [plan.REMOVE], True, PREVIOUS_GOES),
+    ("absent", Situation(prepared=("e-next",)), [plan.REMOVE], True, NEXT_GOES),
     # Cut off before the swap: the old one serves, the new one was only prepared.
-    ("present", replace(SERVES, has_next=True), [plan.REMOVE_NEXT], True, NEXT_GOES),
-    ("stopped", Situation(has_next=True), [plan.REMOVE_NEXT], True, NEXT_GOES),
+    ("present", replace(SERVES, prepared=("e-next",)), [plan.REMOVE_NEXT], True, NEXT_GOES),
+    ("stopped", Situation(prepared=("e-next",)), [plan.REMOVE_NEXT], True, NEXT_GOES),
     # Cut off between the two renames: only the kept container is there.
-    ("present", Situation(has_previous=True), [plan.PUT_BACK, plan.START, plan.WAIT], True, {**MADE, **PREVIOUS_GOES}),
     (
         "present",
-        Situation(has_next=True, has_previous=True, kept_changes=(Change("x", 1, 2, RECREATE),)),
+        Situation(previous=("e-previous",)),
+        [plan.PUT_BACK, plan.START, plan.WAIT],
+        True,
+        {**MADE, **PREVIOUS_GOES},
+    ),
+    (
+        "present",
+        Situation(prepared=("e-next",), previous=("e-previous",), kept_changes=(Change("x", 1, 2, RECREATE),)),
         [plan.REMOVE_NEXT, plan.PUT_BACK, plan.REPLACE, plan.WAIT],
         True,
         {**MADE, **ANEW, "left_over": (["e-next", "e-previous"], [])},
     ),
     (
         "stopped",
-        Situation(has_previous=True),
+        Situation(previous=("e-previous",)),
         [plan.PUT_BACK],
         True,
         {"exists": (False, True), "status": ("absent", "exited"), **PREVIOUS_GOES},
     ),
     # Cut off while the new container was loading.
-    ("present", replace(LOADS, has_previous=True), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
+    ("present", replace(LOADS, previous=("e-previous",)), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
     (
         "present",
-        replace(STOPPED, has_previous=True),
+        replace(STOPPED, previous=("e-previous",)),
         [plan.START, plan.WAIT, plan.REMOVE_PREVIOUS],
         True,
         {**RUNS, **PREVIOUS_GOES},
     ),
     # Cut off when the new container served and the old one was not removed yet.
-    ("present", replace(SERVES, has_previous=True), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
+    ("present", replace(SERVES, previous=("e-previous",)), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
     # Cut off, and now something else is wanted: what serves is the way back.
     (
         "present",
-        differing(RECREATE, has_previous=True),
+        differing(RECREATE, previous=("e-previous",)),
         [plan.REMOVE_PREVIOUS, plan.REPLACE, plan.WAIT],
         True,
         {**ANEW, **PREVIOUS_GOES},
     ),
     (
         "present",
-        differing(RECREATE, ready=False, has_previous=True),
+        differing(RECREATE, ready=False, previous=("e-previous",)),
         [plan.PUT_BACK, plan.START, plan.WAIT],
         True,
         PREVIOUS_GOES,
@@ -124,7 +130,7 @@ TABLE = [
     ("present", differing(RECREATE, missing=FETCH), [*FETCH, plan.REPLACE, plan.WAIT], True, {**ANEW, **FETCHED}),
     (
         "present",
-        differing(RECREATE, has_next=True, missing=FETCH),
+        differing(RECREATE, prepared=("e-next",), missing=FETCH),
         [*FETCH, plan.REMOVE_NEXT, plan.REPLACE, plan.WAIT],
         True,
         {**ANEW, **FETCHED, **NEXT_GOES},
@@ -150,7 +156,7 @@ def test_transition(
 ) -> None:
     result = plan.plan(state, situation)
     status = ("running" if situation.running else "exited") if situation.exists else "absent"
-    diff = plan.diff(situation, result, "e", status, "then")
+    diff = plan.diff(situation, result, status, "then")
 
     assert result == steps
     assert plan.changed(result) is changed
@@ -163,4 +169,4 @@ def test_recreate_replaces_where_nothing_differs() -> None:
     steps = plan.plan("present", SERVES, recreate=True)
 
     assert steps == [plan.REPLACE, plan.WAIT]
-    assert plan.diff(SERVES, steps, "e", "running", "then")["after"]["started_at"] == "(now)"
+    assert plan.diff(SERVES, steps, "running", "then")["after"]["started_at"] == "(now)"

@@ -248,6 +248,15 @@ def test_a_fabric_that_is_not_set_up(state: str, status: str | None, found: str)
     assert "570.86.15" in check["remedy"]
 
 
+def test_engines_that_nothing_names_are_advice() -> None:
+    assert "engines" not in {check["name"] for check in checks(HOST)}
+    assert checks(HOST, unnamed=[])[-1]["ok"]
+    check = checks(HOST, unnamed=["old (slot 8000, running)"])[-1]
+    assert (check["name"], check["ok"], check["required"]) == ("engines", False, False)
+    assert check["found"] == "old (slot 8000, running)"
+    assert "engine_prune: true" in check["remedy"]
+
+
 def test_advice_is_not_required() -> None:
     gpus = [{**GPU, "persistence_mode": False}] * 4
     found = failing(gpus=gpus, clock_synchronized=False)

@@ -239,11 +239,25 @@ def test_a_secret_among_the_extra_arguments_is_refused(flag: str) -> None:
     assert "planted" not in str(caught.value)
 
 
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+@pytest.mark.parametrize("flag", ["--ssl-keyfile=/key", "--ssl_certfile", "--enable-ssl-refresh"])
+def test_an_endpoint_that_speaks_tls_is_refused(engine: str, flag: str) -> None:
+    with pytest.raises(FleetError, match=r"extra_args has --\S*ssl\S+: .* proxy with a certificate"):
+        deployment(replace(REQUEST, engine=engine, extra_args=[flag]), [H100] * 4)
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "planted\n", " planted", "schlüssel"])
+def test_a_key_that_no_header_carries_is_refused(key: str) -> None:
+    with pytest.raises(FleetError, match="api_key cannot be sent in a header") as caught:
+        replace(REQUEST, api_key=key)
+    assert key not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("engine", "extra"),
     [
         ("vllm", ["--no-enable-prefix-caching", "--max-logprobs", "-1", "-O3", "--tool-parser-plugin", "/x.py"]),
-        ("vllm", ["--config", "/mine.yaml", "--middleware", "mine.Middleware", "--ssl-keyfile", "/key"]),
+        ("vllm", ["--config", "/mine.yaml", "--middleware", "mine.Middleware"]),
         ("sglang", ["--tokenizer-path", "/x", "--max-total-tokens", "1", "--mem-fraction-static=0.7"]),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
@@ -22,6 +23,8 @@ from ansible_collections.inference.fleet.plugins.plugin_utils import instance_se
 ROOT = Path(__file__).resolve().parents[5]
 HOST = {
     "state": "present",
+    "slot": None,
+    "docker_host": "unix:///var/run/docker.sock",
     "container_name": "qwen3-coder-next",
     "served_model_name": "qwen3-coder-next",
     "port": 8000,
@@ -95,10 +98,10 @@ class FakeServing:
         self._lock = threading.Lock()
         self.together = threading.Barrier(2, timeout=5)
 
-    def run(self, params: dict[str, Any], check_mode: bool, siblings: frozenset[str] = frozenset()) -> dict[str, Any]:
+    def run(self, params: dict[str, Any], check_mode: bool, siblings: Any = (), ran: Any = None) -> dict[str, Any]:
         name, steps = instances.name_of(params), self.steps[instances.name_of(params)]
         if check_mode:
-            assert siblings == set(self.steps)
+            assert {name, *(item.container for item in siblings)} == set(self.steps)
         else:
             with self._lock:
                 self.asked.append((params["state"], name))
@@ -117,6 +120,7 @@ class FakeServing:
             "steps": steps,
             "ready": True,
             "engine": {"name": name},
+            "others": [],
             "diff": {},
         }
 
@@ -134,8 +138,8 @@ def four(monkeypatch: pytest.MonkeyPatch) -> FakeServing:
         }
     )
     monkeypatch.setattr(serving, "run", fake.run)
-    monkeypatch.setattr(serving, "wanted_container", lambda one: None)
-    monkeypatch.setattr(instances, "between", lambda wanted: [])
+    monkeypatch.setattr(serving, "wanted_container", lambda one: ContainerSpec(one["container_name"], "image", ()))
+    monkeypatch.setattr(serving, "containers", lambda one, places: [None for _place in places])
     return fake
 
 
