@@ -84,4 +84,4 @@ def test_readme_from_nothing_to_a_report(host: dict[str, str], tmp_path: Path) -
     (result,) = (tmp_path / "results").glob("*.json")
     assert json.loads(result.read_text())["simulated"] is True
     assert (tmp_path / "reports/index.html").exists()
-    assert "7 of 7 checks" in done.stdout
+    assert "8 of 8 checks" in done.stdout
