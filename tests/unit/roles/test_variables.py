@@ -33,11 +33,10 @@ def careless(text: str, variables: dict[str, str]) -> Iterator[str]:
     """Yield each line that decides or computes with such a variable as it was given."""
     for line in text.splitlines():
         decides = re.match(r"\s*(when|changed_when|failed_when|check_mode|until|throttle|loop):|\s*- (?!name:)", line)
-        computes = re.search(r"\{\{.*(default\(|ternary|[-+*<>]| if |range\().*\}\}", line)
-        if not decides and not computes:
-            continue
+        computes = re.findall(r"\{\{[^}]*(?:default\(|ternary|[-+*<>]| if |range\()[^}]*\}\}", line)
+        read = line if decides else " ".join(computes)
         for name, kind in variables.items():
-            if re.search(rf"\b{name}\b(?! \| {kind}\b)", line) and not re.search(rf"\b{name}:|O\(.*{name}", line):
+            if re.search(rf"\b{name}\b(?! \| {kind}\b)", read) and not re.search(rf"\b{name}:|O\(.*{name}", line):
                 yield line.strip()
 
 
