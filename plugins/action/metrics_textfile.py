@@ -23,11 +23,12 @@ class ActionModule(LocalAction):
         "results_dir": {"type": "path", "required": True},
         "path": {"type": "path", "required": True},
         "regressions": {"type": "list", "elements": "dict", "default": []},
+        "absent": {"type": "list", "elements": "dict", "default": []},
     }
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
         folder, path = (Path(options[name]).absolute() for name in ("results_dir", "path"))
-        return write(folder, path, options["regressions"], self._task.check_mode, self._task.diff)
+        return write(folder, path, options["regressions"], self._task.check_mode, self._task.diff, options["absent"])
 
 
 def write(
@@ -36,6 +37,7 @@ def write(
     found: Sequence[Mapping[str, Any]] = (),
     check_mode: bool = False,
     diff_mode: bool = False,
+    absent: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Bring the textfile at *path* up to date with the documents of *folder*; return the task's result.
 
@@ -45,7 +47,7 @@ def write(
         raise FleetError(f"path: node_exporter reads files that end in .prom, found {path.name}")
     loaded = load.opened(folder)
     try:
-        new = textfile.text(loaded.documents, found, len(loaded.damaged))
+        new = textfile.text(loaded.documents, found, len(loaded.damaged), absent)
     except KeyError as error:
         raise FleetError(
             f"regressions: wanted what inference.fleet.regressions returned; {error} is missing"

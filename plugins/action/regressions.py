@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +16,15 @@ import yaml
 from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history import acknowledged, regressions, webhook
+from ansible_collections.inference.fleet.plugins.module_utils.history import absence, acknowledged, regressions, webhook
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 
 display = Display()
 
 ACKNOWLEDGED = "acknowledged.yml"
+# A night, and what a schedule may be late.
+EXPECTED_HOURS = 26
 
 
 class ActionModule(LocalAction):
@@ -34,6 +38,9 @@ class ActionModule(LocalAction):
         "minimum_change": {"type": "dict", "default": dict(regressions.LEAST)},
         "confirm": {"type": "int", "default": regressions.CONFIRM},
         "max_age": {"type": "int", "default": regressions.MAX_AGE},
+        "hosts": {"type": "list", "elements": "str", "default": []},
+        "expected_hours": {"type": "int", "default": EXPECTED_HOURS},
+        "summaries": {"type": "list", "elements": "path", "default": []},
         "webhook_url": {"type": "str", "no_log": True},
         "webhook_headers": {"type": "dict", "default": {}, "no_log": True},
         "webhook_timeout": {"type": "int", "default": 10},
@@ -58,7 +65,7 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
         raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
     known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
     loaded = load.opened(folder)
-    found = regressions.find(loaded.documents, known, least, options["confirm"], options["max_age"])
+    found = regressions.find(loaded.documents, known, least, options["confirm"], options["max_age"], _wanted(options))
     result: dict[str, Any] = {
         "changed": False,
         "results_dir": str(folder),
@@ -68,7 +75,7 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
         "text": told(found),
         **found.as_dict(),
     }
-    if not loaded.documents:
+    if not loaded.documents and not found.absent:
         message = (
             f"There is no result document in {folder}. Run the playbook benchmark.yml first, or name the folder that "
             "has them."
@@ -76,7 +83,7 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
         if not check_mode:
             raise FleetError(message, **result)
         return {**result, "msg": message}
-    if found.regressions:
+    if found.regressions or found.absent:
         result["msg"] = summary(found)
         result["failed"] = options["fail"]
         if options["webhook_url"] and not check_mode:
@@ -112,6 +119,29 @@ def acknowledgements(
     return acknowledged.parse(content, str(path)) + found
 
 
+def _wanted(options: Mapping[str, Any]) -> absence.Wanted | None:
+    """Return which hosts were to be measured, and why their last benchmark failed as far as summaries tell."""
+    if not options["hosts"]:
+        return None
+    if options["expected_hours"] < 1:
+        raise FleetError(f"expected_hours: wanted 1 hour or more, found {options['expected_hours']}")
+    summaries = []
+    for name in options["summaries"]:
+        path = Path(name).expanduser().absolute()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            # The playbook may never have come so far.
+            continue
+        except (OSError, ValueError) as error:
+            raise FleetError(f"summaries: {path} on the control host is no summary of a playbook: {error}.") from error
+        if not isinstance(content, dict):
+            raise FleetError(f"summaries: {path} on the control host is no summary of a playbook: no object.")
+        summaries.append(content)
+    now = datetime.now(timezone.utc)
+    return absence.Wanted(tuple(options["hosts"]), now, options["expected_hours"], absence.reasons(summaries))
+
+
 def _minimum(given: Mapping[str, Any]) -> dict[str, float]:
     least = {}
     for name, value in given.items():
@@ -128,13 +158,25 @@ def _minimum(given: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary(found: regressions.Found) -> str:
-    """Return in one sentence how many hosts became slower, and the worst of it."""
+    """Return in a few sentences how many hosts became slower, or were not measured, and the worst of it."""
+    absent = _absent(found.absent)
+    if not found.regressions:
+        return absent
     hosts = sorted({item.host for item in found.regressions})
     named = ", ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
     return (
         f"{len(hosts)} host{'s' if len(hosts) > 1 else ''} became slower ({named}): {found.regressions[0].sentence} "
         f"Every change is in the result. One that is wanted can be acknowledged: see docs/history.md."
+        f"{' ' + absent if absent else ''}"
     )
+
+
+def _absent(items: Sequence[absence.Absent]) -> str:
+    if not items:
+        return ""
+    count = len(items)
+    more = f" (and {count - 1} more hosts)" if count > 1 else ""
+    return f"{count} host{'s were' if count > 1 else ' was'} not measured. {items[0].sentence}{more}"
 
 
 def told(found: regressions.Found) -> str:
@@ -144,6 +186,7 @@ def told(found: regressions.Found) -> str:
     if found.young:
         lines[0] += f", {found.young} of them too young to tell"
     lines += [f"  REGRESSION {text}" for text in _by_series(found.regressions)]
+    lines += [f"  NOT MEASURED {item.sentence}" for item in found.absent]
     lines += [f"  Suspected  {sentence}" for sentence in found.suspected]
     lines += [f"  Accepted   {text}" for text in _by_series(found.acknowledged)]
     lines += [f"  Acknowledged, but not there: {text}" for text in found.unused]
@@ -162,6 +205,7 @@ def _send(result: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
         # What chats show.
         "text": result["text"],
         "regressions": result["regressions"],
+        "absent": result["absent"],
         "results_dir": result["results_dir"],
     }
     return webhook.post(options["webhook_url"], body, options["webhook_headers"], options["webhook_timeout"])

@@ -31,6 +31,11 @@ options:
     type: list
     elements: dict
     default: []
+  absent:
+    description: What it returned as RV(inference.fleet.regressions#module:absent).
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     support: full

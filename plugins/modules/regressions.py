@@ -17,7 +17,8 @@ description:
   - A regression is a step down that is larger than chance explains and than O(minimum_change), and that O(confirm) runs
     in a row show. It says which figure changed by how much, since which run, and what changed with it.
   - Simulated runs are compared with simulated ones only, and are marked.
-  - Fails where there is a regression. C(docs/history.md) in the collection says in full what counts as one.
+  - Fails where there is a regression, or a host that was to be measured has no run. C(docs/history.md) in the collection
+    says in full what counts as one.
 options:
   results_dir:
     description:
@@ -46,15 +47,17 @@ options:
       since:
         description:
           - The run with which it began, or its day, as V(2026-11-23). A run or two beside it will do.
-          - Needed but for O(acknowledged[].kind=siblings).
+          - Needed for O(acknowledged[].kind=step), and for no other.
         type: str
       metric:
         description: The figure, as V(output_throughput). All figures where it is not given.
         type: str
       kind:
-        description: Whether it is a step in the host's own history, or that the host is slower than its siblings.
+        description:
+          - What is accepted - a step in the host's own history, that it is slower than its siblings, that it is slow in
+            disturbed runs, or that it is not measured.
         type: str
-        choices: [step, siblings]
+        choices: [step, siblings, disturbed, absent]
         default: step
       reason:
         description: Why it is accepted.
@@ -80,6 +83,24 @@ options:
       - A host whose last run is older than that of the whole folder by more than so many days is no longer watched.
     type: int
     default: 30
+  hosts:
+    description:
+      - The hosts that were to be measured, as those of a schedule. One without a run within O(expected_hours) is told
+        of in RV(absent), and fails the task.
+    type: list
+    elements: str
+    default: []
+  expected_hours:
+    description: Within how many hours before now each of O(hosts) was to be measured.
+    type: int
+    default: 26
+  summaries:
+    description:
+      - JSON files on the control host that C(benchmark.yml) left at its end. They tell why a host was not measured. One
+        that is not there is passed over.
+    type: list
+    elements: path
+    default: []
   webhook_url:
     description:
       - Where to send the regressions, as a POST with a JSON body of C(text), which chats such as Slack and Mattermost
@@ -154,10 +175,14 @@ regressions:
   elements: dict
   contains:
     kind:
-      description: V(step) in the host's own history, or V(siblings) where the others are faster.
+      description:
+        - V(step) in the host's own history, V(siblings) where the others are faster, V(disturbed) where it is slow in
+          runs that do not count.
       type: str
       sample: step
+    subject: {description: Id of what was measured. Runs of one subject are compared., type: str, sample: 0a1b2c3d4e5f}
     host: {description: The host., type: str, sample: gpu7}
+    slot: {description: "The engine's place on the host.", type: str, sample: "8000"}
     simulated: {description: Whether its runs are simulated., type: bool, sample: false}
     profile: {description: Its profile., type: str, sample: h100x4}
     engine: {description: The engine., type: str, sample: vllm}
@@ -183,6 +208,18 @@ regressions:
     sentence: {description: All of it in words., type: str}
 acknowledged:
   description: What became slower and is acknowledged, as items of RV(regressions).
+  returned: always
+  type: list
+  elements: dict
+improved:
+  description: Steps for the better, as items of RV(regressions).
+  returned: always
+  type: list
+  elements: dict
+absent:
+  description:
+    - Hosts of O(hosts) without a run. Each has C(host), C(since), the time of its last run, C(last_run), C(reason) and
+      C(sentence); what is not known is null.
   returned: always
   type: list
   elements: dict

@@ -45,11 +45,16 @@ _INFO = {
 }
 
 
-def text(documents: Iterable[Document], found: Sequence[Mapping[str, Any]] = (), damaged: int = 0) -> str:
+def text(
+    documents: Iterable[Document],
+    found: Sequence[Mapping[str, Any]] = (),
+    damaged: int = 0,
+    absent: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Return the metrics of the last run of each series.
 
     *found* has the regressions, as items of :class:`.regressions.Finding`; *damaged* counts files that could not be
-    read.
+    read, *absent* has the hosts that were not measured, as :class:`.absence.Absent`.
     """
     ordered = sorted(documents, key=lambda document: (words.parse_time(document["started_at"]), document["run_id"]))
     latest = sorted(
@@ -58,6 +63,8 @@ def text(documents: Iterable[Document], found: Sequence[Mapping[str, Any]] = (),
     lines: list[str] = []
     for name, explained, samples in _families(latest, found):
         lines += _family(name, explained, samples)
+    missing = [((("host", item["host"]),), 1) for item in absent]
+    lines += _family("host_not_measured", "1 for a host that was to be measured and has no run.", missing)
     lines += _family("history_documents", "Result documents in the history.", [((), len(ordered))])
     lines += _family("history_damaged_files", "Files in the history that are no result document.", [((), damaged)])
     return "\n".join(lines) + "\n"

@@ -193,10 +193,13 @@ def playbook_argv(name: str, schedule: Schedule, settings: Settings) -> list[str
 
 def variables(schedule: Schedule, settings: Settings) -> dict[str, Any]:
     """Return the variables that the playbooks get: those of the schedule come last."""
-    results = dict.fromkeys(("benchmark_results_dir", "report_results_dir"), settings.results_dir)
+    roles = ("benchmark", "report", "regression")
+    results = dict.fromkeys((f"{role}_results_dir" for role in roles), settings.results_dir)
     return {
         "benchmark_busy": schedule.busy,
         "benchmark_wait_idle": schedule.wait_idle,
+        # A host of the schedule without a run is told of by the playbook regression, where it is among the playbooks.
+        "regression_hosts": "{{ ansible_play_hosts_all }}",
         **(results if settings.results_dir else {}),
         **schedule.variables,
     }

@@ -98,6 +98,8 @@ def test_a_schedule_of_systemd() -> None:
         "benchmark_results_dir": "/srv/results",
         "benchmark_wait_idle": 60,
         "report_results_dir": "/srv/results",
+        "regression_results_dir": "/srv/results",
+        "regression_hosts": "{{ ansible_play_hosts_all }}",
     }
     service = found[f"{files.UNITS}/inference-fleet-schedule-nightly.service"].splitlines()
     assert "OnFailure=inference-fleet-schedule-failed@nightly.service" in service
