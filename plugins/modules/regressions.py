@@ -17,8 +17,8 @@ description:
   - A regression is a step down that is larger than chance explains and than O(minimum_change), and that O(confirm) runs
     in a row show. It says which figure changed by how much, since which run, and what changed with it.
   - Simulated runs are compared with simulated ones only, and are marked.
-  - Fails where there is a regression, or a host that was to be measured has no run. C(docs/history.md) in the collection
-    says in full what counts as one.
+  - Fails where there is a regression, or a host that was to be measured has no run. C(docs/history.md) in the
+    collection says in full what counts as one.
 options:
   results_dir:
     description:

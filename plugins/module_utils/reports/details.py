@@ -17,7 +17,12 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import rep
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
 from ansible_collections.inference.fleet.plugins.module_utils.results import measures, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, NAMES
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, remarks, system
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
+    Document,
+    metrics_of,
+    remarks,
+    system,
+)
 
 # Where a run's own id and host stand in what is otherwise the same for many runs. No text has them: words.clean takes
 # them out.
@@ -49,13 +54,15 @@ def embedded(documents: Iterable[Document]) -> str:
     """
     pool = _Pool()
     listed = list(documents)
-    extra = sorted({key for document in listed for key in document["metrics"]} - NAMES.keys())
+    # What many runs share is one object, which is worded once. Documents stay alive, so that an id is its own.
+    worded: dict[tuple[Any, ...], tuple[list[Any], list[Any]]] = {}
+    extra = sorted({key for document in listed for key in metrics_of(document)} - NAMES.keys())
     keys = [*NAMES, *extra]
     data = {
         "names": [[words.clean(NAMES.get(key, key)), _unit(key, listed)] for key in keys],
         # The metrics that the table of repeats shows.
         "repeats": [[keys.index(metric.key), f"{metric.label}, {metric.unit}"] for metric in COMPARED],
-        "runs": [_run(document, keys, pool) for document in listed],
+        "runs": [_run(document, keys, pool, worded) for document in listed],
         "pool": pool.values,
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -70,43 +77,115 @@ def _apart(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
     return [name for name, _text in facts], [text for _name, text in facts]
 
 
-def _run(document: Document, keys: Sequence[str], pool: _Pool) -> list[Any]:
+def _run(
+    document: Document, keys: Sequence[str], pool: _Pool, worded: dict[tuple[Any, ...], tuple[list[Any], list[Any]]]
+) -> list[Any]:
     def shared(value: Any) -> int:
         return pool.place(_without(value, words.clean(document["run_id"]), words.clean(document["host"])))
 
-    again = repeat.repeat(document)
+    def places(sections: Iterable[tuple[str, list[list[str]]]]) -> list[Any]:
+        return [[pool.place(title), *(shared(_clean(part)) for part in _apart(facts))] for title, facts in sections]
+
     engine, client = document["engine"], document["client"]
-    environment = "\n".join(f"{name}={text}" for name, text in sorted((engine.get("environment") or {}).items()))
-    commands = [
-        ["The command that repeats this run", again.command, list(again.notes)],
-        ["Engine's command line", words.command(engine.get("argv") or []), []],
-        ["Engine's environment", environment, []],
-        ["Client's command line", words.command(client["argv"]), []],
-    ]
+    key = (id(document["hardware"]), id(engine), id(document["model"]), id(document["simulates"]))
+    if key not in worded:
+        environment = "\n".join(f"{name}={text}" for name, text in sorted((engine.get("environment") or {}).items()))
+        commands = [
+            ["Engine's command line", words.command(engine.get("argv") or []), []],
+            ["Engine's environment", environment, []],
+        ]
+        worded[key] = (places(_surroundings(document)), [shared(_clean(part)) for part in commands if part[1]])
+    sections, commands_of_engine = worded[key]
+    asked = (*key, _asked(document))
+    if asked not in worded:
+        again = repeat.repeat(document)
+        parts = [
+            ["The command that repeats this run", again.command, list(again.notes)],
+            ["Client's command line", words.command(client["argv"]), []],
+        ]
+        worded[asked] = ([], [shared(_clean(part)) for part in parts])
+    command, command_of_client = worded[asked][1]
+    first, last = _sections(document)
     return [
         words.clean(document["run_id"]),
         words.clean(document["host"]),
-        [
-            [pool.place(title), *(shared(_clean(part)) for part in _apart(facts))]
-            for title, facts in _sections(document)
-        ],
+        [*places(first), *sections, *places(last)],
         [_values(document, key) for key in keys],
         [_baseline(baseline, keys, pool) for baseline in document["baselines"]],
         [shared(words.clean(note)) for note in remarks(document)],
         [[words.span(_took(item)), item["completed"], item["failed"]] for item in document["repeats"]],
-        [shared(_clean(command)) for command in commands if command[1]],
+        [
+            command,
+            *commands_of_engine,
+            command_of_client,
+        ],
         _points(document),
     ]
 
 
-def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
-    """Return the facts of a run as titles with pairs of name and text, those that runs share apart from others."""
+def _asked(document: Document) -> str:
+    """Return all that a run was asked to do, as one text without the run's own id and host."""
+    parts = [document["client"], document["workload"], document.get("slo"), document["warm"], document.get("sweep")]
+    parts += [len(document["repeats"]), (document.get("efficiency") or {}).get("price_per_hour_usd")]
+    return _without(json.dumps(parts), document["run_id"], document["host"])
+
+
+def _surroundings(document: Document) -> list[tuple[str, list[list[str]]]]:
+    """Return the facts of a run's host and engine."""
     hardware, engine, model = document["hardware"], document["engine"], document["model"]
-    client, workload, quality = document["client"], document["workload"], document["quality"]
     image = engine.get("image") or {}
-    container = engine.get("container") or {}
     release = hardware.get("os") or {}
     memory, cores = hardware.get("memory_mib"), hardware.get("cpu_count")
+    return _told(
+        [
+            (
+                "Host",
+                [
+                    ["Host", document["host"]],
+                    ["Hardware profile", hardware["profile"]],
+                    ["GPUs", words.gpus(hardware.get("gpus") or []) or "none"],
+                    ["Driver", hardware.get("driver_version")],
+                    ["CUDA", hardware.get("cuda_version")],
+                    ["Operating system", release.get("pretty_name")],
+                    ["Kernel", hardware.get("kernel")],
+                    ["CPU", hardware.get("cpu_model")],
+                    ["CPU cores", words.count(cores) if cores else None],
+                    ["Memory", f"{words.count(memory)} MiB" if memory else None],
+                ],
+            ),
+            (
+                "Engine",
+                [
+                    ["Engine", f"{words.engine(engine['name'])} {engine.get('version') or '(version unknown)'}"],
+                    ["Imitates", system(document) if document.get("simulates") else None],
+                    ["Tensor parallel size", engine.get("tensor_parallel_size")],
+                    ["Its GPUs", ", ".join(engine.get("gpus") or []) or None],
+                    ["Image", image.get("reference")],
+                    ["Image digest", image.get("digest") or image.get("id")],
+                    ["Model", model["id"]],
+                    ["Model revision", model.get("revision") or "not recorded"],
+                    ["Served as", model["served_model_name"]],
+                ],
+            ),
+        ]
+    )
+
+
+def _told(sections: Iterable[tuple[str, list[list[Any]]]]) -> list[tuple[str, list[list[str]]]]:
+    """Return sections without the facts that are not known."""
+    return [
+        (title, [[name, str(text)] for name, text in facts if text is not None and text != ""])
+        for title, facts in sections
+    ]
+
+
+def _sections(document: Document) -> tuple[list[Any], list[Any]]:
+    """Return the facts of a run of its own, as titles with pairs of name and text: before its surroundings, and after.
+
+    Those that runs share stand apart from others.
+    """
+    client, workload, quality = document["client"], document["workload"], document["quality"]
+    container = document["engine"].get("container") or {}
     tokens = (quality.get("total_input_tokens"), quality.get("total_output_tokens"))
     gates = [[f"Gate {'met' if gate['passed'] else 'FAILED'}", gate["message"]] for gate in document.get("gates") or []]
     sections = [
@@ -131,35 +210,8 @@ def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
                 *_efficiency(document),
             ],
         ),
-        (
-            "Host",
-            [
-                ["Host", document["host"]],
-                ["Hardware profile", hardware["profile"]],
-                ["GPUs", words.gpus(hardware.get("gpus") or []) or "none"],
-                ["Driver", hardware.get("driver_version")],
-                ["CUDA", hardware.get("cuda_version")],
-                ["Operating system", release.get("pretty_name")],
-                ["Kernel", hardware.get("kernel")],
-                ["CPU", hardware.get("cpu_model")],
-                ["CPU cores", words.count(cores) if cores else None],
-                ["Memory", f"{words.count(memory)} MiB" if memory else None],
-            ],
-        ),
-        (
-            "Engine",
-            [
-                ["Engine", f"{words.engine(engine['name'])} {engine.get('version') or '(version unknown)'}"],
-                ["Imitates", system(document) if document.get("simulates") else None],
-                ["Tensor parallel size", engine.get("tensor_parallel_size")],
-                ["Its GPUs", ", ".join(engine.get("gpus") or []) or None],
-                ["Image", image.get("reference")],
-                ["Image digest", image.get("digest") or image.get("id")],
-                ["Model", model["id"]],
-                ["Model revision", model.get("revision") or "not recorded"],
-                ["Served as", model["served_model_name"]],
-            ],
-        ),
+    ]
+    benchmark = [
         (
             "Benchmark",
             [
@@ -173,10 +225,7 @@ def _sections(document: Document) -> list[tuple[str, list[list[str]]]]:
             ],
         ),
     ]
-    return [
-        (title, [[name, str(text)] for name, text in facts if text is not None and text != ""])
-        for title, facts in sections
-    ]
+    return _told(sections), _told(benchmark)
 
 
 def _efficiency(document: Document) -> list[list[str | None]]:

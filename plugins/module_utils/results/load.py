@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import check
 from ansible_collections.inference.fleet.plugins.module_utils.results.index import Index
+from ansible_collections.inference.fleet.plugins.module_utils.results.stored import Row, Stored, Unpacker, pack
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Loaded:
     Documents come without their repeats' C(raw): see :func:`without_raw`.
     """
 
-    documents: tuple[dict[str, Any], ...]
+    documents: tuple[Mapping[str, Any], ...]
     damaged: tuple[Damaged, ...]
 
 
@@ -54,28 +56,29 @@ def load(folder: Path) -> Loaded:
     A file that is no result document, or that repeats the run of a file before it, is in
     ``damaged``. Raises OSError where the folder itself cannot be listed.
 
-    What was read once is remembered (see :mod:`..history.index`): only files that are new, or that
+    What was read once is remembered (see :mod:`.index`): only files that are new, or that
     changed, are read again.
     """
-    documents: dict[str, dict[str, Any]] = {}
+    documents: dict[str, Stored] = {}
     files: dict[str, str] = {}
     damaged: list[Damaged] = []
-    index = Index(folder, _form())
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in paths:
+    index, unpacker = Index(folder, _form()), Unpacker()
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
+    for entry in entries:
         # A name with a dot in front is a document that is being written.
-        if path.suffix != ".json" or path.name.startswith("."):
+        if not entry.name.endswith(".json") or entry.name.startswith("."):
             continue
-        document, reason = _read_once(path, index)
-        if document is None:
-            damaged.append(Damaged(path.name, reason))
+        known = _known(folder, entry, index)
+        if isinstance(known, str):
+            damaged.append(Damaged(entry.name, known))
             continue
+        document = unpacker.document(known)
         run_id = document["run_id"]
         if run_id in documents:
-            damaged.append(Damaged(path.name, f"the same run is in {files[run_id]}"))
+            damaged.append(Damaged(entry.name, f"the same run is in {files[run_id]}"))
             continue
         documents[run_id] = document
-        files[run_id] = path.name
+        files[run_id] = entry.name
     index.save()
     ordered = sorted(documents.values(), key=lambda item: (words.parse_time(item["started_at"]), item["run_id"]))
     return Loaded(tuple(ordered), tuple(damaged))
@@ -84,27 +87,27 @@ def load(folder: Path) -> Loaded:
 @cache
 def _form() -> str:
     """Return what an index depends on: what is asked of a document, and what is kept of it."""
-    files = (Path(__file__), Path(__file__).with_name("document.py"))
+    files = (Path(__file__).with_name(f"{name}.py") for name in ("load", "document", "stored", "subject", "index"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _read_once(path: Path, index: Index) -> tuple[dict[str, Any] | None, str]:
-    """Return a document without its raw output, or why there is none; from the index where the file is as it was."""
+def _known(folder: Path, entry: os.DirEntry[str], index: Index) -> Row | str:
+    """Return what to keep of a file: its document without raw output, or why it is none."""
     try:
-        stat = path.stat()
+        stat = entry.stat()
     except OSError as error:
-        return None, f"cannot be read: {error.strerror}"
-    known = index.find(path.name, stat)
+        return f"cannot be read: {error.strerror}"
+    known = index.find(entry.name, stat)
     if known is None:
         try:
-            known = [without_raw(read(path)), ""]
+            known = pack(without_raw(read(folder / entry.name)))
         except UnreadableError as error:
             # May be another time, without a change to the file.
-            return None, str(error)
+            return str(error)
         except ValueError as error:
-            known = [None, str(error)]
-        index.keep(path.name, stat, known)
-    return known[0], known[1]
+            known = str(error)
+        index.keep(entry.name, stat, known)
+    return known
 
 
 def without_raw(document: Mapping[str, Any]) -> dict[str, Any]:

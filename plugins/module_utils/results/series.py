@@ -110,8 +110,17 @@ def system(document: Document) -> str:
 
 def value(document: Document, key: str) -> float | None:
     """Return a metric's mean over the repeats."""
+    figures = getattr(document, "figures", None)
+    if figures is not None:
+        return figures.get(key)
     summary = document["metrics"].get(key)
     return summary["mean"] if summary else None
+
+
+def metrics_of(document: Document) -> Iterable[str]:
+    """Return the names of the metrics that a document has."""
+    figures = getattr(document, "figures", None)
+    return [name for name, metric in document["metrics"].items() if metric] if figures is None else figures
 
 
 def baseline(document: Document) -> Mapping[str, Any] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -89,7 +90,9 @@ def points(document: Document) -> tuple[Document, ...]:
     """
     listed = (document.get("sweep") or {}).get("points") or ()
     others = (
-        {**document, **{key: point.get(key) for key in _OF_A_POINT}, "sweep": None, "gates": [], "baselines": []}
+        ChainMap(
+            {**{key: point.get(key) for key in _OF_A_POINT}, "sweep": None, "gates": [], "baselines": []}, document
+        )
         for point in listed[1:]
         if point.get("metrics")
     )
@@ -98,6 +101,10 @@ def points(document: Document) -> tuple[Document, ...]:
 
 def subject(document: Document) -> Subject:
     """Return what a document, or a point of one, measured."""
+    # One that was stored has it.
+    known = getattr(document, "subject", None)
+    if known is not None:
+        return known
     found, model = document["engine"], document["model"]
     return Subject(
         host=document["host"],

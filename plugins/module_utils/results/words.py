@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+_LINES = str.maketrans("", "", "\n\t")
 NOTHING = "\N{EN DASH}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _ENGINES = {"vllm": "vLLM", "sglang": "SGLang"}
@@ -24,7 +25,7 @@ def clean(text: object, lines: bool = False) -> str:
     """
     text = str(text)
     # Nearly every text is: a report cleans hundreds of thousands.
-    if text.isprintable():
+    if text.isprintable() or (lines and text.translate(_LINES).isprintable()):
         return text
     keep = "\n\t" if lines else ""
     return "".join(

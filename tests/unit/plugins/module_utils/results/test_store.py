@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -17,11 +18,23 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import index, load, spool, store
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import subject
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 
 def names(folder):
     return sorted(entry.name for entry in folder.iterdir())
+
+
+def _sql(path, statement):
+    with sqlite3.connect(path) as database:
+        found = database.execute(statement).fetchall()
+    database.close()
+    return found
+
+
+def _environment():
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[5] / ".build" / "collections")}
 
 
 class TestStore:
@@ -159,9 +172,12 @@ class TestIndex:
         "spoil",
         [
             lambda path: path.write_bytes(b""),
-            lambda path: path.write_bytes(path.read_bytes()[:-20]),
+            lambda path: path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2]),
             lambda path: path.write_bytes(path.read_bytes().replace(b"2143", b"9999", 1)),
-            lambda path: path.write_bytes(path.read_bytes().replace(b'"form": "', b'"form": "x', 1)),
+            lambda path: path.write_bytes(path.read_bytes().replace(b"Xeon", b"Neon", 1)),
+            lambda path: _sql(path, "UPDATE form SET form = 'of an older release'"),
+            lambda path: _sql(path, "DROP TABLE texts"),
+            lambda path: path.write_bytes(b'{"form": "x"}\n{}'),
             lambda path: (path.unlink(), path.mkdir()),
         ],
     )
@@ -171,6 +187,30 @@ class TestIndex:
         reads.clear()
         assert load.load(folder) == first
         assert len(reads) == 3
+        if self.stored(tmp_path).is_file():
+            assert load.load(folder) == first
+            assert len(reads) == 3
+
+    def test_two_that_write_at_once_take_turns(self, folder, tmp_path):
+        script = (
+            "from pathlib import Path; import sys\n"
+            "from ansible_collections.inference.fleet.plugins.module_utils.results import index, load\n"
+            "index.WORTHWHILE = 1\n"
+            "print(len(load.load(Path(sys.argv[1])).documents))"
+        )
+        factory.write(folder, *(factory.document(host=f"h{number}") for number in range(30)))
+        command = [sys.executable, "-c", script, str(folder)]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, env=_environment()) for _process in range(4)]
+        assert [process.communicate()[0].strip() for process in both] == [b"32"] * 4
+        assert _sql(self.stored(tmp_path), "PRAGMA integrity_check") == [("ok",)]
+        assert _sql(self.stored(tmp_path), "SELECT count(*) FROM files") == [(33,)]
+
+    def test_a_document_is_as_it_was_read(self, folder):
+        for _time in range(2):
+            for document in load.load(folder).documents:
+                whole = load.without_raw(load.read(folder / f"{document['run_id']}.json"))
+                assert {**document} == {"label": None, **whole}
+                assert subject(document) == subject(whole)
 
     def test_without_a_place_for_it_all_works(self, folder, tmp_path):
         (tmp_path / "cache").write_text("no folder")
