@@ -51,6 +51,12 @@ options:
     type: list
     elements: str
     default: []
+  removed_engines:
+    description:
+      - The names of engines that are removed before this. In check mode they are still there, and do not count.
+    type: list
+    elements: str
+    default: []
   docker_host:
     description: The URL of the Docker daemon.
     type: str
@@ -92,15 +98,23 @@ def run(params: dict, check_mode: bool) -> dict:
     paths = caches.found(
         cache_place(params["cache_dir"]), params["models"], expand_home(compiled) if compiled else None
     )
+    warnings = []
     if paths:
-        ours = daemon.Daemon(params["docker_host"]).ours()
+        gone = params["removed_engines"] if check_mode else ()
+        ours = [each for each in daemon.Daemon(params["docker_host"]).ours() if each.name not in gone]
         caches.refuse_used(paths, {each.name: [mount.source for mount in each.spec.mounts] for each in ours})
-    caches.refuse_leased(paths, params["ended_hosts"])
+        try:
+            caches.refuse_leased(paths, params["ended_hosts"])
+        except FleetError as error:
+            if not check_mode:
+                raise
+            # The other host's engine may go in the same play.
+            warnings.append(f"as it is now: {error}")
     total = sum(map(caches.size, paths))
     if not check_mode:
         for path in paths:
             caches.remove(path, params["ended_hosts"])
-    return {"changed": bool(paths), "removed": [str(path) for path in paths], "bytes": total}
+    return {"changed": bool(paths), "removed": [str(path) for path in paths], "bytes": total, "warnings": warnings}
 
 
 def main() -> None:
@@ -109,6 +123,7 @@ def main() -> None:
             "models": {"type": "list", "elements": "str", "default": []},
             "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
             "compile_cache_dir": {"type": "str", "default": "~/.cache/inference.fleet"},
+            "removed_engines": {"type": "list", "elements": "str", "default": []},
             "ended_hosts": {"type": "list", "elements": "str", "default": []},
             "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
         },
@@ -117,7 +132,10 @@ def main() -> None:
     if daemon.IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
     try:
-        module.exit_json(**run(module.params, module.check_mode))
+        result = run(module.params, module.check_mode)
+        for warning in result.pop("warnings"):
+            module.warn(warning)
+        module.exit_json(**result)
     except FleetError as error:
         module.fail_json(msg=str(error), **error.details)
 

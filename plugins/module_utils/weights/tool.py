@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.weights.told import Say, Waiting
 
 TOOL = "huggingface_hub>=1.0,<3"
-# Seconds: how long another program may hold the package manager's lock, and how often that is said.
+# Seconds: how long another program may hold the package manager's lock, and how long a program runs unsaid.
 APT_LOCK_TIMEOUT = 900
 TELL_EVERY = 25
 _RUN_TIMEOUT = 900
@@ -27,8 +28,6 @@ _HEEDED = re.compile(r"\w+_PROXY|\w+_proxy|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_C
 # apt says it in the user's language, unless it is asked in none.
 _LOCKED = re.compile(r"Could not get lock|Unable to (?:acquire|lock)|is another process using it")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-
-Say = Callable[[str], None]
 
 
 class ToolError(FleetError):
@@ -50,11 +49,14 @@ def python(directory: Path, environment: Mapping[str, str], say: Say) -> Path:
             variables = _environment(environment)
             say("installing huggingface_hub, which downloads weights")
             _have_ensurepip(variables, say)
-            _run([sys.executable, "-m", "venv", "--clear", str(directory)], "make a virtual environment", variables)
+            _run(
+                [sys.executable, "-m", "venv", "--clear", str(directory)], "make a virtual environment", variables, say
+            )
             _run(
                 [str(found), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", TOOL],
                 "install huggingface_hub from the host's Python package index",
                 variables,
+                say,
                 "Set proxy or index in environment (HTTPS_PROXY, PIP_INDEX_URL), or in the host's /etc/pip.conf.",
             )
             marker.touch()
@@ -86,10 +88,10 @@ def _have_ensurepip(variables: Mapping[str, str], say: Say) -> None:
 
 def apt(argv: Sequence[str], what: str, variables: Mapping[str, str], say: Say) -> None:
     """Run apt-get; while another program has its lock, as after a boot, wait and say so."""
-    started, told = time.monotonic(), 0.0
+    started, waiting = time.monotonic(), Waiting(say)
     while True:
         try:
-            _run(argv, what, variables)
+            _run(argv, what, variables, say)
             return
         except ToolError as error:
             waited = time.monotonic() - started
@@ -100,21 +102,36 @@ def apt(argv: Sequence[str], what: str, variables: Mapping[str, str], say: Say) 
                     f"{error} Another program has held it for {waited:.0f} s. See who: "
                     "fuser -v /var/lib/dpkg/lock-frontend."
                 ) from error
-            if not told or waited - told > TELL_EVERY:
-                told = waited or 1.0
-                say(f"waiting for another program that installs packages, since {waited:.0f} s")
+            waiting.tell("waiting for another program that installs packages")
             time.sleep(1)
 
 
-def _run(argv: Sequence[str], what: str, variables: Mapping[str, str], remedy: str = "") -> None:
+def _run(argv: Sequence[str], what: str, variables: Mapping[str, str], say: Say, remedy: str = "") -> None:
+    waiting, deadline = Waiting(say), time.monotonic() + _RUN_TIMEOUT
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_RUN_TIMEOUT, check=False, env=dict(variables)
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(variables)
+        ) as process:
+            try:
+                output, errors = _communicate(process, lambda: waiting.tell(f"still at it: {what}"), deadline)
+            except BaseException:
+                process.kill()
+                raise
+    except (OSError, TimeoutError) as error:
         raise ToolError(f"Could not {what}: {error}. {remedy}".strip()) from error
-    if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    if process.returncode:
+        lines = [line for line in (errors or output).splitlines() if line.strip()]
         # Of several lines of apt, the one that names a lock is the reason.
-        last = next(filter(_LOCKED.search, lines), lines[-1] if lines else f"exit code {done.returncode}")
+        last = next(filter(_LOCKED.search, lines), lines[-1] if lines else f"exit code {process.returncode}")
         raise ToolError(f"Could not {what}: {_CREDENTIALS.sub('***@', last.strip())}. {remedy}".strip())
+
+
+def _communicate(process: subprocess.Popen[str], tell: Callable[[], None], deadline: float) -> tuple[str, str]:
+    """Wait for a program to end; tell that it is waited for, after a while."""
+    while True:
+        try:
+            return process.communicate(timeout=TELL_EVERY)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it took longer than {_RUN_TIMEOUT} s") from None
+            tell()

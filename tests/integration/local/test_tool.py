@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.weights import tool
+from ansible_collections.inference.fleet.plugins.module_utils.weights import told, tool
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_apt_s_lock_is_waited_for_and_told_of(
     command: str, apt_place: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = {"update": "var/lib/apt/lists/lock", "install": "var/lib/dpkg/lock-frontend"}[command]
-    monkeypatch.setattr(tool, "TELL_EVERY", 0.1)
+    monkeypatch.setattr(told, "EVERY", 0.1)
     said: list[str] = []
     with (tmp_path / place).open("w") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
@@ -93,7 +93,7 @@ def test_apt_s_lock_is_waited_for_and_told_of(
         threading.Thread(target=lambda: (release.wait(), fcntl.lockf(lock, fcntl.LOCK_UN)), daemon=True).start()
         tool.apt(["apt-get", command, "-qq"], "try", apt_place, say)
     assert len(said) >= 2
-    assert all(text.startswith("waiting for another program that installs packages, since ") for text in said)
+    assert all(text.startswith("waiting for another program that installs packages (for ") for text in said)
 
 
 def test_a_lock_that_is_never_given_back_is_told_with_who_to_ask(
@@ -118,3 +118,21 @@ def test_apt_and_pip_get_the_proxies_in_both_spellings(monkeypatch: pytest.Monke
     for name, value in (("http", "http://given:2"), ("https", "http://inherited:1"), ("no", "localhost")):
         assert found[f"{name}_proxy"] == found[f"{name}_proxy".upper()] == value
     assert "VLLM_X" not in found
+
+
+def test_what_takes_long_says_that_it_is_at_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tool, "TELL_EVERY", 0.05)
+    monkeypatch.setattr(told, "EVERY", 0.05)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if len(said) == 3:
+            (tmp_path / "end").touch()
+
+    tool._run(["sh", "-c", f"while [ ! -e {tmp_path}/end ]; do sleep 0.05; done"], "wait", {}, say)
+    assert len(said) >= 3
+    assert said[0].startswith("still at it: wait (for ")
+    monkeypatch.setattr(tool, "_RUN_TIMEOUT", 0.1)
+    with pytest.raises(tool.ToolError, match=r"Could not wait: it took longer than 0\.1 s"):
+        tool._run(["sleep", "60"], "wait", {}, lambda text: None)
