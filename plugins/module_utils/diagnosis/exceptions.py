@@ -81,21 +81,12 @@ def raised(lines: Sequence[Line]) -> list[Raised]:
 def first_to_fail(found: Iterable[Raised], echoes: Iterable[str]) -> list[Raised]:
     """Return the exceptions by how near they are to the cause: the last of the process that failed first leads.
 
-    *echoes* match those that only say that another process failed.
+    *echoes* match those that only say that another process failed. They, and what a process survived, are left out.
     """
     patterns = [re.compile(pattern) for pattern in echoes]
-    own = [item for item in found if not any(pattern.search(item.whole) for pattern in patterns)]
-    ends: dict[str, Raised] = {}
-    for item in own:
-        ends[item.process] = item
-    order = sorted(ends.values(), key=lambda item: (item.survived, _begin(own, item)))
-    processes = [item.process for item in order]
+    own = [item for item in found if not item.survived and not any(pattern.search(item.whole) for pattern in patterns)]
+    processes = list(dict.fromkeys(item.process for item in own))
     return sorted(own, key=lambda item: (processes.index(item.process), -item.place))
-
-
-def _begin(own: Iterable[Raised], end: Raised) -> int:
-    """Return where the exceptions begin that ended with this one and were not survived."""
-    return min(item.place for item in own if item.process == end.process and item.survived == end.survived)
 
 
 def _is_one(match: re.Match[str], lines: Sequence[Line], index: int, inside: bool) -> bool:

@@ -61,15 +61,15 @@ class Log:
         """Return a known cause: of the exception that is nearest to it, else of the lines that are no mere news."""
         causes = (*self.causes, *host.CAUSES)
         for item in ranked:
-            found = None if item.survived else find(causes, item.whole)
+            found = find(causes, item.whole)
             if found:
                 return found
         return find(causes, "\n".join(line.text for line in said if line.level not in lines.QUIET))
 
 
 def _unknown(ranked: Sequence[Raised], said: Iterable[lines.Line]) -> str | None:
-    failed = next((item for item in ranked if not item.survived), None)
-    if failed:
+    if ranked:
+        failed = ranked[0]
         where = f" in {re.sub(' pid=.*', '', failed.process)}" if failed.process else ""
         return f"its cause is not one that is known here; what failed first{where} was {failed.quoted()!r}"
     grave = next((line.text.strip() for line in said if line.level in ("ERROR", "CRITICAL")), None)

@@ -65,7 +65,7 @@ def test_the_first_process_and_not_the_first_error() -> None:
     assert told(log) == " in Worker_TP1 was 'ValueError: of the second worker'"
 
 
-def test_one_that_was_survived_counts_last() -> None:
+def test_one_that_was_survived_does_not_count() -> None:
     log = (
         "(APIServer pid=1) Traceback (most recent call last):\n"
         "(APIServer pid=1) ImportError: something optional\n"
@@ -101,6 +101,19 @@ def test_a_long_message_is_cut() -> None:
 )
 def test_what_is_no_exception(line: str) -> None:
     assert raised(list(lines.read(line))) == []
+
+
+def test_an_echo_is_no_cause_where_nothing_else_is_left_of_a_log() -> None:
+    assert LOG.explain("RuntimeError: Engine core initialization failed. See root cause above.\n", 1) is None
+
+
+def test_an_echo_of_the_same_process() -> None:
+    log = (
+        "(EngineCore pid=3) ERROR 11-26 10:00:02 [y.py:1] TypeError: the real one\n"
+        "(EngineCore pid=3) EOFError\n"
+        "(EngineCore pid=3) RuntimeError: Executor failed.\n"
+    )
+    assert told(log) == " in EngineCore was 'TypeError: the real one'"
 
 
 def test_only_echoes_are_no_cause() -> None:
