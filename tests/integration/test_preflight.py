@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,12 @@ from module_process import ModuleProcess
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.serving import placement
 
-STUBS = Path(__file__).resolve().parents[1] / "fleet/stubs"
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
+
+from hub import Hub, Model, repository  # noqa: E402  (the rig's folder is on the path only now)
+
+STUBS = ROOT / "tests/fleet/stubs"
 
 
 @pytest.fixture
@@ -159,6 +165,16 @@ def test_sizes_that_the_model_or_the_host_does_not_allow_stop_nothing(
     ) in failed["msg"]
     failed = process(**wanted, tensor_parallel_size=4, extra_args=["--data_parallel_size=2"])
     assert "would take 8 GPUs (tensor parallel 4 by data parallel 2), and it would have 4 (h100x4)" in failed["msg"]
+    # Before anything of it is downloaded.
+    with Hub({"org/new": Model({**repository(), "config.json": (snapshot / "config.json").read_bytes()})}) as hub:
+        there = {**wanted, "model": "org/new", "environment": {"HF_ENDPOINT": hub.url}}
+        failed = process(**there, tensor_parallel_size=3)
+        assert "the model's 40 attention heads cannot be divided among 3" in failed["msg"]
+        assert not any(".safetensors" in path for path in hub.requests)
+    # A directory of the host, by its name in the container.
+    mounts = [{"source": str(snapshot), "target": "/models/dense"}]
+    failed = process(**{**wanted, "model": "/models/dense"}, mounts=mounts, tensor_parallel_size=3)
+    assert "the model's 40 attention heads cannot be divided among 3" in failed["msg"]
     assert started(docker_engine) == before
 
 

@@ -10,10 +10,11 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
+from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
@@ -76,7 +77,7 @@ def _found(
 ) -> preflight.Found:
     request, weights = result.request, result.weights
     look = gpus.query(command.run).gpus if result.container.gpus else []
-    here = cache.snapshot(request.cache_dir, weights) if weights else Path(request.model)
+    here = cache.snapshot(request.cache_dir, weights) if weights else _on_host(request.model, result.container)
     listed = listing.listing(weights, request.hf_token, request.environment) if weights and not here else None
     gib = cache.size_gib(here, weights.form if weights else HUB) if here else None
     if listed and weights:
@@ -106,7 +107,7 @@ def _found(
         weights_gib=gib or known_model(request.model).weights_gib,
         weights_due_gib=listed.due_gib(request.cache_dir, weights) if listed and weights else None,
         weights_here=here is not None,
-        misfit=_misfit(result, look, here),
+        misfit=_misfit(result, look, _config(request, weights, here, listed)) if look else None,
         disks={
             place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
             for place, path in (("image", root), ("weights", request.cache_dir))
@@ -115,16 +116,30 @@ def _found(
     )
 
 
-def _misfit(result: Deployment, look: Sequence[Mapping[str, Any]], here: Path | None) -> str | None:
-    """Return why the model cannot be spread over GPUs as it is to be, where its config.json is on the host."""
-    if here is None or not look:
-        return None
+def _on_host(path: str, container: ContainerSpec) -> Path:
+    """Return where a path in the container is on the host; as it is, where no mount has it."""
+    mounts = [mount for mount in container.mounts if PurePosixPath(path).is_relative_to(mount.target)]
+    if not mounts:
+        return Path(path)
+    nearest = max(mounts, key=lambda mount: len(mount.target))
+    return Path(nearest.source) / PurePosixPath(path).relative_to(nearest.target)
+
+
+def _config(
+    request: Request, weights: Weights | None, here: Path | None, listed: listing.Listing | None
+) -> Mapping[str, Any] | None:
+    """Return the model's config.json, of the host or of the hub; ``None`` where neither has one that can be read."""
+    if here is None:
+        return listed.config(weights, request.hf_token, request.environment) if listed and weights else None
     try:
-        config = json.loads((here / "config.json").read_text(encoding="utf-8"))
+        found = json.loads((here / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         # The engine tells what is wrong with it.
         return None
-    if not isinstance(config, dict):
-        return None
+    return found if isinstance(found, dict) else None
+
+
+def _misfit(result: Deployment, look: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None) -> str | None:
+    """Return why the model cannot be spread over the host's GPUs as it is to be."""
     most = len(result.request.gpus or look)
-    return result.engine.misfit(config, result.placement.parallel, most)
+    return result.engine.misfit(config, result.placement.parallel, most) if config else None

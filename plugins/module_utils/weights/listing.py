@@ -41,6 +41,13 @@ class Listing:
         folder = Path(cache_dir) / "hub" / weights.folder
         return download.missing(folder, self.commit, self._wanted(weights.form)) / 2**30
 
+    def config(self, weights: Weights, token: str | None, environment: Mapping[str, str]) -> dict[str, Any] | None:
+        """Ask the hub for the model's config.json; ``None`` where it has none, or does not answer."""
+        if not any(name == "config.json" for name, _blob, _size in self.files):
+            return None
+        found = _asked(f"{weights.model}/resolve/{self.commit}/config.json", token, environment)
+        return found if isinstance(found, dict) else None
+
     def _wanted(self, form: str) -> list[tuple[str, str, int]]:
         names = set(download.wanted((name for name, _blob, _size in self.files), form))
         return [file for file in self.files if file[0] in names]
@@ -51,21 +58,28 @@ def listing(weights: Weights, token: str | None, environment: Mapping[str, str])
 
     *environment* are the engine's variables, heeded as for the download.
     """
+    revision = urllib.parse.quote(weights.revision or "main", safe="")
+    facts = _asked(f"api/models/{weights.model}/revision/{revision}?blobs=true", token, environment)
+    try:
+        files = tuple(map(_file, facts["siblings"]))
+        return Listing(facts["sha"], files) if COMMIT.fullmatch(facts["sha"]) else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _asked(path: str, token: str | None, environment: Mapping[str, str]) -> Any:
+    """Return the JSON that the hub answers; ``None`` where it answers none."""
     if hub.offline(environment):
         return None
     variables = {**os.environ, **hub.heeded(environment)}
-    endpoint = variables.get("HF_ENDPOINT", hub.ENDPOINT).rstrip("/")
-    revision = urllib.parse.quote(weights.revision or "main", safe="")
-    request = urllib.request.Request(f"{endpoint}/api/models/{weights.model}/revision/{revision}?blobs=true")
+    request = urllib.request.Request(f"{variables.get('HF_ENDPOINT', hub.ENDPOINT).rstrip('/')}/{path}")
     if token:
         # Not for another host, to which this one may point.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with _opener(request.host, variables).open(request, timeout=TIMEOUT) as answer:
-            facts = json.loads(answer.read(_MOST_BYTES))
-        files = tuple(map(_file, facts["siblings"]))
-        return Listing(facts["sha"], files) if COMMIT.fullmatch(facts["sha"]) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return json.loads(answer.read(_MOST_BYTES))
+    except (OSError, ValueError):
         return None
 
 

@@ -285,6 +285,23 @@ def test_the_other_half_is_due_where_another_engine_brought_its_own(serve: Calla
     assert listed.due_gib(str(tmp_path), ours) == 0
 
 
+def test_the_model_s_sizes_are_asked_for_without_its_weights(serve: Callable[..., Hub]) -> None:
+    server = serve(files={**repository(), "config.json": b'{"num_attention_heads": 40}'})
+    weights, asked = Weights("org/tiny"), {"HF_ENDPOINT": server.url}
+    listed = listing.listing(weights, None, asked)
+    assert listed is not None
+    assert listed.config(weights, None, asked) == {"num_attention_heads": 40}
+    assert not any(".safetensors" in path for path in server.requests)
+    server.models["org/tiny"].files = {"config.json": b"no JSON"}
+    listed = listing.listing(weights, None, asked)
+    assert listed is not None
+    assert listed.config(weights, None, asked) is None
+    server.models["org/tiny"].files = {"x.gguf": b"x"}
+    listed = listing.listing(weights, None, asked)
+    assert listed is not None
+    assert listed.config(weights, None, asked) is None
+
+
 def test_what_is_due_is_what_is_not_there_whichever_revision_brought_it(
     serve: Callable[..., Hub], tmp_path: Path
 ) -> None:
