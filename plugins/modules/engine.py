@@ -85,8 +85,8 @@ options:
   preflight:
     description:
       - What to do where the host could not serve the engine, found before anything is downloaded or stopped. GPUs that
-        are sick or that somebody else uses, too little memory for the weights, too little disk, a port that is taken,
-        a driver that is too old for the image.
+        are sick or that somebody else uses, too little memory for the weights, parallel sizes that the model does not
+        allow, too little disk, a port that is taken, a driver that is too old for the image.
       - V(fail) names all of it in one message. V(warn) says it and goes on. V(skip) does not look.
       - What is not known, such as the size of a model that is not on the host, is no reason to fail.
     type: str
@@ -123,12 +123,13 @@ options:
     type: str
   tensor_parallel_size:
     description:
-      - The number of GPUs that hold one copy of the model.
-      - Derived from the profile and the model where it is not given.
+      - The number of GPUs among which each layer of the model is divided.
+      - Derived from the profile, the model and the other parallel sizes of O(extra_args) where it is not given. The
+        engine takes as many GPUs as all of its parallel sizes multiplied.
     type: int
   gpus:
     description:
-      - The GPUs of the engine, by index or UUID.
+      - The GPUs of the engine, by index or UUID; of a GPU that MIG divides, the UUID of one part.
       - All of the host's, or as many as the model needs, where it is not given.
     type: list
     elements: str

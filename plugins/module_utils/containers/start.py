@@ -54,6 +54,12 @@ class Start:
         with self._lock:
             self._missing, self._asked = missing, None
 
+    @property
+    def phase(self) -> str:
+        """The last phase that the log told of."""
+        with self._lock:
+            return str(self._current or "none that its log tells")
+
     def words(self) -> str:
         """Return where the start is, for a moment at which nothing else is to be told."""
         with self._lock:

@@ -74,7 +74,7 @@ class Waiting:
             if start.seconds > limit:
                 raise FleetError(
                     f"the endpoint of {container.name} was not ready within ready_timeout, {limit} s: {missing}. "
-                    + self._last_words()
+                    f"Its last phase was: {start.phase}. " + self._last_words()
                 )
             time.sleep(_LOOK_EVERY)
 

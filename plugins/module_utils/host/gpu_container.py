@@ -76,7 +76,7 @@ def _run(client: docker.APIClient, timeout: float) -> dict[str, Any]:
         try:
             client.start(container)
         except docker_errors.APIError as error:
-            remedy = _remedy(str(error.explanation or error))
+            remedy = remedy_of(str(error.explanation or error))
             return cuda.failed(f"Docker cannot start it: {' '.join(str(error.explanation).split())[:300]}", remedy)
         try:
             code = client.wait(container, timeout=timeout)["StatusCode"]
@@ -90,7 +90,8 @@ def _run(client: docker.APIClient, timeout: float) -> dict[str, Any]:
         client.remove_image(reference, force=True)
 
 
-def _remedy(said: str) -> str:
+def remedy_of(said: str) -> str:
+    """Return what to do about what Docker says where it cannot start a container with GPUs."""
     if "driver/library version mismatch" in said.lower():
         return _REBOOT
     return _RESTART if any(words in said for words in _NO_WAY) else "See the toolkit's own words."

@@ -23,7 +23,7 @@ _SHARE_OPTIONS = ("--gpu-memory-utilization", "--mem-fraction-static")
 _WORKING_GIB = 2.0
 _KV_SHARE = 0.05
 # Weights are then not as large on the GPUs as their files.
-_OTHERWISE = ("--quantization", "-q", "--cpu-offload-gb", "--load-format")
+_OTHERWISE = ("--quantization", "-q", "--cpu-offload-gb")
 # More than a driver keeps for itself, in MiB.
 _IN_USE_MIB = 2048
 

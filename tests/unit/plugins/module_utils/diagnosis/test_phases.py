@@ -168,6 +168,7 @@ def test_a_slow_start_is_never_silent_for_longer_than_30_seconds(tmp_path: Path)
 def test_a_first_answer_that_takes_long_is_what_is_awaited() -> None:
     clock = Clock()
     start = Start(VLLM, 1800, print, clock)
+    assert start.phase == "none that its log tells"
     start.awaits("GET /health got no answer: connection refused")
     clock.now = 100
     start.asks()
