@@ -80,6 +80,30 @@ def test_logs_of_a_real_h200(name: str, told: str | None) -> None:
     assert VLLM.explain((LOGS / f"vllm-0.22.1-h200-{name}.log").read_text(), 1) == told
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("args", "the engine does not know --no-such-flag 3. Check extra_args against the engine's version"),
+        (
+            "hub",
+            "the hub could not be reached, and not all of the model is in the cache. Check the host's network, or "
+            "HF_ENDPOINT in environment; or bring the weights with prepare.yml",
+        ),
+        ("length", "--max-model-len 9999999 is more than the model was made for. Take a smaller one"),
+        ("parser", "vLLM knows no tool call parser nothere. Set tool_call_parser to one of this version"),
+        (
+            "type",
+            "the image's transformers does not know the model type qwen99. Take a newer image of the engine: the model "
+            "is newer than it",
+        ),
+        # It served, until somebody ended it.
+        ("start", None),
+    ],
+)
+def test_logs_of_a_real_vllm_that_was_made_to_fail(name: str, told: str | None) -> None:
+    assert VLLM.explain((LOGS / f"vllm-0.32.0-cpu-{name}.log").read_text(), 1) == told
+
+
 class TestSglang:
     """Its users get its own options; its two failures of memory want opposite things."""
 

@@ -17,7 +17,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.start i
 from ansible_collections.inference.fleet.plugins.module_utils.engines import sglang, vllm
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
-LOG = (Path(__file__).parent / "logs/vllm-0.22.1-h200-start.log").read_text()
+LOGS = Path(__file__).parent / "logs"
+LOG = (LOGS / "vllm-0.22.1-h200-start.log").read_text()
 VLLM, SGLANG = vllm.log(), sglang.log()
 
 PHASES = [
@@ -81,6 +82,22 @@ def test_the_public_case(case: Callable[[str], str]) -> None:
 
 def test_a_setting_that_names_a_phase_is_none() -> None:
     assert VLLM.phase("INFO 11-23 [core.py:98] Initializing engine with config: torch.compile level=3") is None
+
+
+def test_a_real_start_on_a_cpu() -> None:
+    said: list[str] = []
+    Start(VLLM, 1800, said.append).read((LOGS / "vllm-0.32.0-cpu-start.log").read_text())
+    assert said == [
+        "reading the model's configuration",
+        "starting the engine",
+        "loading the model",
+        "loading weights: 0 of 1",
+        "loading weights: 1 of 1",
+        "weights loaded in 0.04 s",
+        "engine initialised in 1.42 s",
+        "starting the server",
+        "the server is up",
+    ]
 
 
 class Clock:
