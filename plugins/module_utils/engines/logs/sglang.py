@@ -21,10 +21,10 @@ _CAUSES = (
     Cause(
         r"(?i)Capture .*graph failed[\s\S]*out of memory|out of memory[\s\S]*set --mem-fraction-static to a smaller",
         "there is no GPU memory left to capture CUDA graphs. Add a smaller --mem-fraction-static, such as 0.8, or a "
-        "smaller --cuda-graph-max-bs to extra_args",
+        "smaller --cuda-graph-max-bs-decode to extra_args (--cuda-graph-max-bs in older versions)",
     ),
     Cause(
-        r"(?i)memory capacity is unbalanced",
+        r"RuntimeError: The memory capacity is unbalanced",
         "somebody else holds memory of some of the GPUs. See nvidia-smi and end what runs there, or give the engine "
         "other GPUs with gpus",
     ),
@@ -35,13 +35,24 @@ _CAUSES = (
         "extra_args. See with nvidia-smi who else holds GPU memory",
     ),
     Cause(
-        r"User-specified context_length \((?P<what>\d+)\) is greater than the derived context_length \((?P<most>\d+)\)",
+        r"ValueError: (?:Warning: )?User-specified context_length \((?P<what>\d+)\) is greater than the derived context_length \((?P<most>\d+)\)",
         "--context-length {what} is more than the model was made for, {most}. Take a smaller one",
     ),
     Cause(
         r"moe_intermediate_size (?P<size>\d+) must be divisible by moe_tp_size \((?P<parts>\d+)\)",
         "the tensor parallel size does not divide the model's experts ({size} by {parts}). Set another "
         "tensor_parallel_size, or have whole experts on each GPU with --ep-size in extra_args",
+    ),
+    Cause(
+        r"For quantized MoE models, please make sure \(moe_intermediate_size=(?P<size>\d+) / "
+        r"moe_tp_size=(?P<parts>\d+)\) % weight_block_size_n=(?P<block>\d+)",
+        "the tensor parallel size does not fit the model's quantisation: {size} by {parts} is not divisible by its "
+        "blocks of {block}. Set another tensor_parallel_size, or have whole experts on each GPU with --ep-size in "
+        "extra_args",
+    ),
+    Cause(
+        r"scheduler died during initialization \(exit code: -9\)",
+        "the kernel killed a process of the engine, most often for the host's memory: see dmesg on the host",
     ),
     Cause(
         r"(?P<what>tp_size \d+ must be divisible by (?:ep|dp|attn_dp)_size \d+)",
@@ -58,11 +69,12 @@ LOG = Log(
     phases=Phases(
         lines=(
             (r"server_args=", "starting the engine"),
-            (r"Init torch distributed begin", "joining the GPUs"),
+            (r"Init (?:torch distributed|parallel) begin", "joining the GPUs"),
             (r"Load weight begin", "loading the model"),
             (r"Load weight end\. .*?elapsed=([0-9.]+)", "weights loaded in {0} s"),
             (r"Load weight end", "weights loaded"),
             (r"KV Cache is allocated|Memory pool end", "KV cache allocated"),
+            (r"Try DeepGEMM JIT Compiling", "compiling DeepGEMM's kernels"),
             (r"Running FlashInfer autotune", "tuning kernels"),
             (r"FlashInfer autotune completed", "kernels tuned"),
             (r"Capture (?:[\w ]+ )?(?:cuda|CUDA) graph begin", "capturing graphs"),

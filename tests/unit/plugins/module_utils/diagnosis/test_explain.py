@@ -126,8 +126,48 @@ class TestSglang:
         )
         assert SGLANG.explain(log, 1) == (
             "there is no GPU memory left to capture CUDA graphs. Add a smaller --mem-fraction-static, such as 0.8, or "
-            "a smaller --cuda-graph-max-bs to extra_args"
+            "a smaller --cuda-graph-max-bs-decode to extra_args (--cuda-graph-max-bs in older versions)"
         )
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            # As SGLang 0.5.23 has it in its source.
+            (
+                "ValueError: For quantized MoE models, please make sure (moe_intermediate_size=1536 / moe_tp_size=8) % "
+                "weight_block_size_n=128 == 0 where moe_tp_size is equal to tp_size (8) divided by ep_size (1).",
+                "1536 by 8 is not divisible by its blocks of 128. Set another tensor_parallel_size, or have whole "
+                "experts on each GPU with --ep-size",
+            ),
+            (
+                "ValueError: Warning: User-specified context_length (999999) is greater than the derived "
+                "context_length (262144). This may lead to incorrect model outputs or CUDA errors.",
+                "--context-length 999999 is more than the model was made for, 262144",
+            ),
+            (
+                "RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 "
+                "(SIGKILL), a common cause is the OS OOM killer. Run `dmesg -T | grep -i oom` to check.",
+                "the kernel killed a process of the engine",
+            ),
+            (
+                "RuntimeError: The memory capacity is unbalanced. Some GPUs may be occupied by other processes. "
+                "pre_model_load_memory=1, local_gpu_memory=2",
+                "somebody else holds memory of some of the GPUs",
+            ),
+        ],
+    )
+    def test_words_of_its_source(self, said: str, told: str) -> None:
+        assert told in (SGLANG.explain(f"Traceback (most recent call last):\n  x\n{said}\n", 1) or "")
+
+    @pytest.mark.parametrize(
+        "warned",
+        [
+            "Warning: User-specified context_length (9) is greater than the derived context_length (8). This may",
+            "The memory capacity is unbalanced. Some GPUs may be occupied by other processes. x=1",
+        ],
+    )
+    def test_a_warning_of_its_own_is_no_cause(self, warned: str) -> None:
+        assert SGLANG.explain(f"[2026-11-26 10:00:00 TP0] {warned}\n", 1) is None
 
     def test_no_word_of_vllm_s(self) -> None:
         told = SGLANG.explain("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", 1) or ""
