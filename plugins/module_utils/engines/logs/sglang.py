@@ -35,7 +35,8 @@ _CAUSES = (
         "extra_args. See with nvidia-smi who else holds GPU memory",
     ),
     Cause(
-        r"ValueError: (?:Warning: )?User-specified context_length \((?P<what>\d+)\) is greater than the derived context_length \((?P<most>\d+)\)",
+        r"ValueError: (?:Warning: )?User-specified context_length \((?P<what>\d+)\) is greater than the derived "
+        r"context_length \((?P<most>\d+)\)",
         "--context-length {what} is more than the model was made for, {most}. Take a smaller one",
     ),
     Cause(
