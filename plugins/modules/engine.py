@@ -136,6 +136,14 @@ options:
   tool_call_parser:
     description: The engine's parser of tool calls. Known for known models.
     type: str
+  task:
+    description:
+      - What the model is for, from which follows what an endpoint that comes up is asked first.
+      - With V(chat) it is a chat completion, with V(completion) a completion, with V(embedding) an embedding. With
+        V(rerank) and V(transcription) it is enough that the endpoint lists the model.
+      - Told by the model's files where it is not given.
+    type: str
+    choices: [chat, completion, embedding, rerank, transcription]
   cache_dir:
     description:
       - The host's directory for weights, mounted at C(/root/.cache/huggingface). It is made where it is missing.
@@ -393,6 +401,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, plan, wanted
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import TASKS
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
 
@@ -417,6 +426,7 @@ def argument_spec() -> dict:
         "tensor_parallel_size": {"type": "int"},
         "gpus": {"type": "list", "elements": "str"},
         "tool_call_parser": {"type": "str"},
+        "task": {"type": "str", "choices": list(TASKS)},
         "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
         "compile_cache_dir": {"type": "str", "default": "~/.cache/inference.fleet"},
         "extra_args": {"type": "list", "elements": "str", "default": []},

@@ -31,6 +31,16 @@ CONNECT_TIMEOUT = 5
 HEALTH_TIMEOUT, MODELS_TIMEOUT = 2, 10
 # How often, in seconds, an endpoint that is awaited is asked.
 POLL = 1.0
+# What a model is for.
+CHAT, COMPLETION, EMBEDDING, RERANK, TRANSCRIPTION = "chat", "completion", "embedding", "rerank", "transcription"
+TASKS = (CHAT, COMPLETION, EMBEDDING, RERANK, TRANSCRIPTION)
+# What a model of a task is asked first, and what its answer has. Of the others it is enough that they are listed:
+# engines answer a rerank in several forms, and a transcription takes sound.
+_FIRST: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
+    CHAT: ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 1}, "choices"),
+    COMPLETION: ("/v1/completions", {"prompt": "Say yes.", "max_tokens": 1}, "choices"),
+    EMBEDDING: ("/v1/embeddings", {"input": "Say yes."}, "data"),
+}
 # Client errors that a server means for now: too slow, too early, too many.
 _PASSING = (408, 425, 429)
 # The Anthropic API wants a version in every request; this is the one that every client sends.
@@ -276,12 +286,14 @@ def readiness(
     api_key: str | None = None,
     completion: bool = True,
     completion_timeout: float = 300,
+    task: str = CHAT,
 ) -> Readiness:
     """Tell whether an endpoint serves a model. Raises nothing for one that is not there yet.
 
     It does when /health answers 200, /v1/models lists the name, a request without the key is
-    refused where there is one, and, with *completion*, one token comes back. A busy engine is
-    asked without *completion*. The first one may take minutes: kernels are compiled for it.
+    refused where there is one, and, with *completion*, a first answer comes back: one token, or what
+    a model of another *task* gives. A busy engine is asked without. The first answer may take
+    minutes: kernels are compiled for it.
     """
     try:
         # One that loads may take the connection and not answer: asked briefly, readiness is seen soon.
@@ -293,16 +305,24 @@ def readiness(
         if api_key and Client(url, timeout=MODELS_TIMEOUT).get("/v1/models").status not in (401, 403):
             return Readiness(False, "GET /v1/models was answered without the API key that is set")
         if completion:
-            try:
-                answer = Client(url, api_key, completion_timeout).chat(served_model_name, "Say yes.", 1)
-            except EndpointError as error:
-                # It serves, and says of a good request that it is not: it will say so again.
-                final = error.status is not None and 400 <= error.status < 500 and error.status not in _PASSING
-                return Readiness(False, str(error), final)
-            if not answer.get("choices"):
-                return Readiness(False, client.redacted(f"a completion came back without choices: {start(answer)}"))
+            return _first_answer(Client(url, api_key, completion_timeout), served_model_name, task)
     except EndpointError as error:
         return Readiness(False, str(error))
+    return Readiness(True)
+
+
+def _first_answer(client: Client, model: str, task: str) -> Readiness:
+    if task not in _FIRST:
+        return Readiness(True)
+    path, body, part = _FIRST[task]
+    try:
+        answer = client.post_json(path, {"model": model, **body})
+    except EndpointError as error:
+        # It serves, and says of a good request that it is not: it will say so again.
+        final = error.status is not None and 400 <= error.status < 500 and error.status not in _PASSING
+        return Readiness(False, str(error), final)
+    if not answer.get(part):
+        return Readiness(False, client.redacted(f"a first answer came back without {part}: {start(answer)}"))
     return Readiness(True)
 
 

@@ -108,6 +108,8 @@ def _labels(request: Request, placement: Placement) -> dict[str, str]:
         "url": url(request.bind_address, request.port),
         "simulates": json.dumps(request.simulates, sort_keys=True) if request.simulates else "",
     }
+    if request.task:
+        facts["task"] = request.task
     return {LABEL: request.engine, **{f"{LABEL_PREFIX}{key}": str(value) for key, value in facts.items()}}
 
 

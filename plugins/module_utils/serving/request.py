@@ -56,6 +56,7 @@ class Request:
     tensor_parallel_size: int | None = None
     gpus: Sequence[str] | None = None
     tool_call_parser: str | None = None
+    task: str | None = None
     extra_args: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mapping[str, Any]] = ()
@@ -96,6 +97,7 @@ def request(params: Mapping[str, Any]) -> Request:
         tensor_parallel_size=params["tensor_parallel_size"],
         gpus=params["gpus"],
         tool_call_parser=params["tool_call_parser"],
+        task=params["task"],
         extra_args=params["extra_args"],
         environment={key: str(value) for key, value in params["environment"].items()},
         mounts=params["mounts"],

@@ -221,14 +221,15 @@ def _preflight(params: Mapping[str, Any], result: Deployment) -> Preflight | Non
 
 def _readiness(container: Observed, within: float | None) -> str | None:
     """Tell what a container's endpoint lacks, asked where and as the container itself says."""
-    endpoint = deployments.endpoint(container)
-    answer = readiness(
-        endpoint.url,
-        endpoint.served_model_name,
-        _api_key(container),
-        completion=within is not None,
-        completion_timeout=within or 0,
-    )
+    endpoint, key = deployments.endpoint(container), _api_key(container)
+    if within is None:
+        answer = readiness(endpoint.url, endpoint.served_model_name, key, completion=False)
+    else:
+        from ansible_collections.inference.fleet.plugins.module_utils.serving.tasks import task_of
+
+        answer = readiness(
+            endpoint.url, endpoint.served_model_name, key, completion_timeout=within, task=task_of(container)
+        )
     if answer.final:
         raise FleetError(answer.reason)
     return None if answer.ready else answer.reason

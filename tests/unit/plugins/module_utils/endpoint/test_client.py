@@ -185,7 +185,7 @@ def test_a_key_that_no_header_carries_is_refused_unseen(key):
         ({MODELS: Reply({"data": [{"id": "other"}]})}, f"/v1/models lists other, not {MODEL}"),
         ({MODELS: Reply({"data": []})}, f"/v1/models lists nothing, not {MODEL}"),
         ({MODELS: Reply("<html>")}, "GET /v1/models answered something that is no JSON: <html>"),
-        ({CHAT: Reply({"choices": []})}, 'a completion came back without choices: {"choices": []}'),
+        ({CHAT: Reply({"choices": []})}, 'a first answer came back without choices: {"choices": []}'),
         ({CHAT: Reply("boom", 500)}, "POST /v1/chat/completions answered 500: boom"),
         ({CHAT: hang}, "POST /v1/chat/completions got no whole answer within 0.5 s"),
     ],
@@ -208,6 +208,34 @@ def test_readiness_generates_one_token_or_none(serve):
     endpoint.seen.clear()
     assert readiness(endpoint.url, MODEL, completion=False).ready
     assert [route for route, *_unused in endpoint.seen] == [HEALTH, MODELS]
+
+
+@pytest.mark.parametrize(
+    ("task", "path", "answer"),
+    [
+        ("completion", "/v1/completions", {"choices": [{"text": "y"}]}),
+        ("embedding", "/v1/embeddings", {"data": [{"embedding": [0.1]}]}),
+    ],
+)
+def test_a_model_is_asked_what_it_is_for(serve, task, path, answer):
+    endpoint = serve({CHAT: Reply("no chat", 400), ("POST", path): Reply(answer)})
+    assert readiness(endpoint.url, MODEL, task=task).ready
+    assert endpoint.seen[-1][0] == ("POST", path)
+
+
+@pytest.mark.parametrize("task", ["rerank", "transcription"])
+def test_of_other_models_it_is_enough_that_they_are_listed(serve, task):
+    endpoint = serve({CHAT: Reply("no chat", 400)})
+    assert readiness(endpoint.url, MODEL, task=task).ready
+    assert [route for route, *_unused in endpoint.seen] == [HEALTH, MODELS]
+
+
+@pytest.mark.parametrize(
+    ("status", "final"), [(400, True), (404, True), (422, True), (408, False), (429, False), (500, False), (503, False)]
+)
+def test_a_first_answer_that_is_refused_for_good_is_final(serve, status, final):
+    answer = readiness(serve({CHAT: Reply("no", status)}).url, MODEL)
+    assert (answer.ready, answer.final) == (False, final)
 
 
 def test_readiness_of_the_simulator_with_its_key(simulator, tmp_path):
