@@ -139,3 +139,9 @@ def test_the_container_of_a_process(tmp_path: Path, cgroup: str, container: str 
     (tmp_path / "4242/cgroup").write_text(cgroup, encoding="utf-8")
     assert gpu_health.container_of(4242, tmp_path) == container
     assert gpu_health.container_of(1, tmp_path) is None
+
+
+def test_a_real_h200_is_of_nvidia_s_brand_and_well() -> None:
+    (gpu,) = gpu_health.parse((Path(__file__).parent / "h200-580.159.04.xml").read_text()).values()
+    assert gpu["brand"] == "NVIDIA"
+    assert gpu_health.troubles(gpu) == []
