@@ -64,13 +64,13 @@ class ActionModule(LambdaAction):
             account, Limits(options["max_hourly_usd"], options["max_instances"]), options["wait_for_capacity"]
         )
         task = _Task(account, launcher, options, self._task.check_mode)
-        name = options["name"]
-        if name is None:
-            return task.run()
-        if not task.check_mode and options["state"] == PRESENT:
-            with launcher.alone(name):
-                return task.run()
-        return task.run()
+        if options["name"] is not None and not task.check_mode and options["state"] == PRESENT:
+            with launcher.alone(options["name"]):
+                result = task.run()
+        else:
+            result = task.run()
+        account.say(result["msg"])
+        return result
 
 
 def check(options: dict[str, Any]) -> None:
@@ -345,7 +345,9 @@ class _Task:
             "before": {each.name: {"lease_until": each.told(until)["lease_until"]} for each in late},
             "after": {each.name: {"lease_until": end} for each in late},
         }
-        return self._told(bool(late), shown, diff if late else None)
+        result = self._told(bool(late), shown, diff if late else None)
+        ends = ", ".join(f"{each.name} until {each.told(until)['lease_until']}" for each in shown)
+        return {**result, "msg": f"{ends}: US$ {result['hourly_usd']:.2f} an hour."}
 
     def _rename(self, machine: Machine, api_name: str) -> None:
         self.account.repeatable("POST", f"instances/{machine.id}", {"name": api_name})

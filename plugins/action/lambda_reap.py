@@ -37,6 +37,7 @@ class ActionModule(LambdaAction):
             "left": left,
             "msg": f"{'Would end' if self._task.check_mode else 'Ended'} {names}. {ending.left_in_words(left)}",
         }
+        account.say(str(result["msg"]))
         if over:
             before = {each.name: each.told(moment)["lease_until"] for each in over}
             result["diff"] = {"before": before, "after": {}}

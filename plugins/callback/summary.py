@@ -127,6 +127,10 @@ class CallbackModule(CallbackBase):
         if text and not quiet:
             self._display.banner("SUMMARY")
             self._display.display(text)
+        leases = {name: (host.vars.get("lambda_cloud") or {}).get("lease_until") for name, host in self._hosts.items()}
+        over = summary.overdue(leases, datetime.now(timezone.utc))
+        if over and not quiet:
+            self._display.warning(over)
         self._write(made, quiet)
 
     def _write(self, made: dict[str, Any], quiet: bool) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleParserError
@@ -12,7 +13,12 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud import pace
-from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.machines import STATUSES, Machine, machine
+from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.machines import (
+    STATUSES,
+    Machine,
+    machine,
+    oldest_first,
+)
 from ansible_collections.inference.fleet.plugins.plugin_utils import lambda_hosts
 from ansible_collections.inference.fleet.plugins.plugin_utils.lambda_task import api
 
@@ -54,10 +60,10 @@ options:
     default: public
   hostname:
     description:
-      - A Jinja2 template that gives a host its name, with the keys of C(lambda_cloud) at hand.
+      - A Jinja2 expression, as in O(compose), that gives a host its name, with the keys of C(lambda_cloud) at hand.
       - Where two instances get the same name, the younger has its id behind it.
     type: str
-    default: "{{ name or hostname or id }}"
+    default: name or hostname or id
   ansible_user:
     description: The user of the image.
     type: str
@@ -135,36 +141,33 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise FleetError(f"statuses: {', '.join(unknown)}; wanted some of {', '.join(STATUSES)}")
         strict = self.get_option("strict")
         names: set[str] = set()
-        for each in lambda_hosts.in_order(found):
-            address = lambda_hosts.address(each, by)
+        now = datetime.now(timezone.utc)
+        for each in oldest_first(found):
             if each.status not in statuses or (self.get_option("only_ours") and not each.ours):
                 continue
-            if address is None:
+            told = each.told(now)
+            if lambda_hosts.address(told, by) is None:
                 if each.status == "active":
                     self.display.warning(f"{each.name or each.id} is active and has no {by} address yet: left out.")
                 continue
-            told = lambda_hosts.told(each)
             name = self._hostname(told)
             if name in names:
                 name = f"{name}-{each.id[:8]}"
             names.add(name)
             self.inventory.add_host(name)
-            variables = lambda_hosts.connection(each, address, self.get_option("ansible_user"))
-            variables["ansible_python_interpreter"] = self.get_option("ansible_python_interpreter")
-            variables["lambda_cloud"] = told
+            user, python = (self.get_option(option) for option in ("ansible_user", "ansible_python_interpreter"))
+            variables = lambda_hosts.variables(told, by, user, python)
             for key, value in variables.items():
                 self.inventory.set_variable(name, key, value)
-            for group in lambda_hosts.groups(each):
+            for group in lambda_hosts.groups(told):
                 self.inventory.add_child(self.inventory.add_group(group), name)
             self._set_composite_vars(self.get_option("compose"), variables, name, strict=strict)
             self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict=strict)
             self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict=strict)
 
     def _hostname(self, told: dict[str, Any]) -> str:
-        template = self.get_option("hostname")
+        expression = self.get_option("hostname")
         try:
-            self.templar.available_variables = told
-            name = self._compose(template.strip().removeprefix("{{").removesuffix("}}"), told)
+            return str(self._compose(expression, told) or told["id"])
         except AnsibleError as error:
-            raise AnsibleParserError(f"hostname: {template}: {error}") from error
-        return str(name or told["id"])
+            raise AnsibleParserError(f"hostname: {expression}: {error}") from error

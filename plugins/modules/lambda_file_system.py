@@ -56,7 +56,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 file_system:
-  description: It, with C(id), C(name), C(region), C(mount_point), C(is_in_use) and C(bytes_used). None where there is none.
+  description: With C(id), C(name), C(region), C(mount_point), C(is_in_use) and C(bytes_used). None where there is none.
   returned: success
   type: dict
 """

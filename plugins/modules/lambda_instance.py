@@ -14,8 +14,8 @@ author: inference.fleet contributors (@inference-fleet)
 description:
   - Brings a name, or a count of like instances, to a state. A second run launches nothing.
   - Ours is what has this collection's tag B(and) the name. Nothing else is ended, but by O(id) and O(not_ours).
-  - Each launch carries an id in its tags. After an answer that was lost - a time-out, a cut connection, HTTP 408, 429 or
-    5xx, or what is no JSON - and in the run after one that was killed, it is looked for before anything is launched
+  - Each launch carries an id in its tags. After an answer that was lost - a time-out, a cut connection, HTTP 408, 429
+    or 5xx, or what is no JSON - and in the run after one that was killed, it is looked for before anything is launched
     again. Where two control hosts launch the same at once, one of the two is ended.
   - What is launched is waited for until it is active, has an address and answers SSH.
 extends_documentation_fragment:
@@ -273,7 +273,7 @@ left:
       type: list
       elements: dict
     file_systems:
-      description: The file systems, which bill by what they hold until they are deleted, with C(name), C(region), C(gib).
+      description: The file systems, which bill by what they hold, each with C(name), C(region) and C(gib).
       type: list
       elements: dict
 msg:

@@ -63,7 +63,7 @@ left:
       type: list
       elements: dict
     file_systems:
-      description: The file systems, which bill by what they hold until they are deleted, with C(name), C(region), C(gib).
+      description: The file systems, which bill by what they hold, each with C(name), C(region) and C(gib).
       type: list
       elements: dict
 msg:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -226,6 +227,20 @@ def is_open(engine: Mapping[str, Any]) -> bool:
     """Tell whether an engine is published on all addresses of its host."""
     bound = engine.get("bind_address")
     return bound is not None and addresses.normal(bound) in addresses.EVERY
+
+
+def overdue(leases: Mapping[str, str | None], now: datetime) -> str:
+    """Return a sentence on the rented hosts whose lease is over, by name and end in UTC; empty where there is none.
+
+    >>> overdue({"a": "2026-11-26T08:00:00Z", "b": None}, datetime(2026, 11, 26, 9, tzinfo=timezone.utc))
+    'Past the end of its lease, and billing: a (2026-11-26T08:00:00Z). inference.fleet.reap ends it.'
+    """
+    over = [
+        f"{name} ({end})" for name, end in leases.items() if end and datetime.fromisoformat(f"{end[:-1]}+00:00") <= now
+    ]
+    if not over:
+        return ""
+    return f"Past the end of its lease, and billing: {', '.join(over)}. inference.fleet.reap ends it."
 
 
 def endpoint(engine: Mapping[str, Any], address: str) -> str | None:

@@ -238,7 +238,7 @@ class Cloud:
             each["name"] not in [key["name"] for key in self.keys] for each in ({"name": body["ssh_key_names"][0]},)
         ):
             raise Refused(400, "global/object-does-not-exist", "The SSH key does not exist.")
-        if self.free.get(place, 0) <= 0:
+        if self.free.get(place, 0) <= 0 or (self._addresses and len(self.running()) >= len(self._addresses)):
             raise Refused(
                 400,
                 "instance-operations/launch/insufficient-capacity",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -224,3 +225,18 @@ def test_an_engine_that_others_reach_has_the_hosts_address(bind_address: Any, ad
     document = made([record])
     assert document["hosts"][0]["engines"][0]["endpoint"] == endpoint
     assert summary.table(document).splitlines()[1].endswith(endpoint)
+
+
+def test_what_is_past_its_lease_is_named():
+    now = datetime(2026, 11, 26, 9, tzinfo=timezone.utc)
+    leases = {
+        "over": "2026-11-26T08:59:59Z",
+        "just": "2026-11-26T09:00:00Z",
+        "later": "2026-11-26T09:00:01Z",
+        "none": None,
+    }
+    told = summary.overdue(leases, now)
+    assert told.startswith("Past the end of its lease, and billing: over (2026-11-26T08:59:59Z), just (")
+    assert "later" not in told
+    assert "none" not in told
+    assert summary.overdue({"later": "2026-11-26T09:00:01Z"}, now) == ""

@@ -1,0 +1,273 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rent.yml as a process, against a Lambda Cloud over real HTTP: whatever becomes of it, nothing is left running.
+
+The machines are this one: what is asked of them does not matter here. tests/fleet rents real SSH hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parents[3]
+FAKE = ROOT / "tests/rigs/lambda_cloud/fake.py"
+KEY = "secret_lambda-key_0123456789abcdef"
+ADDRESSES = [f"127.0.0.{number}" for number in range(41, 45)]
+# A limit for what has to come; it is as quick as the machine is.
+PATIENCE = 180.0
+STATION = """\
+- name: Station
+  hosts: lambda_launched
+  gather_facts: false
+  tasks:
+    - name: Say who is here
+      ansible.builtin.debug:
+        msg: "{{ inventory_hostname }} costs {{ lambda_cloud.hourly_usd }}"
+"""
+BLOCKED = """\
+    - name: Say that the station was reached
+      ansible.builtin.copy:
+        content: here
+        dest: "{{ marker }}"
+        mode: "0600"
+      delegate_to: localhost
+    - name: Go on for long
+      ansible.builtin.command: sleep 600
+"""
+
+
+@pytest.fixture(scope="module")
+def ssh_port() -> Iterator[int]:
+    """A port at which the machines' addresses say that they are SSH servers."""
+    first = socket.create_server((ADDRESSES[0], 0))
+    servers = [first, *(socket.create_server((each, first.getsockname()[1])) for each in ADDRESSES[1:])]
+
+    def serve(server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _peer = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(b"SSH-2.0-test\r\n")
+
+    for server in servers:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+    yield first.getsockname()[1]
+    for server in servers:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+class Cloud:
+    """The fake as a process, and playbooks that speak with it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        hosts = [word for address in ADDRESSES for word in ("--host", address)]
+        self._process = subprocess.Popen(
+            [sys.executable, FAKE, "--key", KEY, *hosts], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout
+        self.url = self._process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    @property
+    def state(self) -> dict[str, int]:
+        """How many run, and how many were ever launched."""
+        return requests.get(self.url.replace("/api/v1", "/state"), timeout=30).json()
+
+    def start(self, playbook: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
+        """Start a playbook as a user types it."""
+        given = {
+            "lambda_name": "coder",
+            "lambda_instance_types": ["gpu_4x_h100_sxm5"],
+            "lambda_ssh_port": self.port,
+            "lambda_request_interval": 0.01,
+            "lambda_launch_interval": 0.01,
+            "lambda_settle_timeout": 3,
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "fleet_dir": str(self.folder),
+            **variables,
+        }
+        environment = {
+            **os.environ,
+            "LAMBDA_API_KEY": KEY,
+            "LAMBDA_API_URL": self.url,
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        }
+        command = [
+            "ansible-playbook",
+            f"inference.fleet.{playbook}",
+            "-i",
+            "localhost,",
+            "-e",
+            json.dumps(given),
+            *options,
+        ]
+        return subprocess.Popen(
+            [*command, *options],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def play(self, playbook: str, *options: str, **variables: Any) -> tuple[int, str]:
+        """Run a playbook to its end."""
+        process = self.start(playbook, *options, **variables)
+        printed, _none = process.communicate(timeout=600)
+        assert KEY not in printed
+        return process.returncode, printed
+
+    def station(self, name: str, *tasks: str) -> str:
+        """Write a playbook that rent.yml may run."""
+        path = self.folder / f"{name}.yml"
+        path.write_text(STATION + "".join(tasks), encoding="utf-8")
+        return str(path)
+
+    def guard_log(self) -> str:
+        return "".join(path.read_text() for path in (self.folder / "state").rglob("guards/*.log"))
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, ssh_port: int) -> Iterator[Cloud]:
+    found = Cloud(tmp_path, ssh_port)
+    try:
+        yield found
+    finally:
+        found.stop()
+        for path in tmp_path.rglob("*"):
+            assert not path.is_file() or KEY.encode() not in path.read_bytes(), f"the key is in {path}"
+
+
+def wait_until(true: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"not so after {PATIENCE} s: {what}"
+        time.sleep(0.2)
+
+
+def test_it_rents_works_and_gives_back(cloud: Cloud) -> None:
+    code, printed = cloud.play("rent", lambda_stations=[cloud.station("work")])
+    assert code == 0, printed
+    assert "coder costs 16.36" in printed
+    assert "Ended coder. Still billing: no instance, US$ 0.00 an hour." in printed
+    assert cloud.state == {"running": 0, "launched": 1}
+    assert not list((cloud.folder / "state").rglob("guards/coder.*[0-9]"))
+
+
+def test_check_mode_says_what_it_would_rent(cloud: Cloud) -> None:
+    code, printed = cloud.play("rent", "--check", lambda_stations=[cloud.station("work")])
+    assert code == 0, printed
+    assert "Would launch coder: gpu_4x_h100_sxm5 in us-west-1, US$ 16.36 an hour." in printed
+    assert cloud.state == {"running": 0, "launched": 0}
+
+
+def test_a_station_that_fails_ends_it_too(cloud: Cloud) -> None:
+    failing = cloud.station("sick", "    - name: Fail\n      ansible.builtin.fail:\n        msg: this GPU is sick\n")
+    after = cloud.station("after", "    - name: Say\n      ansible.builtin.debug:\n        msg: the station after it\n")
+    code, printed = cloud.play("rent", lambda_stations=[failing, after])
+    assert code != 0
+    assert "this GPU is sick" in printed
+    assert "the station after it" not in printed
+    assert "Ended coder." in printed
+    assert cloud.state == {"running": 0, "launched": 1}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
+def test_a_run_that_is_cut_off_leaves_nothing(cloud: Cloud, how: signal.Signals) -> None:
+    marker = cloud.folder / "marker"
+    process = cloud.start("rent", lambda_stations=[cloud.station("long", BLOCKED)], marker=str(marker))
+    wait_until(lambda: marker.exists() or process.poll() is not None, "the station was reached")
+    assert marker.exists(), process.communicate()[0]
+    assert cloud.state["running"] == 1
+    # As a terminal does: all of its group.
+    (os.killpg if how is signal.SIGINT else os.kill)(process.pid, how)
+    wait_until(lambda: cloud.state["running"] == 0, "nothing runs any more")
+    process.communicate(timeout=60)
+    wait_until(lambda: "ended coder" in cloud.guard_log(), "the guard says so")
+    assert cloud.state == {"running": 0, "launched": 1}
+
+
+def test_where_the_guard_is_gone_too_the_lease_ends_it(cloud: Cloud) -> None:
+    code, printed = cloud.play("launch", lambda_lease="1s")
+    assert code == 0, printed
+    assert cloud.state["running"] == 1
+    wait_until(lambda: "Ended coder" in cloud.play("reap")[1], "it is past its lease")
+    assert cloud.state == {"running": 0, "launched": 1}
+
+
+def test_what_was_not_rented_is_left_alone(cloud: Cloud) -> None:
+    code, printed = cloud.play("launch")
+    assert code == 0, printed
+    code, printed = cloud.play("launch")
+    assert code == 0, printed
+    assert cloud.state == {"running": 1, "launched": 1}
+    code, printed = cloud.play("rent", lambda_stations=[])
+    assert code != 0
+    assert "coder runs without the end" in printed
+    assert cloud.state["running"] == 1
+    code, printed = cloud.play("terminate")
+    assert code == 0, printed
+    assert cloud.state["running"] == 0
+
+
+def test_the_inventory_makes_groups_and_asks_nobody_while_it_is_fresh(cloud: Cloud) -> None:
+    assert cloud.play("launch", lambda_lease="2h", lambda_tags={"team": "ml"})[0] == 0
+    source = cloud.folder / "lambda.yml"
+    source.write_text(
+        "plugin: inference.fleet.lambda_cloud\nrequest_interval: 0.01\ncache: true\n"
+        f"cache_plugin: ansible.builtin.jsonfile\ncache_connection: {cloud.folder / 'cache'}\n"
+        "keyed_groups:\n  - {key: lambda_cloud.instance_type, prefix: type}\n",
+        encoding="utf-8",
+    )
+    environment = {
+        **os.environ,
+        "LAMBDA_API_KEY": KEY,
+        "LAMBDA_API_URL": cloud.url,
+        "XDG_STATE_HOME": str(cloud.folder / "state"),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    }
+
+    def listed() -> dict[str, Any]:
+        command = ["ansible-inventory", "-i", str(source), "--list"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert KEY not in done.stdout
+        assert "jupyter" not in done.stdout
+        # What came from the API is marked as not to be templated.
+        return json.loads(done.stdout, object_hook=lambda each: each.get("__ansible_unsafe", each))
+
+    found = listed()
+    for group in ("h100", "h100x4", "region_us_west_1", "status_active", "tag_team_ml", "type_gpu_4x_h100_sxm5"):
+        assert found[group]["hosts"] == ["coder"], group
+    variables = found["_meta"]["hostvars"]["coder"]
+    assert variables["ansible_host"] in ADDRESSES
+    assert variables["ansible_user"] == "ubuntu"
+    assert f"HostKeyAlias=lambda-{variables['lambda_cloud']['id']}" in variables["ansible_ssh_common_args"]
+    cloud.stop()
+    assert listed()["h100"]["hosts"] == ["coder"], "nobody is there to be asked"
