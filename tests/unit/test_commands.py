@@ -38,6 +38,21 @@ ELSEWHERE = {
 OF_PLAYBOOKS = {"deploy_serial", "deploy_verify", "deploy_max_fail_percentage", "fleet_dir", "fleet_hosts"}
 
 
+# What others say, in the pages' tables of symptoms.
+OF_OTHERS = {
+    "the role 'inference.fleet.…' was not found",
+    "sudo: a password is required",
+    "Failed to initialize NVML: Driver/library version mismatch",
+    "infoROM is corrupted",
+    "unsatisfied condition: brand = …",
+    "Key was rejected by service",
+    'could not select device driver "" with capabilities: [[gpu]]',
+    "/v1/v1/…",
+    "model … does not exist",
+    "daemon-reload",
+}
+
+
 def blocks(path: Path) -> list[str]:
     """Return the console blocks of a page."""
     return re.findall(r"^```console\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -89,3 +104,17 @@ def test_a_command_is_known(page: str, command: str) -> None:
 def test_every_reason_is_needed() -> None:
     others = [command for _page, command in commands() if not command.startswith("ansible-playbook")]
     assert [begins for begins in ELSEWHERE if not any(command.startswith(begins) for command in others)] == []
+
+
+def test_a_symptom_is_what_the_collection_says() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    seen = re.findall(r"^\| (?!What is seen)(.*?) \|", text, flags=re.MULTILINE)
+    quoted = {quote for cell in seen for quote in re.findall(r"`([^`]+)`", cell)}
+    sources = [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("roles/*/tasks/*.yml")]
+    # A message may go over several lines of its source.
+    said = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in sources))
+    assert len(quoted - OF_OTHERS) >= 5
+    # Numbers are examples.
+    words = {quote: max(re.split(r"[\d…]+", quote), key=len).strip(" ,:") for quote in quoted - OF_OTHERS}
+    assert [quote for quote, piece in words.items() if piece not in said] == []
+    assert quoted >= OF_OTHERS
