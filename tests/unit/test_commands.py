@@ -49,7 +49,6 @@ OF_OTHERS = {
     'could not select device driver "" with capabilities: [[gpu]]',
     "/v1/v1/…",
     "model … does not exist",
-    "daemon-reload",
 }
 
 
