@@ -345,12 +345,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
     CLIENTS,
+    disturbances,
     result,
     runner,
     session,
     telemetry,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload, seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
@@ -442,14 +444,14 @@ def run(params: dict, check_mode: bool) -> dict:
     )
     # Prompts that no earlier run had.
     shape = {**params, "seed": seed_of(run_id) if params["seed"] is None else params["seed"]}
-    plan = session.Plan(
+    plan = Plan(
         client=client,
         endpoint=endpoint,
         workload=Workload.of(shape),
         sweep=tuple(Workload.of({**shape, **_given(point)}) for point in params["sweep"]),
         slo=_given(params["slo"] or {}),
         gpus=tuple(telemetry.engine_gpus(params["engine"], params["hardware"])),
-        remarks=tuple(telemetry.strangers(params["engine"], params["hardware"])),
+        remarks=tuple(disturbances.strangers(params["engine"], params["hardware"])),
         repeats=params["repeats"],
         warmup=params["warmup"],
         timeout=params["timeout"],

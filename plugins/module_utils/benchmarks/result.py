@@ -19,9 +19,10 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficie
     pareto,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Totals
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, NOTE, Remark
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Plan, Point
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Point
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import SCHEMA_VERSIONS
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, METRICS, spread, unit
 

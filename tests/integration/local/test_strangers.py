@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, load, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
@@ -66,7 +67,7 @@ def test_strangers_with_long_prompts_are_told(simulator: str, aiperf: str, token
     # At a rate, fewer requests are in flight than may be: no number of requests at once gives the others away.
     workload = Workload(512, 64, 16, 16, 4.0)
     endpoint = Endpoint(simulator, "m", MODEL, tokenizer)
-    plan = session.Plan(CLIENTS["aiperf"], endpoint, workload, repeats=1, warmup=False, timeout=300)
+    plan = Plan(CLIENTS["aiperf"], endpoint, workload, repeats=1, warmup=False, timeout=300)
     over = threading.Event()
     others = threading.Thread(target=strangers, args=(simulator, over))
     others.start()

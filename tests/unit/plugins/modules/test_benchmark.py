@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import disturbances
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
@@ -156,7 +156,7 @@ class TestModule:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         # Another client is in the engine, and this one burns a CPU; a CPU that is shared is not burnt whole.
-        monkeypatch.setattr(telemetry, "SATURATED", 0.05)
+        monkeypatch.setattr(disturbances, "SATURATED", 0.05)
         server = serve(metrics=True)
         server.gap = 0.06
         Path(client).write_text(Path(client).read_text(encoding="utf-8") + BUSY_CLIENT, encoding="utf-8")

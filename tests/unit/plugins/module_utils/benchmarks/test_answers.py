@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, answers, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -132,9 +133,7 @@ class TestRun:
         (tmp_path / "raw.json").write_text(json.dumps(raw), encoding="utf-8")
         client.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncp {tmp_path}/raw.json result.json\n", encoding="utf-8")
         client.chmod(0o755)
-        plan = session.Plan(
-            CLIENTS["vllm"], endpoint(server.url), self.SMALL, repeats=1, warmup=False, timeout=60, **options
-        )
+        plan = Plan(CLIENTS["vllm"], endpoint(server.url), self.SMALL, repeats=1, warmup=False, timeout=60, **options)
         return session.run(plan, runner.ProcessRunner(str(client)), tmp_path / "work", Progress())
 
     def test_the_score_is_told_before_and_after(self, serve: Callable, tmp_path: Path) -> None:

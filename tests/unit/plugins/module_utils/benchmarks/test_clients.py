@@ -17,7 +17,7 @@ from typing import ClassVar
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, aiperf, output, sglang, vllm
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import (

@@ -21,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     result,
     session,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import Remark
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
@@ -88,7 +89,7 @@ def document(throughputs: tuple[float, ...] = (2000.0, 2100.0, 2200.0), **change
     telemetry = changes.pop("telemetry", None)
     remarks = changes.pop("remarks", ())
     endpoint = Endpoint("http://127.0.0.1:8000", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "Qwen/Qwen3-Coder-Next")
-    plan = session.Plan(CLIENTS["vllm"], endpoint, **{"workload": Workload(), "repeats": len(throughputs), **options})
+    plan = Plan(CLIENTS["vllm"], endpoint, **{"workload": Workload(), "repeats": len(throughputs), **options})
     repeats = tuple(
         repeat(index, value, telemetry=telemetry, remarks=remarks) for index, value in enumerate(throughputs, start=1)
     )

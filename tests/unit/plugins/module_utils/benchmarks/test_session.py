@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS, counting, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -28,10 +29,10 @@ SMALL = Workload(input_length=64, output_length=8, num_prompts=6, max_concurrenc
 COLLECTIONS = str(Path(__file__).resolve().parents[5] / ".build" / "collections")
 
 
-def plan(url: str, client: str = "vllm", tokenizer: str = "t", **more: Any) -> session.Plan:
+def plan(url: str, client: str = "vllm", tokenizer: str = "t", **more: Any) -> Plan:
     endpoint = Endpoint(url, "Qwen/Qwen3-Coder-Next", more.pop("served", MODEL), tokenizer, bool(more.get("api_key")))
     options = {"workload": SMALL, "repeats": 1, "warmup": False, "timeout": 300, "check_answers": False, **more}
-    return session.Plan(CLIENTS[client], endpoint, **options)
+    return Plan(CLIENTS[client], endpoint, **options)
 
 
 def stub(path: Path, body: str) -> str:
@@ -71,14 +72,14 @@ class Said(Progress):
         self.lines.append(text)
 
 
-def run(plan_: session.Plan, executable: str, tmp_path: Path) -> tuple[list[session.Repeat], list[str]]:
+def run(plan_: Plan, executable: str, tmp_path: Path) -> tuple[list[session.Repeat], list[str]]:
     progress = Said()
     measured = session.run(plan_, runner.ProcessRunner(executable), tmp_path / "work", progress)
     assert measured.failure is None
     return list(measured.points[0].repeats), progress.lines
 
 
-def failure(plan_: session.Plan, executable: str, tmp_path: Path) -> str:
+def failure(plan_: Plan, executable: str, tmp_path: Path) -> str:
     with pytest.raises(FleetError) as caught:
         run(plan_, executable, tmp_path)
     return str(caught.value)

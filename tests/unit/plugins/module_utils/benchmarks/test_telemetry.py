@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import telemetry
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import disturbances, telemetry
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import Remark
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
@@ -142,7 +142,7 @@ class TestSummary:
 class TestNotes:
     def remarks(self, **changes: Any) -> list[Remark]:
         calm = {"gpus": None, "engine": None, "client": None, "host": None}
-        return telemetry.remarks({**calm, **changes}, 200.0)
+        return disturbances.remarks({**calm, **changes}, 200.0)
 
     def notes(self, **changes: Any) -> list[str]:
         return [remark.text for remark in self.remarks(**changes)]
@@ -203,11 +203,11 @@ class TestNotes:
             {"index": 1, "uuid": "GPU-1", "processes": [process("c1"), process("c2")]},
             {"index": 2, "uuid": "GPU-2", "processes": [process(None)]},
         ]
-        found = telemetry.strangers({"gpus": ["0", "1"], "container": {"id": "c1"}}, {"gpus": gpus})
+        found = disturbances.strangers({"gpus": ["0", "1"], "container": {"id": "c1"}}, {"gpus": gpus})
         assert found == [
             Remark("neighbour", "GPU 1 was held by python (process 7) besides the engine: it takes a share")
         ]
-        assert telemetry.strangers(None, {"gpus": gpus}) == []
+        assert disturbances.strangers(None, {"gpus": gpus}) == []
 
     def test_a_client_that_is_the_limit(self) -> None:
         client = {"cpus": self.stats(1.5), "busiest_thread": self.stats(0.97)}

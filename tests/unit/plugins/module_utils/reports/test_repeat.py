@@ -13,7 +13,7 @@ import yaml
 
 from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import CLIENTS
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Plan
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import deployment
@@ -100,7 +100,7 @@ def test_the_command_gives_the_engine_and_the_client_that_the_run_had(changes):
     document = documented(**changes)
     playbooks, variables = parsed(document)
 
-    assert playbooks == ["deploy.yml", "benchmark.yml"]
+    assert playbooks == ["inference.fleet.deploy", "inference.fleet.benchmark"]
     again = deployed(
         engine=variables["engine_name"],
         model=variables["engine_model"],
@@ -162,7 +162,7 @@ def test_an_engine_that_somebody_else_deployed_is_only_benchmarked():
     document = factory.document()
     document["engine"].update(name="unknown", url="http://10.0.0.1:9000")
     playbooks, variables = parsed(document)
-    assert playbooks == ["benchmark.yml"]
+    assert playbooks == ["inference.fleet.benchmark"]
     assert (variables["benchmark_url"], variables["benchmark_container_name"]) == ("http://10.0.0.1:9000", "")
     assert not [key for key in variables if key.startswith("engine_")]
 
