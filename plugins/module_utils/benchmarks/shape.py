@@ -18,7 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.histogram 
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import LATENCIES, RepeatResult
 
 # So many tokens a chunk are more than what a chunk without text, or one with half a character, may make of one.
-SEVERAL = 1.1
+SEVERAL = 1.25
 # A share of the mean TTFT that is the first wave's, and how much longer that waited, that are worth a word.
 FIRST_WAVE, LONGER = 0.25, 1.5
 # A share of the requests at once that were in flight on average, below which it is worth a word.

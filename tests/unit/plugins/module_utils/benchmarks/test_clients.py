@@ -143,9 +143,59 @@ class TestSglang:
         assert value_of(argv, "--output-file") == "/out/result.jsonl"
         assert value_of(argv, "--seed") == "4"
 
+    def test_an_older_installation_is_called_by_its_older_name(self) -> None:
+        argv = sglang.argv(Workload(), SEED_CASE, "/out", entry="sglang.bench_serving")
+        assert argv[:3] == ["python3", "-m", "sglang.bench_serving"]
+
+    def test_a_range_of_lengths_is_told_in_the_clients_own_terms(self) -> None:
+        """Its lengths go from the ratio times the length to the length."""
+        argv = sglang.argv(Workload(1000, 200, random_range_ratio=0.25), SEED_CASE, "/out")
+        assert value_of(argv, "--random-input-len") == "1250"
+        assert value_of(argv, "--random-output-len") == "250"
+        assert float(value_of(argv, "--random-range-ratio")) * 1250 == pytest.approx(750, abs=0.01)
+
+    def test_the_prompts_are_as_long_as_the_server_says(self) -> None:
+        raw = sglang.load(FIXTURES / "sglang_details")
+        found = sglang.parse(raw, Workload(100, 12, 6, 3))
+        assert found.total_input_tokens == sum(raw["input_lens"]) != raw["total_input_tokens"]
+        assert found.metrics["total_token_throughput"] > raw["total_throughput"]
+        assert set(found.values) == {"ttft_ms", "tpot_ms", "itl_ms", "e2el_ms"}
+
+    def test_goodput_is_that_of_the_client(self) -> None:
+        raw = sglang.load(FIXTURES / "sglang_details")
+        limits = {f"{name}_ms": limit for name, limit in raw["goodput_slos_ms"].items()}
+        found = sglang.parse(raw, Workload(100, 12, 6, 3), limits)
+        assert found.metrics["request_goodput"] == pytest.approx(raw["request_goodput"])
+        none = sglang.parse(raw, Workload(100, 12, 6, 3), {**limits, "ttft_ms": 0.001})
+        assert none.metrics["request_goodput"] == 0
+
     def test_the_server_counts_the_output_tokens(self) -> None:
         argv = sglang.argv(Workload(), SEED_CASE, "/out")
         assert json.loads(value_of(argv, "--extra-request-body")) == {"stream_options": {"include_usage": True}}
+
+
+class TestRange:
+    def test_each_client_is_told_of_a_range(self) -> None:
+        workload = Workload(random_range_ratio=0.25)
+        assert value_of(vllm.argv(workload, SEED_CASE, "/out"), "--random-range-ratio") == "0.25"
+        argv = aiperf.argv(workload, SEED_CASE, "/out")
+        assert value_of(argv, "--random-range-ratio") == "0.25"
+        assert "--output-tokens-stddev" not in argv
+        # An answer may be shorter than the mean.
+        assert not any(word.startswith("min_tokens") for word in argv)
+
+    def test_a_context_has_to_hold_the_longest_request(self) -> None:
+        assert Workload(1000, 200, random_range_ratio=0.5).longest == 1800
+
+    def test_requests_are_in_the_order_in_which_they_were_sent(self) -> None:
+        raw = aiperf.load(FIXTURES / "aiperf")
+        backwards = aiperf.parse({**raw, "records": raw["records"][::-1]}, Workload(100, 12, 6, 3))
+        found = aiperf.parse(raw, Workload(100, 12, 6, 3))
+        assert backwards.values == found.values
+        assert found.chunks == 72
+        assert vllm.parse(vllm.load(FIXTURES / "vllm"), Workload(100, 12, 6, 3)).input_lengths == (
+            112, 112, 112, 94, 96, 81,
+        )  # fmt: skip
 
 
 class TestAiperf:
