@@ -241,7 +241,7 @@ ProcessRunner({client!r}).run([{client!r}], {{}}, Path({str(tmp_path)!r}), 600, 
             pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
             assert all(alive(pid) for pid in pids)
             module.send_signal(number)
-            module.wait(timeout=20)
+            module.wait(timeout=120)
             assert wait_until(lambda: not any(alive(pid) for pid in pids))
         finally:
             module.kill()

@@ -255,7 +255,7 @@ def test_an_endpoint_that_needs_no_key_where_one_is_set_is_not_ready(serve):
 
 
 def test_a_warm_up_asks_at_once_with_prompts_of_its_own(serve):
-    gate = threading.Barrier(4, timeout=20)
+    gate = threading.Barrier(4, timeout=120)
     endpoint = serve()
     answer = endpoint.routes[CHAT]
 

@@ -96,7 +96,7 @@ class FakeServing:
         self.steps, self.fail = steps, fail
         self.asked: list[tuple[str, str]] = []
         self._lock = threading.Lock()
-        self.together = threading.Barrier(2, timeout=5)
+        self.together = threading.Barrier(2, timeout=120)
 
     def run(self, params: dict[str, Any], check_mode: bool, siblings: Any = (), ran: Any = None) -> dict[str, Any]:
         name, steps = instances.name_of(params), self.steps[instances.name_of(params)]
