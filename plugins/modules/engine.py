@@ -58,9 +58,21 @@ options:
     description: The name under which the endpoint serves the model.
     type: str
     default: qwen3-coder-next
+  served_model_aliases:
+    description: More names under which the endpoint serves the model. Only vLLM has more than one.
+    type: list
+    elements: str
+    default: []
   revision:
     description: The model's revision on the hub, a branch, a tag or a commit. The hub's default where it is not given.
     type: str
+  trust_remote_code:
+    description:
+      - Whether the engine may run code that the model's repository on the hub has.
+      - V(true) where it is not given and the model's page asks for it, as that of C(Qwen/Qwen3-Coder-Next) does, else
+        V(false). An engine that runs with it from an earlier release is not replaced for that.
+      - Where it is on, a new container with no commit as O(revision) is warned of.
+    type: bool
   slot:
     description:
       - The engine's place on the host, by a name of the user's. It keeps its place whatever model serves there. Another
@@ -82,6 +94,14 @@ options:
     type: str
     choices: [missing, always, never]
     default: missing
+  registry_username:
+    description: Who asks the registry of the image, together with O(registry_password).
+    type: str
+  registry_password:
+    description:
+      - The password or token of O(registry_username). Docker sends it to the registry of O(image) alone, and it is kept
+        nowhere. What C(docker login) left for root on the host is used where it is not given.
+    type: str
   preflight:
     description:
       - What to do where the host could not serve the engine, found before anything is downloaded or stopped. GPUs that
@@ -190,6 +210,47 @@ options:
         description: Whether the container may not write there.
         type: bool
         default: true
+  start_after_mounts:
+    description:
+      - Whether Docker, when the host boots, waits for the file systems that the engine mounts, such as that of
+        O(cache_dir). Docker's unit gets a drop-in for it, C(inference.fleet-SLOT.conf), where one of them is not the
+        root. It takes effect at the next boot, and nothing is restarted or reloaded.
+    type: bool
+    default: true
+  networks:
+    description:
+      - Networks of Docker's, by name, that the container is attached to beside C(bridge), such as a proxy's. They have
+        to be there. A change needs no restart.
+      - One that somebody attached by hand is left, and is not taken over to a new container.
+    type: list
+    elements: str
+    default: []
+  devices:
+    description:
+      - Devices of the host for the container, such as V(/dev/infiniband/uverbs0), or as C(PATH:PATH_IN_CONTAINER:rwm).
+    type: list
+    elements: str
+    default: []
+  cap_add:
+    description: Capabilities that the container has beyond Docker's default, such as V(IPC_LOCK).
+    type: list
+    elements: str
+    default: []
+  security_opt:
+    description:
+      - Security options of the container, such as V(no-new-privileges), or V(seccomp=PATH) with a profile on the host.
+    type: list
+    elements: str
+    default: []
+  user:
+    description:
+      - The user of the container's process, and its group, as C(UID:GID) or by names that the image knows. The image's
+        own where it is not given. What the engine mounts below C(/root) has to be within its reach.
+    type: str
+  labels:
+    description: Labels of the container for whoever reads them. None may begin with C(inference.fleet.).
+    type: dict
+    default: {}
   ipc_mode:
     description: The container's IPC namespace. NCCL wants V(host), or a large O(shm_size).
     type: str
@@ -215,6 +276,20 @@ options:
       - The CPUs that the container may use, such as V(0-31). All where it is not given.
       - A change needs no restart.
     type: str
+  log:
+    description:
+      - Where Docker puts the engine's log. A container that is there keeps the log that it has, until this is given.
+      - Where it is not given, a new container's log is rotated on the drivers C(json-file) and C(local), at 5 files of
+        100 MB.
+    type: dict
+    suboptions:
+      driver:
+        description: The log driver. The daemon's own where it is not given.
+        type: str
+      options:
+        description: The driver's options, such as C(max-size). They are added to the daemon's own.
+        type: dict
+        default: {}
   restart_policy:
     description: What the daemon does when the engine ends. A change needs no restart.
     type: str
@@ -222,11 +297,17 @@ options:
     default: unless-stopped
   api_key:
     description:
-      - The key that clients send as a Bearer token. It reaches the engine in a file of mode 0600.
-      - On vLLM it guards every path but C(/health), clients may send it as C(x-api-key) too, and a new key takes effect
-        without a restart. On SGLang it guards every path but C(/health), C(/ready) and C(/metrics), and a new key
-        restarts the engine.
+      - The key that clients send as a Bearer token, or as C(x-api-key). It reaches the engine in a file of mode 0600,
+        and guards every path but C(/health). A new one takes effect without a restart.
     type: str
+  api_keys:
+    description:
+      - More keys that let a client in, so that one can be replaced while the old one is still in use. Set the new one
+        as O(api_key) and the old one here, and take that away when nobody sends it any more.
+      - A change takes effect without a restart. The first one replaces an engine that an earlier release made.
+    type: list
+    elements: str
+    default: []
   hf_token:
     description:
       - The Hugging Face token for gated models. It reaches the engine in a file of mode 0600.
@@ -310,7 +391,7 @@ options:
     type: list
     elements: dict
   instance_secrets:
-    description: Of each entry of O(instances) its O(api_key) and O(hf_token). The action sets it.
+    description: Of each entry of O(instances) its keys, tokens and passwords. The action sets it.
     type: list
     elements: dict
   progress_file:
@@ -400,82 +481,10 @@ instances:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon, plan, wanted
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import TASKS
+from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
-
-
-def argument_spec() -> dict:
-    return {
-        "state": {"type": "str", "choices": list(plan.STATES), "default": plan.PRESENT},
-        "engine": {"type": "str", "choices": ["vllm", "sglang", "simulator"], "default": "vllm"},
-        "model": {"type": "str", "default": "Qwen/Qwen3-Coder-Next"},
-        "served_model_name": {"type": "str", "default": "qwen3-coder-next"},
-        "revision": {"type": "str"},
-        "slot": {"type": "str"},
-        "container_name": {"type": "str"},
-        "image": {"type": "str"},
-        "pull": {"type": "str", "choices": list(wanted.PULL_POLICIES), "default": wanted.MISSING},
-        "prefetch": {"type": "bool", "default": True},
-        "preflight": {"type": "str", "choices": ["fail", "warn", "skip"], "default": "fail"},
-        "port": {"type": "int", "default": 8000},
-        "bind_address": {"type": "str", "default": "127.0.0.1"},
-        "exposed_without_key": {"type": "bool", "default": False},
-        "profile": {"type": "str"},
-        "tensor_parallel_size": {"type": "int"},
-        "gpus": {"type": "list", "elements": "str"},
-        "tool_call_parser": {"type": "str"},
-        "task": {"type": "str", "choices": list(TASKS)},
-        "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
-        "compile_cache_dir": {"type": "str", "default": "~/.cache/inference.fleet"},
-        "extra_args": {"type": "list", "elements": "str", "default": []},
-        "environment": {"type": "dict", "default": {}},
-        "mounts": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "source": {"type": "path", "required": True},
-                "target": {"type": "str", "required": True},
-                "read_only": {"type": "bool", "default": True},
-            },
-        },
-        "ipc_mode": {"type": "str", "default": "host"},
-        "shm_size": {"type": "str"},
-        "ulimits": {"type": "dict", "default": {}},
-        "memory": {"type": "str"},
-        "cpus": {"type": "float"},
-        "cpuset_cpus": {"type": "str"},
-        "restart_policy": {
-            "type": "str",
-            "choices": ["no", "on-failure", "always", "unless-stopped"],
-            "default": "unless-stopped",
-        },
-        "api_key": {"type": "str", "no_log": True},
-        "hf_token": {"type": "str", "no_log": True},
-        "simulates": {
-            "type": "dict",
-            "options": {
-                "engine": {"type": "str", "choices": ["vllm", "sglang"], "default": "vllm"},
-                "profile": {"type": "str", "choices": ["b200x2", "h100x4", "a100x4"], "default": "h100x4"},
-            },
-        },
-        "recreate": {"type": "bool", "default": False},
-        "prune": {"type": "bool", "default": False},
-        "remove_images": {"type": "bool", "default": False},
-        "warm_up_concurrency": {"type": "int", "default": 0},
-        "pull_timeout": {"type": "int", "default": 3600},
-        "weights_timeout": {"type": "int", "default": 7200},
-        "weights_max_rate": {"type": "float", "default": 0},
-        "start_timeout": {"type": "int", "default": 120},
-        "ready_timeout": {"type": "int", "default": 1800},
-        "stop_timeout": {"type": "int", "default": 30},
-        "docker_host": {"type": "str", "default": daemon.DEFAULT_HOST},
-        "instances": {"type": "list", "elements": "dict"},
-        "instance_secrets": {"type": "list", "elements": "dict", "no_log": True},
-        "progress_file": {"type": "path"},
-    }
+from ansible_collections.inference.fleet.plugins.module_utils.serving.options import PER_HOST, argument_spec
 
 
 def validated(entry: dict) -> dict:
@@ -483,7 +492,7 @@ def validated(entry: dict) -> dict:
     spec = {
         name: {key: value for key, value in option.items() if key != "default"}
         for name, option in argument_spec().items()
-        if name not in instances.HOST_OPTIONS
+        if name not in PER_HOST
     }
     result = ArgumentSpecValidator(spec).validate(entry)
     if result.error_messages:

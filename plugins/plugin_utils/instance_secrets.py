@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SECRETS = ("api_key", "hf_token")
+from ansible_collections.inference.fleet.plugins.module_utils.serving.options import OPTIONS
+
+SECRETS = tuple(option.name for option in OPTIONS if option.no_log and not option.per_host)
 
 
 def without_secrets(instances: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
 RECREATE = "recreate"
 UPDATE = "update"
 REWRITE = "rewrite"
+_VERSION = re.compile(r"^VERSION = (\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,13 @@ def compare(
         after = {*observed.networks, *attach} - set(detach)
         changes.append(Change("networks", list(observed.networks), sorted(after), UPDATE))
     # The daemon cannot give a container another label, and what reads a user's reads it there.
-    for field, labels, how in (("labels", our_labels, UPDATE), ("user labels", user_labels, RECREATE)):
+    for field, labels, how in (("labels", _told, UPDATE), ("user labels", user_labels, RECREATE)):
         before, after = _different(labels(observed.spec), labels(wanted))
         if before != after:
             changes.append(Change(field, before, after, how))
     for name in sorted({*wanted.secrets, *secrets}):
         before, after = secrets.get(name), wanted.secrets.get(name)
-        if before != after:
+        if before != after and not _as_good(before, after, wanted.secret_versions.get(name)):
             # Without the directory's mount there is no file to rewrite.
             live = name in wanted.live_secrets and bool(secrets) and after is not None
             changes.append(
@@ -115,6 +117,14 @@ def compare(
                 )
             )
     return changes
+
+
+def _as_good(before: str | None, after: str | None, version: int | None) -> bool:
+    """Tell whether a file that is there does what the wanted one is for, though its text is another."""
+    if version is None or before is None or after is None:
+        return False
+    found = _VERSION.search(before)
+    return (int(found[1]) if found else 1) >= version
 
 
 def attachments(wanted: ContainerSpec, observed: Observed) -> tuple[list[str], list[str]]:
@@ -148,6 +158,11 @@ def our_labels(spec: ContainerSpec) -> dict[str, str]:
     }
 
 
+def _told(spec: ContainerSpec) -> dict[str, str]:
+    """Return the labels that describe the engine and say something: an earlier one is taken back by an empty one."""
+    return {name: value for name, value in our_labels(spec).items() if value}
+
+
 def user_labels(spec: ContainerSpec) -> dict[str, str]:
     """Return the other labels. A container has them from its user: nobody can add one afterwards."""
     return {name: value for name, value in spec.labels.items() if not name.startswith(LABEL_PREFIX)}
@@ -168,6 +183,7 @@ def _beside_image(wanted: ContainerSpec, observed: Observed) -> ContainerSpec:
         without_void_limits(wanted, observed.host),
         user=None if wanted.user in (None, normal.user(observed.image_user)) else wanted.user,
         log=_beside_daemon(wanted.log, observed.spec.log),
+        command=observed.spec.command if observed.spec.command in wanted.earlier_commands else wanted.command,
         entrypoint=None if wanted.entrypoint == observed.image_entrypoint else wanted.entrypoint,
         labels={name: value for name, value in wanted.labels.items() if observed.image_labels.get(name) != value},
         environment={

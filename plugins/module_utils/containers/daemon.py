@@ -10,7 +10,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Log,
     create_config,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import DOCKER_HOST
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import size
 
@@ -45,13 +46,21 @@ except ImportError as error:
 else:
     IMPORT_ERROR = None
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_HOST = DOCKER_HOST
 # The daemon answers most calls at once; creating a container on a slow disk takes longest.
 CALL_TIMEOUT = 120
 # A daemon that is restarted is back in seconds; with many containers, in a minute or two.
 DAEMON_RETURN_SECONDS = 180
 _NODES = Path("/sys/devices/system/node/online")
 REGISTRY_REMEDY = "Check the reference, the registry and the host's network."
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who asks a registry."""
+
+    username: str
+    password: str = field(repr=False)
 
 
 class DaemonGone(FleetError):
@@ -65,8 +74,15 @@ class Daemon:
     where there is no daemon; later, one that is being restarted is waited for, and *say* is told.
     """
 
-    def __init__(self, host: str = DEFAULT_HOST, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        host: str = DEFAULT_HOST,
+        say: Callable[[str], None] = lambda text: None,
+        login: Login | None = None,
+    ) -> None:
         self._host = host
+        # What the SDK sends with a question to a registry; without it, what the host's root has in ~/.docker.
+        self._login = {"auth_config": {"username": login.username, "password": login.password}} if login else {}
         self._say = say
         # For messages: containers are handled by their ids, and known to people by their names.
         self._names: dict[str, str] = {}
@@ -329,7 +345,7 @@ class Daemon:
         limit = min(timeout, CALL_TIMEOUT)
         return self._ask(
             f"ask the registry for {reference}",
-            lambda: self._client(limit).inspect_distribution(reference)["Descriptor"]["digest"],
+            lambda: self._client(limit).inspect_distribution(reference, **self._login)["Descriptor"]["digest"],
             REGISTRY_REMEDY,
         )
 
@@ -363,7 +379,9 @@ class Daemon:
             # A registry that says nothing any more ends the wait too.
             client = self._client(timeout)
             try:
-                for text in pull_progress(client.pull(*_repository_and_tag(reference), stream=True, decode=True)):
+                for text in pull_progress(
+                    client.pull(*_repository_and_tag(reference), stream=True, decode=True, **self._login)
+                ):
                     say(text)
                     if cancelled():
                         return

@@ -183,6 +183,7 @@ class Looker:
 
     def _require(self, strict: bool) -> None:
         """Fail before anything is stopped, where the new engine could not serve on this host."""
+        self.warnings += [warning for warning in self._wanted.warnings if warning not in self.warnings]
         if self._wanted.preflight is None:
             return
         problems = self._wanted.preflight.problems(

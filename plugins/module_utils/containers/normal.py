@@ -40,10 +40,12 @@ def path(text: str) -> str:
 def address(text: str) -> str:
     """Return an address of the host in figures; nothing is every address, and IPv4 stays it where IPv6 carries it.
 
-    >>> address(""), address("0:0::1"), address("::ffff:127.0.0.1")
-    ('0.0.0.0', '::1', '127.0.0.1')
+    >>> address(""), address("0:0::1"), address("::ffff:127.0.0.1"), address("localhost")
+    ('0.0.0.0', '::1', '127.0.0.1', '127.0.0.1')
     """
     found = addresses.normal(text)
+    if found.lower() == "localhost":
+        return addresses.LOOPBACK
     try:
         mapped = ipaddress.IPv6Address(found).ipv4_mapped
     except ValueError:

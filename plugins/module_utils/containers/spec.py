@@ -150,12 +150,14 @@ class ContainerSpec(_Normal):
     of ``None`` is nobody's concern.
     ``secrets`` maps file names to contents; their directory on the host belongs to the container
     and is mounted at ``secrets_target``. Those of ``live_secrets`` are read again while the engine
-    runs. ``labels`` describe and identify.
+    runs; of those of ``secret_versions`` any text of that version or a newer one will do. ``earlier_commands`` ask for
+    the same as ``command``. ``labels`` describe and identify.
     """
 
     name: str
     image: str
     command: tuple[str, ...]
+    earlier_commands: tuple[tuple[str, ...], ...] = ()
     entrypoint: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
@@ -183,6 +185,7 @@ class ContainerSpec(_Normal):
     cpuset_mems: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     live_secrets: frozenset[str] = frozenset()
+    secret_versions: Mapping[str, int] = field(default_factory=dict)
     secrets_target: str = ""
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ MISSING, ALWAYS, NEVER = "missing", "always", "never"
 PULL_POLICIES = (MISSING, ALWAYS, NEVER)
 # What a preflight's problem is.
 FAIL, WARN, SKIP = "fail", "warn", "skip"
+DOCKER_HOST = "unix:///var/run/docker.sock"
 # A label on images that are made on the host.
 IMAGE_LABEL = "inference.fleet.image"
 
@@ -89,6 +90,8 @@ class Wanted:
     recreate: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     preflight: Preflight | None = None
+    # What its user should know of a new container.
+    warnings: tuple[str, ...] = ()
     # The other slots of the same task. What they have now does not count while all are only looked at.
     siblings: tuple[Slot, ...] = ()
     spares_siblings: bool = False

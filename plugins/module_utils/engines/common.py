@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import ModuleType
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.guard import FILE as API_KEY_FILE
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
     SECRETS_DIR,
     EngineSpec,
@@ -30,7 +33,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.weights.spec impor
 
 HOME = "/root"
 HF_HOME = f"{HOME}/.cache/huggingface"
-CONFIG_FILE = "engine.yaml"
+# The name under which an engine imports the guard: nobody else's.
+GUARD_MODULE = "inference_fleet_guard"
+# What an earlier release gave SGLang.
+_CONFIG_FILE = "engine.yaml"
+_TRUST = "--trust-remote-code"
 # What the value of --load-format loads, where that is not the hub's own form.
 _FORMS = {"mistral": MISTRAL, "pt": PT, "npcache": BIN, "dummy": NONE}
 
@@ -39,7 +46,7 @@ _TLS = re.compile(r"--(?:enable[-_])?ssl[-_]")
 
 def launch(
     spec: EngineSpec,
-    argv: Sequence[str],
+    argv: Callable[[EngineSpec], Sequence[str]],
     environment: Mapping[str, str],
     secrets: Sequence[SecretFile],
     caches: Mapping[str, str],
@@ -47,15 +54,16 @@ def launch(
 ) -> Launch:
     """Return how to start an engine that takes its weights from the hub, *form* being that which it prefers.
 
-    *caches* maps a directory under the container's home, in which the engine keeps what it
-    compiled, to the name of its directory on the host.
+    *argv* returns its arguments. *caches* maps a directory under the container's home, in which the engine keeps what
+    it compiled, to the name of its directory on the host.
     """
     _refuse_tls(spec.extra_args)
     mounts = {HF_HOME: spec.cache_dir}
     if spec.compile_cache_dir:
         mounts |= {f"{HOME}/{path}": f"{spec.compile_cache_dir}/{name}" for path, name in caches.items()}
     return Launch(
-        argv=tuple(argv),
+        argv=tuple(argv(spec)),
+        earlier=(tuple(argv(replace(spec, trust_remote_code=True))),) if spec.trust_remote_code is None else (),
         environment={**hub_environment(spec), **spec.environment, **environment},
         mounts=mounts,
         secrets=(*secrets, *hub_secrets(spec)),
@@ -107,6 +115,11 @@ def revision_args(spec: EngineSpec) -> list[str]:
     return ["--revision", spec.revision] if spec.revision else []
 
 
+def trust_args(spec: EngineSpec) -> list[str]:
+    """Return the argument that lets an engine run code that the model's repository has, where it may."""
+    return [_TRUST] if spec.trust_remote_code else []
+
+
 def parse_version(body: Mapping[str, object]) -> str | None:
     """Read the engine's version from the JSON object of its version path."""
     version = body.get("version")
@@ -132,27 +145,46 @@ def hub_secrets(spec: EngineSpec) -> tuple[SecretFile, ...]:
     return (SecretFile(name="hf_token", content=spec.hf_token, restart=False),)
 
 
-def api_key_config(spec: EngineSpec) -> tuple[SecretFile, ...]:
-    """Return the engine's YAML configuration file with the API key, which keeps it out of argv."""
-    if not spec.api_key:
-        return ()
-    # A JSON string is a YAML string, whatever characters the key has.
-    return (SecretFile(name=CONFIG_FILE, content=f"api-key: {json.dumps(spec.api_key)}\n"),)
-
-
-def config_args(spec: EngineSpec) -> list[str]:
-    """Return the arguments that name the configuration file, where there is one."""
-    return ["--config", f"{SECRETS_DIR}/{CONFIG_FILE}"] if spec.api_key else []
+def refuse_aliases(spec: EngineSpec, engine: str) -> None:
+    """Refuse aliases for an engine that has one name for a model."""
+    if spec.served_model_aliases:
+        raise FleetError(f"served_model_aliases: {engine} serves a model by one name. Leave them out, or use vllm.")
 
 
 def api_key_file(spec: EngineSpec) -> tuple[SecretFile, ...]:
-    """Return the file with the API key alone, for what reads it again when it changes."""
-    return (SecretFile(name=API_KEY_FILE, content=spec.api_key, restart=False),) if spec.api_key else ()
+    """Return the file with the API keys, one a line. It is read again when it changes."""
+    if not spec.api_keys:
+        return ()
+    return (SecretFile(name=guard.FILE, content="\n".join(spec.api_keys), restart=False),)
+
+
+def guard_environment(spec: EngineSpec) -> dict[str, str]:
+    """Return the variable with which an engine finds the guard."""
+    if not spec.api_keys:
+        return {}
+    return {"PYTHONPATH": ":".join(filter(None, (SECRETS_DIR, spec.environment.get("PYTHONPATH"))))}
+
+
+def guard_files(spec: EngineSpec) -> tuple[SecretFile, ...]:
+    """Return the guard and its keys, where there are any."""
+    if not spec.api_keys:
+        return ()
+    # The guard's first version knows one key, and does right by it.
+    version = 1 if len(spec.api_keys) == 1 else guard.VERSION
+    return (*api_key_file(spec), source_file(guard, f"{GUARD_MODULE}.py", version))
+
+
+def source_file(module: ModuleType, name: str, version: int) -> SecretFile:
+    """Return a module's own text as a file that an engine imports; *version* is the oldest that does."""
+    source = pkgutil.get_data(module.__package__ or "", f"{module.__name__.rpartition('.')[2]}.py")
+    if source is None:
+        raise FleetError(f"{module.__name__}, which guards an engine, could not be read from the collection.")
+    return SecretFile(name=name, content=source.decode(), version=version)
 
 
 def read_api_key(files: Mapping[str, str]) -> str | None:
-    """Return the API key of an engine from its secret files, by name."""
-    if API_KEY_FILE in files:
-        return files[API_KEY_FILE]
-    match = re.search(r'^api-key: (".*")$', files.get(CONFIG_FILE, ""), re.MULTILINE)
+    """Return the first API key of an engine from its secret files, by name."""
+    if guard.FILE in files:
+        return files[guard.FILE].partition("\n")[0]
+    match = re.search(r'^api-key: (".*")$', files.get(_CONFIG_FILE, ""), re.MULTILINE)
     return json.loads(match.group(1)) if match else None

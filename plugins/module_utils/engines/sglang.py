@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import sglang_guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch, Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
@@ -38,6 +39,8 @@ MANAGED_FLAGS = {
     "--api-key": "api_key",
     "--config": "api_key",
 }
+# The name of the module that guards it: nobody else's.
+_GUARDED = "inference_fleet_sglang"
 _MEM_FRACTION = "--mem-fraction-static"
 _CACHES = {
     ".cache/sglang": "sglang",
@@ -48,21 +51,30 @@ _CACHES = {
 
 
 def launch(spec: EngineSpec) -> Launch:
-    """Return how to start SGLang."""
+    """Return how to start SGLang.
+
+    It prints its own key in its log, and reads it at its start only: with a key, a module is started in its place that
+    puts the guard before it.
+    """
     refuse_managed(spec.extra_args, MANAGED_FLAGS)
-    argv = ["python", "-m", "sglang.launch_server", "--host", "0.0.0.0", "--port", str(spec.port)]
+    common.refuse_aliases(spec, NAME)
+    files = common.guard_files(spec)
+    if files:
+        files += (common.source_file(sglang_guard, f"{_GUARDED}.py", version=1),)
+    return common.launch(spec, _argv, common.guard_environment(spec), files, _CACHES)
+
+
+def _argv(spec: EngineSpec) -> list[str]:
+    program = _GUARDED if spec.api_keys else sglang_guard.LAUNCH
+    argv = ["python", "-m", program, "--host", "0.0.0.0", "--port", str(spec.port)]
     argv += ["--model-path", spec.model, "--served-model-name", spec.served_model_name]
     if spec.tool_call_parser:
         argv += ["--tool-call-parser", spec.tool_call_parser]
-    argv += ["--tp-size", str(spec.tensor_parallel_size), "--trust-remote-code"]
+    argv += ["--tp-size", str(spec.tensor_parallel_size), *common.trust_args(spec)]
     # The page's value; a user who knows better says so in extra_args.
     if not any(argument.split("=", 1)[0] == _MEM_FRACTION for argument in spec.extra_args):
         argv += [_MEM_FRACTION, "0.85"]
-    argv += common.revision_args(spec)
-    # SGLang's own key guards every path but /health, /ready and /metrics.
-    argv += common.config_args(spec)
-    argv += spec.extra_args
-    return common.launch(spec, argv, {}, common.api_key_config(spec), _CACHES)
+    return [*argv, *common.revision_args(spec), *spec.extra_args]
 
 
 def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:

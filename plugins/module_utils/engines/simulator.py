@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
     SECRETS_DIR,
@@ -48,6 +49,7 @@ REPOSITORY = "inference-fleet/simulator"
 def launch(spec: EngineSpec) -> Launch:
     """Return how to start the simulator."""
     refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    common.refuse_aliases(spec, NAME)
     followed = spec.simulates or {}
     row = published(followed.get("engine", ""), followed.get("profile", ""))
     if row is None:
@@ -60,7 +62,7 @@ def launch(spec: EngineSpec) -> Launch:
     argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
     figures = {key: row[key] for key in ("id", "cold", "workload", "metrics")}
     argv += ["--figures", json.dumps(figures, sort_keys=True)]
-    argv += ["--api-key-file", f"{SECRETS_DIR}/{common.API_KEY_FILE}"] if spec.api_key else []
+    argv += ["--api-key-file", f"{SECRETS_DIR}/{guard.FILE}"] if spec.api_keys else []
     argv += spec.extra_args
     return Launch(
         argv=tuple(argv),

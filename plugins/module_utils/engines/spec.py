@@ -47,8 +47,9 @@ class EngineSpec:
     """One endpoint, as the user wants it, with everything that can be derived filled in.
 
     ``cache_dir`` is the host's directory for weights, ``compile_cache_dir`` the one for what the
-    engine compiles at its start, or ``None`` where that is not to be kept. ``simulates`` names the published row
-    that the simulator follows: ``{"engine": "vllm", "profile": "h100x4"}``.
+    engine compiles at its start, or ``None`` where that is not to be kept. Each of ``api_keys`` lets its client in.
+    ``trust_remote_code`` of ``None`` is no, and no reason to start anew an engine that has it from an earlier release.
+    ``simulates`` names the published row that the simulator follows: ``{"engine": "vllm", "profile": "h100x4"}``.
     """
 
     model: str
@@ -61,7 +62,9 @@ class EngineSpec:
     tool_call_parser: str | None = None
     extra_args: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    api_key: str | None = field(default=None, repr=False)
+    served_model_aliases: tuple[str, ...] = ()
+    trust_remote_code: bool | None = None
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
     hf_token: str | None = field(default=None, repr=False)
     simulates: Mapping[str, str] | None = None
 
@@ -108,12 +111,15 @@ class Parallel:
 class SecretFile:
     """A file that carries a secret, or what guards it, into the container.
 
-    ``restart`` says whether the engine reads it only at its start.
+    ``restart`` says whether the engine reads it only at its start. Where ``version`` is given, the content has a line
+    ``VERSION = N``, and an engine that has another text of that version or a newer one has what it needs; a text
+    without the line is of version 1.
     """
 
     name: str
     content: str = field(repr=False)
     restart: bool = True
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ class Launch:
     """How to start an engine: arguments, environment, files. It knows nothing of containers.
 
     ``argv`` follows the entry point of the image. ``mounts`` maps a path in the container to
-    the directory on the host. ``weights`` are those that the engine takes from the hub.
+    the directory on the host. ``weights`` are those that the engine takes from the hub. ``earlier`` are arguments with
+    which an earlier release started the same: an engine that runs with them is left.
     """
 
     argv: tuple[str, ...]
@@ -130,6 +137,7 @@ class Launch:
     secrets: tuple[SecretFile, ...] = ()
     needs_gpus: bool = True
     weights: Weights | None = None
+    earlier: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,16 @@ Source of the flags: Lambda's page of the model and vLLM 0.32.0.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
-    SECRETS_DIR,
     EngineSpec,
     Launch,
     Parallel,
-    SecretFile,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed, value
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import AUTO
 
@@ -50,27 +46,31 @@ MANAGED_FLAGS = {
     "--uds": "port",
     "--headless": "port",
 }
-# The name under which vLLM imports the guard: nobody else's.
-_GUARD_MODULE = "inference_fleet_guard"
 # Older versions than 0.32 may refuse what this allows, and then say so themselves.
 _FINEST_BLOCK = 32
 _CACHES = {".cache/vllm": "vllm", ".cache/flashinfer": "flashinfer", ".triton": "triton"}
 
 
 def launch(spec: EngineSpec) -> Launch:
-    """Return how to start vLLM."""
+    """Return how to start vLLM.
+
+    Its own key leaves /invocations and more open to everybody, and is read at its start only: it gets the guard.
+    """
     refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    # Where a repository has Mistral's own files too, vLLM takes those.
+    return common.launch(spec, _argv, common.guard_environment(spec), common.guard_files(spec), _CACHES, AUTO)
+
+
+def _argv(spec: EngineSpec) -> list[str]:
     argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
-    argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
+    argv += ["--model", spec.model, "--served-model-name", spec.served_model_name, *spec.served_model_aliases]
     if spec.tool_call_parser:
         argv += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
-    argv += ["--tensor-parallel-size", str(spec.tensor_parallel_size), "--trust-remote-code"]
+    argv += ["--tensor-parallel-size", str(spec.tensor_parallel_size), *common.trust_args(spec)]
     argv += common.revision_args(spec)
-    if spec.api_key:
-        argv += ["--middleware", f"{_GUARD_MODULE}.{guard.Guard.__name__}"]
-    argv += spec.extra_args
-    # Where a repository has Mistral's own files too, vLLM takes those.
-    return common.launch(spec, argv, _guard_environment(spec), _guard_files(spec), _CACHES, AUTO)
+    if spec.api_keys:
+        argv += ["--middleware", f"{common.GUARD_MODULE}.{guard.Guard.__name__}"]
+    return [*argv, *spec.extra_args]
 
 
 def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:
@@ -87,26 +87,6 @@ def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:
         experts=common.has(extra_args, "--enable-expert-parallel", "-ep"),
         nodes=1 if local > 1 or apart else nodes,
     )
-
-
-def _guard_environment(spec: EngineSpec) -> dict[str, str]:
-    """Return the variable with which vLLM finds the guard."""
-    if not spec.api_key:
-        return {}
-    return {"PYTHONPATH": ":".join(filter(None, (SECRETS_DIR, spec.environment.get("PYTHONPATH"))))}
-
-
-def _guard_files(spec: EngineSpec) -> tuple[SecretFile, ...]:
-    """Return the guard and its key.
-
-    vLLM's own key leaves /invocations and more open to everybody, and is read at its start only.
-    """
-    if not spec.api_key:
-        return ()
-    source = pkgutil.get_data(guard.__package__ or "", "guard.py")
-    if source is None:
-        raise FleetError("the guard of vLLM's API key could not be read from the collection.")
-    return (*common.api_key_file(spec), SecretFile(name=f"{_GUARD_MODULE}.py", content=source.decode()))
 
 
 def misfit(config: Mapping[str, Any], spread: Parallel, most: int) -> str | None:

@@ -14,10 +14,11 @@ class Model:
     """One model on the hub.
 
     ``gpus`` gives, for each GPU family that was tried, how many GPUs hold the model; ``weights_gib`` the size of its
-    weights, ``None`` where that is not known.
+    weights, ``None`` where that is not known. ``trust_remote_code`` is for one whose page asks for it.
     """
 
     id: str
     tool_call_parser: str | None = None
     gpus: Mapping[str, int] = field(default_factory=dict)
     weights_gib: float | None = None
+    trust_remote_code: bool = False

@@ -13,4 +13,5 @@ MODEL = Model(
     tool_call_parser="qwen3_coder",
     gpus={"b200": 2, "h100": 4, "a100": 4},
     weights_gib=149,
+    trust_remote_code=True,
 )

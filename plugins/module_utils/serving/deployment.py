@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,6 +16,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import url
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
     LABEL,
+    LABEL_NETWORKS,
     LABEL_PREFIX,
     Observed,
     masked,
@@ -25,15 +27,16 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Gpus,
     Mount,
     Port,
-    RestartPolicy,
-    Ulimit,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import SECRETS_DIR, EngineSpec, Launch
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import Placement
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request, container_name
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,18 @@ class Deployment:
     placement: Placement
     container: ContainerSpec
     weights: Weights | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its user should know before it is made."""
+        asked = self.request
+        trusts = _trusts(asked) and not self.engine.SIMULATED
+        if not trusts or self.weights is None or _COMMIT.fullmatch(asked.revision or ""):
+            return ()
+        return (
+            f"trust_remote_code is on, and revision is not a commit: at its start the engine runs whatever code "
+            f"{asked.model} then has on the hub. Pin revision, or set trust_remote_code to false.",
+        )
 
 
 def deployment(request: Request, placement: Placement) -> Deployment:
@@ -63,7 +78,9 @@ def deployment(request: Request, placement: Placement) -> Deployment:
             tool_call_parser=request.tool_call_parser or model.tool_call_parser,
             extra_args=tuple(request.extra_args),
             environment=request.environment,
-            api_key=request.api_key,
+            served_model_aliases=tuple(request.served_model_aliases),
+            trust_remote_code=_trusts(request),
+            api_keys=request.keys,
             hf_token=request.hf_token,
             simulates=request.simulates,
         )
@@ -74,29 +91,32 @@ def deployment(request: Request, placement: Placement) -> Deployment:
         name=request.container_name or container_name(request.served_model_name),
         image=image,
         command=launch.argv,
+        earlier_commands=launch.earlier,
         environment=launch.environment,
         mounts=_mounts(launch, request.mounts),
         ports=(Port(request.port, request.bind_address, request.port),),
         gpus=placement.gpus if launch.needs_gpus else None,
-        ipc_mode=request.ipc_mode,
-        restart_policy=RestartPolicy(request.restart_policy),
         labels=_labels(request, placement),
-        ulimits=tuple(Ulimit(name, value, value) for name, value in sorted(request.ulimits.items())),
-        memory_bytes=request.memory_bytes,
-        nano_cpus=request.nano_cpus,
-        cpuset_cpus=request.cpuset_cpus,
         secrets={item.name: item.content for item in launch.secrets},
         live_secrets=frozenset(item.name for item in launch.secrets if not item.restart),
         secrets_target=SECRETS_DIR,
-        **({"shm_bytes": request.shm_bytes} if request.shm_bytes else {}),
+        secret_versions={item.name: item.version for item in launch.secrets if item.version is not None},
+        **request.container,
     )
     return Deployment(request, module, placement, container, launch.weights)
+
+
+def _trusts(request: Request) -> bool | None:
+    """Tell whether the engine runs code of the model's repository: as the user says, else as the model's page does."""
+    if request.trust_remote_code is None:
+        return known_model(request.model).trust_remote_code or None
+    return request.trust_remote_code
 
 
 def _mounts(launch: Launch, extra: Sequence[Mapping[str, Any]]) -> tuple[Mount, ...]:
     mounts = [Mount(target=target, source=source) for target, source in launch.mounts.items()]
     mounts += [Mount(item["target"], item["source"], bool(item.get("read_only", True))) for item in extra]
-    return tuple(sorted(mounts))
+    return tuple(mounts)
 
 
 def _labels(request: Request, placement: Placement) -> dict[str, str]:
@@ -110,7 +130,12 @@ def _labels(request: Request, placement: Placement) -> dict[str, str]:
     }
     if request.task:
         facts["task"] = request.task
-    return {LABEL: request.engine, **{f"{LABEL_PREFIX}{key}": str(value) for key, value in facts.items()}}
+    ours = [name for name in request.labels if name.startswith(LABEL_PREFIX)]
+    if ours:
+        raise FleetError(f"labels: {', '.join(ours)}: what begins with {LABEL_PREFIX} is the collection's own.")
+    networks = {LABEL_NETWORKS: ",".join(request.networks)}
+    labels = {f"{LABEL_PREFIX}{key}": str(value) for key, value in facts.items()}
+    return {LABEL: request.engine, **labels, **networks, **request.labels}
 
 
 @dataclass(frozen=True)

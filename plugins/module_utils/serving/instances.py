@@ -18,10 +18,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.serving.entries im
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of as name_of
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import slot
 
-# What is said once for a host, and not for one of its engines.
-HOST_OPTIONS = frozenset(
-    {"state", "docker_host", "prune", "remove_images", "progress_file", "instances", "instance_secrets"}
-)
 # Steps during which an engine that served does not: taken by one engine of a host at a time.
 _OUTAGE = frozenset({plan.REPLACE, plan.RESTART})
 

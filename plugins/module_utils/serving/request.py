@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +16,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.serving import options
 
 DEFAULT_SIMULATES = {"engine": "vllm", "profile": "h100x4"}
-_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # What a variable would carry, or contradict, and the option to use.
 _SECRET_VARIABLES = {
     "HF_TOKEN": "hf_token",
@@ -60,65 +59,40 @@ class Request:
     extra_args: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mapping[str, Any]] = ()
-    ipc_mode: str = "host"
-    shm_bytes: int | None = None
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    memory_bytes: int = 0
-    nano_cpus: int = 0
-    cpuset_cpus: str = ""
-    restart_policy: str = "unless-stopped"
+    networks: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    # Fields of the container that are as the user says.
+    container: Mapping[str, Any] = field(default_factory=lambda: options.values(options.DEFAULTS, options.CONTAINER))
+    served_model_aliases: Sequence[str] = ()
+    trust_remote_code: bool | None = None
     api_key: str | None = field(default=None, repr=False)
+    api_keys: Sequence[str] = field(default=(), repr=False)
     hf_token: str | None = field(default=None, repr=False)
     simulates: Mapping[str, str] | None = None
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that lets its client in; the first is ours too."""
+        first = (self.api_key,) if self.api_key else ()
+        return tuple(dict.fromkeys((*first, *filter(None, self.api_keys))))
+
     def __post_init__(self) -> None:
         """Raise :class:`FleetError` where it contradicts itself, or would be unsafe."""
-        _refuse_key(self)
         _refuse_open_port(self)
+        _refuse_keys(self)
         _refuse_environment(self)
 
 
 def request(params: Mapping[str, Any]) -> Request:
     """Return what the options of the module engine ask for, on this host."""
-    simulated = engine(params["engine"]).SIMULATED
-    return Request(
-        engine=params["engine"],
-        model=params["model"],
-        served_model_name=params["served_model_name"],
-        cache_dir=cache_place(params["cache_dir"]),
-        compile_cache_dir=expand_home(params["compile_cache_dir"]) if params["compile_cache_dir"] else None,
-        revision=params["revision"] or None,
-        container_name=params["container_name"],
-        image=params["image"],
-        port=params["port"],
-        bind_address=_address(params["bind_address"]),
-        exposed_without_key=params["exposed_without_key"],
-        profile=params["profile"],
-        tensor_parallel_size=params["tensor_parallel_size"],
-        gpus=params["gpus"],
-        tool_call_parser=params["tool_call_parser"],
-        task=params["task"],
-        extra_args=params["extra_args"],
-        environment={key: str(value) for key, value in params["environment"].items()},
-        mounts=params["mounts"],
-        ipc_mode=params["ipc_mode"],
-        shm_bytes=parse_size(params["shm_size"]) if params["shm_size"] else None,
-        ulimits=_ulimits(params["ulimits"]),
-        memory_bytes=parse_size(params["memory"]) if params["memory"] else 0,
-        nano_cpus=round((params["cpus"] or 0) * 10**9),
-        cpuset_cpus=params["cpuset_cpus"] or "",
-        restart_policy=params["restart_policy"],
-        api_key=params["api_key"] or None,
-        hf_token=params["hf_token"] or None,
-        simulates=(params["simulates"] or DEFAULT_SIMULATES) if simulated else None,
-    )
-
-
-def _ulimits(given: Mapping[str, Any]) -> dict[str, int]:
-    try:
-        return {name: int(value) for name, value in given.items()}
-    except (TypeError, ValueError) as error:
-        raise FleetError(f"ulimits wants a whole number for each limit, and -1 for none: {error}.") from error
+    given = options.values(params, options.REQUEST)
+    simulated = engine(given["engine"]).SIMULATED
+    given["simulates"] = given.get("simulates", DEFAULT_SIMULATES) if simulated else None
+    given["cache_dir"] = cache_place(given["cache_dir"])
+    given["bind_address"] = _address(params["bind_address"])
+    if "compile_cache_dir" in given:
+        given["compile_cache_dir"] = expand_home(given["compile_cache_dir"])
+    return Request(**given, container=options.values(params, options.CONTAINER))
 
 
 def _address(text: str) -> str:
@@ -137,18 +111,22 @@ def container_name(served_model_name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
 
 
-def _refuse_key(request: Request) -> None:
-    if request.api_key and not can_be_sent(request.api_key):
-        raise FleetError(f"api_key {NOT_TO_BE_SENT}")
-
-
 def _refuse_open_port(request: Request) -> None:
-    if is_loopback(request.bind_address) or request.api_key or request.exposed_without_key:
+    if is_loopback(request.bind_address) or request.keys or request.exposed_without_key:
         return
     raise FleetError(
         f"bind_address {request.bind_address} opens port {request.port} to the network without an API key. "
         "Set api_key; or keep 127.0.0.1 and use an SSH tunnel; or, if everybody may use it, set exposed_without_key."
     )
+
+
+def _refuse_keys(request: Request) -> None:
+    """Refuse a key that no client can send, and that the file of keys, which has one a line, cannot hold."""
+    if request.api_keys and not request.api_key:
+        raise FleetError("api_keys are keys beside api_key, which is not set. Set it to the one that is to stay.")
+    for option, keys in (("api_key", request.keys[:1]), ("api_keys", request.keys[1:])):
+        if not all(map(can_be_sent, keys)):
+            raise FleetError(f"{option} {NOT_TO_BE_SENT}")
 
 
 def _refuse_environment(request: Request) -> None:
@@ -167,15 +145,3 @@ def _refuse_environment(request: Request) -> None:
             f"environment repeats what other options set: {', '.join(clashes)}. "
             "Remove it from environment and use the option named."
         )
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of a size such as 16GiB, 512m or 1073741824.
-
-    >>> parse_size("16GiB") == 16 * 2**30
-    True
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:iB|B)?\s*", text, re.IGNORECASE)
-    if match is None:
-        raise FleetError(f"{text!r} is not a size. Wanted a number of bytes, or one with a unit, such as 16GiB.")
-    return int(match.group(1)) * _UNITS[match.group(2).upper()]

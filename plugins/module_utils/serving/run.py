@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets, slots
 from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
-from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, digest
+from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, Login, digest
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed, Slot
@@ -44,6 +44,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines import ENG
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError, as_told
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment as deployments
+from ansible_collections.inference.fleet.plugins.module_utils.serving.boot import STEP, DropIn
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import slot
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import found_gpus, placement, query
@@ -66,7 +67,7 @@ def run(
     refuse this one. *ran* are the ids of the containers that ran when the task began.
     """
     progress = Progress(params["progress_file"], params.get("progress_name"))
-    daemon = Daemon(params["docker_host"], progress.say)
+    daemon = Daemon(params["docker_host"], progress.say, _login(params))
     wanted, probe = _wanted(params)
     wanted = replace(wanted, siblings=tuple(siblings), spares_siblings=check_mode, ran=ran)
     if check_mode:
@@ -88,11 +89,18 @@ def run(
         images = _removable_images(daemon, wanted.container, look.current)
         if not check_mode:
             images = [image for image in images if daemon.remove_image(image)]
+    serving = wanted.state in (plan.PRESENT, plan.RESTARTED)
+    boot = DropIn(
+        slot(params).name, wanted.container, params["docker_host"], wanted=serving and params["start_after_mounts"]
+    )
+    reordered = (serving or wanted.state == plan.ABSENT) and boot.differs
+    if reordered and not check_mode:
+        looker.warnings += boot.put()
     container = look.current if check_mode else looker.container()
     return {
-        "changed": look.changed or bool(images),
+        "changed": look.changed or bool(images) or reordered,
         "warnings": looker.warnings,
-        "steps": [*look.steps, *(f"remove image {image}" for image in images)],
+        "steps": [*look.steps, *([STEP] if reordered else []), *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},
         "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
@@ -135,6 +143,13 @@ def containers(params: Mapping[str, Any], places: Sequence[Slot]) -> list[Observ
     return [daemon.container(group.current.id) if group.current else None for group in groups]
 
 
+def _login(params: Mapping[str, Any]) -> Login | None:
+    username, password = params["registry_username"], params["registry_password"]
+    if bool(username) != bool(password):
+        raise FleetError("a registry takes registry_username and registry_password together. Set the other one too.")
+    return Login(username, password) if username else None
+
+
 def wanted_container(params: Mapping[str, Any]) -> ContainerSpec:
     """Return the container that the options ask for on this host."""
     return _wanted(params)[0].container
@@ -169,6 +184,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         preflight=_preflight(params, result),
         prune=params["prune"],
         cards=cards(params),
+        warnings=result.warnings,
     )
     return wanted, Probe(_readiness, result.engine.log, _warm_up(params))
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from ..endpoint.guard import REFUSAL, Key
+from ..endpoint.guard import REFUSAL, Keys
 from . import answers
 from .answers import Answer, Refused
 from .latency import BATCH, Engine, rates
@@ -42,7 +42,7 @@ class Options:
     model: str
     served_model_name: str
     max_model_len: int
-    key: Key | None
+    keys: Keys | None
 
 
 class Request:
@@ -254,8 +254,8 @@ class Server:
         self, connection: Connection, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> None:
         """Answer one request."""
-        key = self._options.key
-        if key and key.guards(method, path) and not key.fits(headers):
+        keys = self._options.keys
+        if keys and keys.guards(method, path) and not keys.fits(headers):
             raise Refused(401, REFUSAL)
         route = self._routes.get((method, path))
         if route is None:
@@ -477,17 +477,17 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--figures", required=True, type=_figures, help="the published row to follow, as JSON")
     parser.add_argument("--max-model-len", type=int, default=262144)
     parser.add_argument("--load-seconds", type=float, default=0, help="rehearse a slow start: 503 for so long")
-    parser.add_argument("--api-key-file", help="a file with the key that guards every path but /health")
+    parser.add_argument("--api-key-file", help="a file with the keys, one a line, that guard every path but /health")
     parser.add_argument("--version", action="version", version=VERSION)
     return parser.parse_args(arguments)
 
 
 async def serve(arguments: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    key = Key(arguments.api_key_file) if arguments.api_key_file else None
+    keys = Keys(arguments.api_key_file) if arguments.api_key_file else None
     row = arguments.figures
     pace = Pace(Engine(rates(row)))
-    server = Server(Options(arguments.model, arguments.served_model_name, arguments.max_model_len, key), pace)
+    server = Server(Options(arguments.model, arguments.served_model_name, arguments.max_model_len, keys), pace)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The server ends at once, whatever its connections do: a cancelled one is no error.

@@ -175,6 +175,8 @@ IMAGE = {"Config": {"Env": ["PATH=/bin"], "Entrypoint": ["e"], "User": "7"}}
 # What only :func:`.observe.observe` reads, for somebody changed it by hand, and what no user spells.
 _ELSEWHERE = {
     "name",
+    "earlier_commands",
+    "secret_versions",
     "cpuset_mems",
     "swap_bytes",
     "pids_limit",

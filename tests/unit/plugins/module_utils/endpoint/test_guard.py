@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import hashlib
 import importlib.util
+import io
 import json
 import os
+import re
 import shutil
 import sys
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +101,57 @@ def app(mounted) -> App:
     return mounted.app()
 
 
-def test_it_stands_alone_and_is_no_newer_than_an_image_s_python():
-    tree = ast.parse(Path(source.__file__).read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize(
+    ("name", "more"), [("guard", set()), ("sglang_guard", {"inference_fleet_guard", "requests", "aiohttp"})]
+)
+def test_it_stands_alone_and_is_no_newer_than_an_image_s_python(name, more):
+    tree = ast.parse((Path(source.__file__).parent / f"{name}.py").read_text(), feature_version=(3, 9))
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | more
     assert not any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
+
+
+# The text of each version, by what it means: comments, docstrings and layout are left out.
+MEANING = {
+    "guard": (2, "8fc0a3881f7400f8"),
+    "sglang_guard": (1, "1482621cb7d5b050"),
+}
+
+
+def meaning(path: Path) -> str:
+    """Return a digest of a file's text without comments, docstrings and layout."""
+    text = path.read_text()
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        node.body[0].lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, documented) and ast.get_docstring(node)
+    }
+    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    words = [
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type not in layout and not (token.type == tokenize.STRING and token.start[0] in docstrings)
+    ]
+    return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", sorted(MEANING))
+def test_a_change_of_meaning_has_a_version_of_its_own(name):
+    """An engine is started anew for another version, and for nothing else. Look at what the change means for one that
+    runs: raise VERSION where it matters to who gets in, and note the new digest here in any case."""
+    path = Path(source.__file__).parent / f"{name}.py"
+    version = re.search(r"^VERSION = (\d+)$", path.read_text(), re.MULTILINE)
+    assert (int(version[1]), meaning(path)) == MEANING[name]
+
+
+def test_a_comment_has_no_meaning(tmp_path):
+    (tmp_path / "one.py").write_text(Path(source.__file__).read_text())
+    changed = Path(source.__file__).read_text().replace("class Keys:\n", "class Keys:  # more\n\n", 1)
+    (tmp_path / "other.py").write_text(changed.replace("Keys in a file", "What a file has"))
+    (tmp_path / "third.py").write_text(changed.replace("!= OPEN_PATH", "== OPEN_PATH"))
+    assert meaning(tmp_path / "one.py") == meaning(tmp_path / "other.py") != meaning(tmp_path / "third.py")
 
 
 # Who comes in
@@ -207,7 +256,9 @@ def test_without_a_key_in_the_file_nothing_starts(mounted, content):
     ("content", "key"),
     [
         (b"abc\n", b"abc"),
-        (b"abc\n\n", b"abc\n"),
+        (b"abc\n\n", b"abc"),
+        (b"abc\nxyz", b"abc"),
+        (b"abc\nxyz\n", b"xyz"),
         (b" a c ", b" a c "),
         (b'with "quotes": \\', b'with "quotes": \\'),
         ("schlüssel-鍵".encode(), "schlüssel-鍵".encode()),

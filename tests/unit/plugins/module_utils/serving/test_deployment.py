@@ -127,13 +127,75 @@ def test_vllm_s_key_stands_in_a_file_that_its_guard_reads_again() -> None:
     assert compile(container.secrets["inference_fleet_guard.py"], "guard", "exec")
 
 
-def test_sglang_s_key_stands_in_its_configuration() -> None:
-    container = deployment(replace(REQUEST, engine="sglang", api_key='planted-"key"'), [H100] * 4).container
+def test_sglang_is_started_by_a_module_that_puts_the_guard_before_it() -> None:
+    container = deployment(replace(REQUEST, engine="sglang", api_key="planted"), [H100] * 4).container
 
-    assert container.secrets == {"engine.yaml": 'api-key: "planted-\\"key\\""\n'}
-    assert container.live_secrets == frozenset()
-    assert argument(container.command, "--config") == "/run/inference.fleet/engine.yaml"
-    assert read_api_key(container.secrets) == 'planted-"key"'
+    assert container.command[:3] == ("python", "-m", "inference_fleet_sglang")
+    assert set(container.secrets) == {"api_key", "inference_fleet_guard.py", "inference_fleet_sglang.py"}
+    assert container.live_secrets == frozenset({"api_key"})
+    assert container.environment["PYTHONPATH"] == "/run/inference.fleet"
+    assert "planted" not in repr((container.command, container.environment, container.labels))
+    # Without a key it is the page's own command.
+    plain = deployment(replace(REQUEST, engine="sglang"), [H100] * 4).container
+    assert plain.command[:3] == ("python", "-m", "sglang.launch_server")
+
+
+def test_a_key_is_read_from_what_an_earlier_release_gave_sglang() -> None:
+    assert read_api_key({"engine.yaml": 'api-key: "planted-\\"key\\""\n'}) == 'planted-"key"'
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "simulator"])
+def test_several_keys_stand_a_line_each_and_the_first_is_ours(engine: str) -> None:
+    request = replace(REQUEST, engine=engine, api_key="new", api_keys=("old", "new"))
+    request = replace(request, simulates={"engine": "vllm", "profile": "h100x4"} if engine == "simulator" else None)
+    container = deployment(request, [H100] * 4).container
+    assert container.secrets["api_key"] == "new\nold"
+    assert read_api_key(container.secrets) == "new"
+    assert all(version == 2 for name, version in container.secret_versions.items() if name.endswith("guard.py")) or (
+        engine == "sglang" and container.secret_versions["inference_fleet_guard.py"] == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"api_keys": ("a",)}, "beside api_key, which is not set"),
+        ({"api_key": "a\n"}, "without spaces or line breaks"),
+        ({"api_key": "a", "api_keys": ("b\nc",)}, "without spaces or line breaks"),
+        ({"api_key": " a"}, "without spaces or line breaks"),
+    ],
+)
+def test_a_key_that_nobody_could_send_is_refused_and_not_shown(keys: dict[str, Any], told: str) -> None:
+    with pytest.raises(FleetError, match=told) as caught:
+        replace(REQUEST, **keys)
+    assert "c'" not in str(caught.value)
+
+
+def test_the_page_s_model_may_run_its_code_and_no_other() -> None:
+    page = deployment(REQUEST, [H100] * 4)
+    assert "--trust-remote-code" in page.container.command
+    assert ("revision is not a commit" in "".join(page.warnings)) is True
+    assert deployment(replace(REQUEST, revision="0" * 40), [H100] * 4).warnings == ()
+    assert deployment(replace(REQUEST, revision="main"), [H100] * 4).warnings != ()
+
+    other = deployment(replace(REQUEST, model="org/other"), [H100] * 4)
+    assert "--trust-remote-code" not in other.container.command
+    assert other.warnings == ()
+    # An engine of an earlier release has it, and is left; a user who says no is obeyed.
+    (earlier,) = other.container.earlier_commands
+    assert [word for word in earlier if word != "--trust-remote-code"] == list(other.container.command)
+    said = deployment(replace(REQUEST, model="org/other", trust_remote_code=False), [H100] * 4)
+    assert said.container.earlier_commands == ()
+
+
+def test_aliases_are_more_names_on_vllm_alone() -> None:
+    request = replace(REQUEST, served_model_aliases=("coder", "default"))
+    command = deployment(request, [H100] * 4).container.command
+    assert command[command.index("--served-model-name") + 1 :][:4] == (
+        "qwen3-coder-next", "coder", "default", "--enable-auto-tool-choice",
+    )  # fmt: skip
+    with pytest.raises(FleetError, match="served_model_aliases: sglang serves a model by one name"):
+        deployment(replace(request, engine="sglang"), [H100] * 4)
 
 
 def test_without_a_key_nothing_guards() -> None:

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options on a real Docker Engine: each reaches the container, and a second run, however it is spelt, does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import NAME
+from docker_engine import DockerEngine
+from module_process import ModuleProcess
+from test_transitions import CREATE, REPLACE, UPDATE, identity, inspect, settle
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+
+
+@pytest.fixture
+def proxy(docker_engine: DockerEngine) -> Iterator[str]:
+    network = docker_engine.client.networks.create("proxy")
+    yield "proxy"
+    network.reload()
+    for container in network.containers:
+        network.disconnect(container, force=True)
+    network.remove()
+
+
+def test_every_option_reaches_the_container_and_no_spelling_is_a_difference(
+    docker_engine: DockerEngine, process: ModuleProcess, tmp_path: Path, proxy: str
+) -> None:
+    (tmp_path / "hf").mkdir()
+    process(state="prefetched")
+    plain: dict[str, Any] = {
+        "networks": [proxy],
+        "devices": ["/dev/zero:/dev/zero2:rm"],
+        "cap_add": ["IPC_LOCK", "SYS_PTRACE"],
+        "security_opt": ["no-new-privileges:true"],
+        "labels": {"team": "search"},
+        "ulimits": {"nofile": 4096},
+        "cpuset_cpus": "0-1",
+        "mounts": [{"source": f"{tmp_path}/hf", "target": "/data/hf"}],
+        "bind_address": "127.0.0.1",
+        "user": "0",
+        "log": {"driver": "json-file", "options": {"max-size": "1m"}},
+    }
+    settle(process, CREATE, **plain)
+    before = identity(docker_engine)
+    found = inspect(docker_engine)
+    host = found["HostConfig"]
+    assert sorted(found["NetworkSettings"]["Networks"]) == ["bridge", proxy]
+    assert host["Devices"] == [{"PathOnHost": "/dev/zero", "PathInContainer": "/dev/zero2", "CgroupPermissions": "rm"}]
+    assert host["CapAdd"] == ["IPC_LOCK", "SYS_PTRACE"]
+    assert "no-new-privileges=true" in host["SecurityOpt"]
+    assert found["Config"]["Labels"]["team"] == "search"
+    assert found["Config"]["User"] == "0"
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1m"}}
+
+    for other in (
+        {"devices": ["//dev/zero:/dev/./zero2:mr"]},
+        {"cap_add": ["cap_sys_ptrace", "CAP_IPC_LOCK"]},
+        {"security_opt": ["no-new-privileges", "label=disable"]},
+        {"ulimits": {"NOFILE": "4096"}},
+        {"cpuset_cpus": "1,0"},
+        {"mounts": [{"source": f"{tmp_path}//hf/", "target": "/data/./hf/"}]},
+        {"bind_address": "::ffff:127.0.0.1"},
+        {"user": "root:root"},
+        # What runs keeps the log that it has.
+        {"log": None},
+    ):
+        result = process(**{**plain, **other})
+        assert not result["changed"], (other, result["diff"])
+    assert identity(docker_engine) == before
+
+    settle(process, UPDATE, **{**plain, "networks": []})
+    assert sorted(inspect(docker_engine)["NetworkSettings"]["Networks"]) == ["bridge"]
+    assert identity(docker_engine) == before
+    for other in ({"devices": []}, {"cap_add": []}, {"security_opt": []}, {"labels": {}}, {"user": "65534"}):
+        check = process(check=True, **{**plain, "networks": [], **other})
+        assert check["steps"] == REPLACE, (other, check["steps"])
+
+
+def test_a_declared_network_comes_with_a_new_container(
+    docker_engine: DockerEngine, process: ModuleProcess, proxy: str
+) -> None:
+    process()
+    before = identity(docker_engine)
+    settle(process, UPDATE, networks=[proxy])
+    assert identity(docker_engine) == before
+    settle(process, REPLACE, networks=[proxy], environment={"A": "2"})
+    assert sorted(inspect(docker_engine)["NetworkSettings"]["Networks"]) == ["bridge", proxy]
+    refused = process(networks=["nowhere"], environment={"A": "2"})
+    assert refused["failed"]
+    assert "docker network create nowhere" in refused["msg"]
+
+
+def test_a_new_container_s_log_is_rotated(docker_engine: DockerEngine, process: ModuleProcess) -> None:
+    process()
+    assert inspect(docker_engine)["HostConfig"]["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-file": "5", "max-size": "100m"},
+    }
+
+
+def test_a_key_is_replaced_while_it_is_in_use(docker_engine: DockerEngine, process: ModuleProcess) -> None:
+    url = f"http://127.0.0.1:{process.defaults['port']}/v1/models"
+
+    def let_in() -> list[str]:
+        return [
+            key
+            for key in ("first", "second", "third")
+            if requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=5).status_code == 200
+        ]
+
+    process(api_key="first")
+    before = identity(docker_engine)
+    done = settle(process, [plan.REWRITE_SECRETS], api_key="second", api_keys=["first"])
+    assert let_in() == ["first", "second"]
+    assert not any(f"'{key}'" in str(done) for key in ("first", "second"))
+    settle(process, [plan.REWRITE_SECRETS], api_key="second")
+    assert let_in() == ["second"]
+    assert identity(docker_engine) == before
+    log = docker_engine.client.containers.get(NAME).logs().decode()
+    assert "second" not in log
