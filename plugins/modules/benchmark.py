@@ -170,6 +170,11 @@ options:
       ttft_ms: {description: Time to the first token., type: float}
       tpot_ms: {description: Time per output token after the first., type: float}
       e2el_ms: {description: Time to the last token., type: float}
+  label:
+    description:
+      - A word that keeps runs apart which would otherwise be compared over time, such as V(canary). It goes into the
+        document.
+    type: str
   price_per_hour:
     description: US dollars an hour for the engine's GPUs. From it comes the cost per million tokens.
     type: float
@@ -404,6 +409,7 @@ def argument_spec() -> dict:
             },
         },
         "slo": {"type": "dict", "options": {name: {"type": "float"} for name in ("ttft_ms", "tpot_ms", "e2el_ms")}},
+        "label": {"type": "str"},
         "price_per_hour": {"type": "float"},
         "wait_idle": {"type": "int", "default": 0},
         "busy": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
@@ -502,6 +508,7 @@ def run(params: dict, check_mode: bool) -> dict:
         hardware=params["hardware"],
         revision=_revision(params["model"], cache_place(params["cache_dir"])),
         price=params["price_per_hour"],
+        label=params["label"] or None,
         secrets=[params["api_key"]],
     )
     kept, why_not = spool.keep(document, params["gates"], params["baselines"], work_dir.parent)

@@ -67,7 +67,8 @@ def row(item: series.Series, key: str) -> Row:
         value = series.value(run, key)
         if not value or value < 0:
             continue
-        if run["quality"]["warnings"] and quality.disturbed(run):
+        of = run["quality"]
+        if (of["warnings"] or of.get("disturbed")) and quality.disturbed(run):
             left_out.append(run)
             continue
         runs.append(run)

@@ -202,6 +202,8 @@ def _benchmark(document: Document, notes: list[str]) -> dict[str, Any]:
             {key: point["workload"][key] for key in _WORKLOAD if point["workload"].get(key) is not None}
             for point in points
         ]
+    if document.get("label"):
+        variables["benchmark_label"] = document["label"]
     limits = {name: limit for name, limit in (document.get("slo") or {}).items() if limit is not None}
     if limits:
         variables["benchmark_slo"] = limits

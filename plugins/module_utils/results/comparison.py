@@ -207,7 +207,7 @@ def _margin(metric: str, ours: Sequence[float], theirs: Sequence[float], history
     repeats = 0.0
     if freedom > 0:
         repeats = noise.student_t(0.975, freedom) * within * math.sqrt(sum(1 / len(side) for side in sides if side))
-    usual = max(noise.usual(metric), within / math.sqrt(max(map(len, sides))))
+    usual = max(noise.usual(metric), within)
     return math.expm1(max(repeats, noise.learn(earlier, usual).of_difference()))
 
 

@@ -25,6 +25,11 @@ _NORMAL = 1.4826
 MEDIAN = 1.4
 # Deviations count up to so many standard deviations: a few runs may be far off for a reason of their own.
 _CLIP = 2.5
+# What cutting takes from the variance of normally distributed values.
+_CUT = 1.06
+# A difference of two runs is one where chance makes it in less than 1 of 20 pairs, with something to spare for a spread
+# that is itself only estimated.
+_PAIR = 0.98
 # The usual spread from run to run, as a standard deviation of logarithms, and for how many runs it counts.
 USUAL = {"mean_ttft_ms": 0.03, "median_ttft_ms": 0.03, "p99_ttft_ms": 0.06}
 USUAL_ELSE = 0.012
@@ -52,8 +57,8 @@ class Noise:
         return self.deviation**2 * _shrink(runs, self.correlation)
 
     def of_difference(self) -> float:
-        """Return the half-width of the 95 % interval of the difference of two runs with nothing changed."""
-        return student_t(0.975, self.freedom) * self.deviation * math.sqrt(2)
+        """Return how far two runs with nothing changed lie apart at most, in 19 of 20 pairs and more."""
+        return student_t(_PAIR, self.freedom) * self.deviation * math.sqrt(2)
 
 
 def usual(metric: str) -> float:
@@ -78,7 +83,7 @@ def learn(values: Sequence[float], expected: float) -> Noise:
     weight = count + _CORRELATION_WEIGHT
     correlation = (count * own + _CORRELATION_WEIGHT * _USUAL_CORRELATION) / weight + _CAUTION / math.sqrt(weight)
     correlation = round(min(_HIGHEST_CORRELATION, max(0.0, correlation)), 2)
-    variance = squares / max(1, count - 1)
+    variance = _CUT * squares / max(1, count - 1)
     # Runs that resemble one another tell as much as fewer independent ones.
     worth = 1 / _shrink(count, correlation) - 1
     blended = (_USUAL_WEIGHT * expected**2 + worth * variance) / (_USUAL_WEIGHT + worth)

@@ -145,6 +145,17 @@ class TestDisturbed:
         assert item.kind == "step"
         assert "1 run since is left out: \u201cGPU 0 was throttled" in item.sentence
 
+    def test_a_document_of_version_2_says_it_by_kind(self):
+        def hot(document, day):
+            if day > 11:
+                document["quality"]["disturbed"] = [
+                    {"kind": "client", "text": "short"},
+                    {"kind": "throttled", "text": "hot"},
+                ]
+
+        (item,) = throughput(found(runs([1.0] * 12 + [0.36] * 2, change=hot)))
+        assert (item.kind, item.sentence[-6:]) == ("disturbed", "\u201chot\u201d.")
+
     def test_a_power_cap_is_how_a_gpu_works(self):
         def capped(document, _day):
             document["quality"]["warnings"].append("GPU 0 was throttled: sw_power_cap in 90% of the samples")
