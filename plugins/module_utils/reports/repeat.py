@@ -162,13 +162,13 @@ def _own_arguments(
     revision, parser, simulates = other
     spec = EngineSpec(model, served_model_name, port, size, "", None, revision, parser, simulates=json.loads(simulates))
     for start in range(len(argv), -1, -1):
-        for key in (None, "key"):
+        for keys in ((), ("key",)):
             try:
-                launch = ENGINES[name].launch(replace(spec, extra_args=argv[start:], api_key=key))
+                launch = ENGINES[name].launch(replace(spec, extra_args=argv[start:], api_keys=keys))
             except FleetError:
                 continue
             if launch.argv == argv:
-                return start, key is not None, dict(launch.environment)
+                return start, bool(keys), dict(launch.environment)
     return None
 
 
