@@ -39,7 +39,7 @@ def variables(instance: Mapping[str, Any], by: str, user: str = USER, python: st
     """Return a host's variables.
 
     Its host key is learnt at the first contact and checked after, by the instance's id: an address that the cloud gives
-    to another instance is another host.
+    to another instance is another host. So is a connection that still stands to the one before.
     """
     options = (
         f"-o HostKeyAlias=lambda-{instance['id']}",
@@ -51,6 +51,7 @@ def variables(instance: Mapping[str, Any], by: str, user: str = USER, python: st
         "ansible_user": user,
         "ansible_python_interpreter": python,
         "ansible_ssh_common_args": " ".join(options),
+        "ansible_control_path": f"%(directory)s/lambda-{instance['id'][:16]}-%%r",
         "lambda_cloud": dict(instance),
     }
 
