@@ -76,11 +76,11 @@ def ssh_port() -> Iterator[int]:
 class Cloud:
     """The fake as a process, and playbooks that speak with it."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *options: str) -> None:
         self.folder, self.port = folder, port
         hosts = [word for address in ADDRESSES for word in ("--host", address)]
         self._process = subprocess.Popen(
-            [sys.executable, FAKE, "--key", KEY, *hosts], stdout=subprocess.PIPE, text=True
+            [sys.executable, FAKE, "--key", KEY, *hosts, *options], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout
         self.url = self._process.stdout.readline().strip()
@@ -211,6 +211,18 @@ def test_a_run_that_is_cut_off_leaves_nothing(cloud: Cloud, how: signal.Signals)
     process.communicate(timeout=60)
     wait_until(lambda: "ended coder" in cloud.guard_log(), "the guard says so")
     assert cloud.state == {"running": 0, "launched": 1}
+
+
+def test_a_run_that_is_killed_while_its_machine_boots_leaves_nothing(tmp_path: Path, ssh_port: int) -> None:
+    cloud = Cloud(tmp_path, ssh_port, "--boot-seconds", "3600")
+    try:
+        process = cloud.start("rent", lambda_stations=[])
+        wait_until(lambda: cloud.state["running"] or process.poll() is not None, "it was launched")
+        process.kill()
+        wait_until(lambda: cloud.state == {"running": 0, "launched": 1}, "nothing runs any more")
+        process.communicate(timeout=60)
+    finally:
+        cloud.stop()
 
 
 def test_where_the_guard_is_gone_too_the_lease_ends_it(cloud: Cloud) -> None:

@@ -114,7 +114,9 @@ class Account:
         if module == "instance":
             validated.validated_parameters["ssh_port"] = self.port
         this = SimpleNamespace(_task=SimpleNamespace(check_mode=check))
-        return action.ActionModule.act_on(this, self.api(host), validated.validated_parameters)
+        result = action.ActionModule.act_on(this, self.api(host), validated.validated_parameters)
+        assert "jupyter-secret" not in json.dumps(result)
+        return result
 
     def launch(self, **options: Any) -> Any:
         return self.run(

@@ -31,6 +31,9 @@ def test_a_launch_whose_answer_is_lost_is_made_once(account: Account, what: str,
     assert not account.launch()["changed"]
     account.run(name="h100-1", state="absent")
     assert account.cloud.running() == []
+    # One machine was paid for, from its launch to its end.
+    (only,) = account.cloud.instances.values()
+    assert account.cloud.dollars() == pytest.approx((only.ended - only.launched) / 3600 * 4.29)
 
 
 def test_a_launch_that_shows_later_than_the_api_may_take_leaves_one(account: Account):
@@ -40,6 +43,9 @@ def test_a_launch_that_shows_later_than_the_api_may_take_leaves_one(account: Acc
     account.launch()
     assert len(account.cloud.instances) == 2
     assert len(account.cloud.running()) == 1
+    # What it cost too much is minutes.
+    (extra,) = [each for each in account.cloud.instances.values() if each.ended is not None]
+    assert (extra.ended - extra.launched) / 3600 * 4.29 < 1.0
 
 
 @pytest.mark.parametrize("header", ["7", email.utils.formatdate(BEGIN + 8, usegmt=True), None])
