@@ -62,7 +62,8 @@ def test_each_outcome_has_its_row_and_the_counts_come_last(
     run: Callable[..., int], capsys: pytest.CaptureFixture
 ) -> None:
     scripts = {
-        "good": "echo 'SKIPPED [2] tests/x.py:7: no such thing here'; echo '3 passed'",
+        "good": "echo '=== ansible-core by Python ==='; echo a table; echo '=== other ==='; "
+        "echo 'SKIPPED [2] tests/x.py:7: no such thing here'; echo '3 passed'",
         "bad": "seq 200; echo the reason; exit 1",
         "absent": "echo noise; echo no package index has it; exit 3",
         "slow": "sleep 600",
@@ -89,6 +90,8 @@ def test_each_outcome_has_its_row_and_the_counts_come_last(
     assert rows["hurt"] == "FAILED: exit code 9, see logs/hurt.log"
     assert "good: SKIPPED [2] tests/x.py:7: no such thing here" in lines
     assert "   the reason" in lines
+    assert "   a table" in lines
+    assert "   === other ===" not in lines
 
 
 def test_a_part_does_not_wait_for_the_rig_of_another(run: Callable[..., int], tmp_path: Path) -> None:
