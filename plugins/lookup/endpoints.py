@@ -5,14 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.plugin_utils import endpoints
-
 DOCUMENTATION = r"""
 name: endpoints
 short_description: Tell the endpoints that hosts serve
@@ -75,6 +67,14 @@ _raw:
     compile_cache_dir: {description: "The host's directory for what engines compile.", type: str}
     docker_host: {description: The URL of the Docker daemon., type: str}
 """
+
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.plugin_utils import endpoints
 
 
 class LookupModule(LookupBase):

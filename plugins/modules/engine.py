@@ -483,7 +483,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
+from ansible_collections.inference.fleet.plugins.module_utils.serving import entries, instances
 from ansible_collections.inference.fleet.plugins.module_utils.serving.options import PER_HOST, argument_spec
 
 
@@ -506,7 +506,7 @@ def main() -> None:
     if daemon.IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
     try:
-        result = instances.run(instances.expand(module.params, validated), module.check_mode)
+        result = instances.run(entries.expand(module.params, validated), module.check_mode)
         for warning in result.pop("warnings"):
             module.warn(warning)
         module.exit_json(**result)

@@ -23,7 +23,7 @@ def run(options: dict[str, Any], check: bool) -> dict[str, Any]:
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
     from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-    from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
+    from ansible_collections.inference.fleet.plugins.module_utils.serving import entries, instances
     from ansible_collections.inference.fleet.plugins.module_utils.weights import hub
     from ansible_collections.inference.fleet.plugins.modules import engine
 
@@ -31,7 +31,7 @@ def run(options: dict[str, Any], check: bool) -> dict[str, Any]:
     checked = ArgumentSpecValidator(engine.argument_spec()).validate(options)
     assert not checked.error_messages, checked.error_messages
     try:
-        result = instances.run(instances.expand(checked.validated_parameters, engine.validated), check)
+        result = instances.run(entries.expand(checked.validated_parameters, engine.validated), check)
     except FleetError as error:
         result = {"failed": True, "msg": str(error)}
     return json.loads(json.dumps(result))

@@ -52,9 +52,9 @@ class Phases:
                 return Phase(text.format(*match.groups()))
         return None
 
-    def _counted(self, bar: re.Match[str]) -> Phase | None:
-        what = (bar.group("what") or "").strip()
-        done, total = int(bar.group("done")), int(bar.group("total"))
+    def _counted(self, found: re.Match[str]) -> Phase | None:
+        what = (found.group("what") or "").strip()
+        done, total = int(found.group("done")), int(found.group("total"))
         for pattern, text in self.bars:
             if re.search(pattern, what):
                 return Phase(text, done, total)

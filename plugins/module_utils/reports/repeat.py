@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -118,7 +119,9 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
             "The engine's own command line is not one that this release gives it: compare it after the deploy."
         )
     else:
-        extra_args, environment, has_key = found
+        extra_args, environment, has_key, trusts = found
+        if trusts:
+            variables["engine_trust_remote_code"] = True
         if extra_args:
             variables["engine_extra_args"] = extra_args
         shown = {name: value for name, value in environment.items() if value != HIDDEN}
@@ -132,8 +135,11 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
     return variables
 
 
-def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], dict[str, str], bool] | None:
-    """Return the user's own arguments and variables, and whether there was a key: what gives the recorded argv."""
+def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], dict[str, str], bool, bool] | None:
+    """Return the user's own arguments and variables, whether there was a key, and whether the model's code was trusted.
+
+    They are what gives the recorded argv.
+    """
     argv = tuple(engine.get("argv") or ())
     found = _own_arguments(
         engine["name"],
@@ -143,18 +149,18 @@ def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], d
     )
     if found is None:
         return None
-    start, has_key, given = found
+    start, has_key, trusts, given = found
     recorded = engine.get("environment") or {}
     # Where the token's file is, the role says itself.
     own = {key: value for key, value in recorded.items() if given.get(key) != value and key != "HF_TOKEN_PATH"}
-    return list(argv[start:]), own, has_key
+    return list(argv[start:]), own, has_key, trusts
 
 
 @functools.lru_cache(maxsize=256)
 def _own_arguments(
     name: str, argv: tuple[str, ...], needed: tuple[str, str, int, int], other: tuple[str | None, str | None, str]
-) -> tuple[int, bool, dict[str, str]] | None:
-    """Return where a user's own arguments begin, whether there was a key, and the environment that the engine gets.
+) -> tuple[int, bool, bool, dict[str, str]] | None:
+    """Return where a user's own arguments begin, whether there was a key and trust, and the engine's environment.
 
     The runs of a fleet have few command lines. The fewest arguments that give one are the user's.
     """
@@ -162,13 +168,15 @@ def _own_arguments(
     revision, parser, simulates = other
     spec = EngineSpec(model, served_model_name, port, size, "", None, revision, parser, simulates=json.loads(simulates))
     for start in range(len(argv), -1, -1):
-        for keys in ((), ("key",)):
+        for keys, trusts in itertools.product(((), ("key",)), (False, True)):
             try:
-                launch = ENGINES[name].launch(replace(spec, extra_args=argv[start:], api_keys=keys))
+                launch = ENGINES[name].launch(
+                    replace(spec, extra_args=argv[start:], api_keys=keys, trust_remote_code=trusts)
+                )
             except FleetError:
                 continue
             if launch.argv == argv:
-                return start, bool(keys), dict(launch.environment)
+                return start, bool(keys), trusts, dict(launch.environment)
     return None
 
 

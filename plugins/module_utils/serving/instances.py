@@ -14,9 +14,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.conflic
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
-from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand as expand
-from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of as name_of
-from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import slot
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of, slot
 
 # Steps during which an engine that served does not: taken by one engine of a host at a time.
 _OUTAGE = frozenset({plan.REPLACE, plan.RESTART})

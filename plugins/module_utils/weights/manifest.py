@@ -85,7 +85,7 @@ def _file(facts: Mapping[str, Any]) -> File:
         raise ValueError(f"a file named {name!r:.100}")
     # A name that is no text has no bytes to be written as.
     name.encode()
-    if type(size) is not int or not 0 <= size <= LARGEST_FILE:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LARGEST_FILE:
         raise ValueError(f"a size of {size!r:.100} bytes for {name}")
     blob, sha256 = _text(facts, "blob", _BLOB), _text(facts, "sha256", _SHA256)
     if len(blob) == 64 and blob != sha256:

@@ -46,7 +46,7 @@ def test_the_playbook_tells_of_a_host_that_is_there_and_of_one_that_is_not(tmp_p
         "here": (True, True),
         "gone": (False, False),
     }
-    table, _, rest = output.partition("Say what stands in the way of an engine")
+    table, _title, rest = output.partition("Say what stands in the way of an engine")
     (line,) = [line for line in table.splitlines() if line.startswith("gone ") and " UNREACHABLE " in line]
     assert "refused" in line
     # The host that is well is no failure, and the summary says of the other what Ansible did.

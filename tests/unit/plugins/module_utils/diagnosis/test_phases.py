@@ -113,10 +113,10 @@ class Clock:
 def at_its_pace() -> Iterator[tuple[float, str]]:
     """Yield the real start's lines with their seconds since its begin; its warm-up, which was cut off, to its end."""
     hours = re.compile(r"\d\d-\d\d (\d\d):(\d\d):(\d\d) \[")
-    bar = re.compile(r"DeepGEMM warmup: .* (\d+)/1253 \[(\d\d):(\d\d)<")
+    progress = re.compile(r"DeepGEMM warmup: .* (\d+)/1253 \[(\d\d):(\d\d)<")
     begin, seconds, warm_up, count = None, 0.0, 0.0, 0
     for line in LOG.splitlines():
-        stamp, counted = hours.search(line), bar.search(line)
+        stamp, counted = hours.search(line), progress.search(line)
         if stamp:
             hour, minute, second = map(int, stamp.groups())
             begin = hour * 3600 + minute * 60 + second if begin is None else begin

@@ -141,7 +141,7 @@ def test_a_host_that_comes_while_it_is_removed_has_it_back(cache: Path, monkeypa
 
 def test_a_removal_that_was_cut_off_is_finished_by_the_next(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        caches.shutil, "rmtree", lambda path: (_ for _ in ()).throw(OSError(5, "Input/output error", "f"))
+        caches.shutil, "rmtree", lambda path: (nothing for nothing in ()).throw(OSError(5, "Input/output error", "f"))
     )
     with pytest.raises(FleetError, match="next run goes on with it"):
         caches.remove(cache / "hub/models--org--mine")
@@ -155,7 +155,9 @@ def test_a_removal_that_was_cut_off_is_finished_by_the_next(cache: Path, monkeyp
 
 def test_a_cache_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     # As on a read-only mount; root may write wherever the mode says no.
-    monkeypatch.setattr(leases.os, "open", lambda *args, **named: (_ for _ in ()).throw(OSError(30, "Read-only")))
+    monkeypatch.setattr(
+        leases.os, "open", lambda *args, **named: (nothing for nothing in ()).throw(OSError(30, "Read-only"))
+    )
     warning = caches.hold("mine", engine(cache))
     assert warning == (
         f"could not write to the cache {cache}/deep: Read-only. could not write to the cache {cache}: Read-only. "

@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving import entries as given_entries
 from ansible_collections.inference.fleet.plugins.module_utils.serving import instances
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 from ansible_collections.inference.fleet.plugins.modules import engine
@@ -34,9 +35,9 @@ HOST = {
 }
 
 
-def expanded(*entries: dict[str, Any], **host: Any) -> list[dict[str, Any]]:
-    light, secret = instance_secrets.without_secrets(entries)
-    return instances.expand({**HOST, **host, "instances": light, "instance_secrets": secret}, engine.validated)
+def expanded(*given: dict[str, Any], **host: Any) -> list[dict[str, Any]]:
+    light, secret = instance_secrets.without_secrets(given)
+    return given_entries.expand({**HOST, **host, "instances": light, "instance_secrets": secret}, engine.validated)
 
 
 def test_a_host_without_a_list_has_the_one_engine_of_its_options() -> None:
