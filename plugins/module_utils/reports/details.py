@@ -28,6 +28,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 # them out.
 RUN_ID, HOST = "\0", "\1"
 _DIGITS = 5
+_KEY = json.JSONEncoder(sort_keys=True).encode
 
 
 class _Pool:
@@ -38,7 +39,8 @@ class _Pool:
         self._places: dict[str, int] = {}
 
     def place(self, value: Any) -> int:
-        key = json.dumps(value, sort_keys=True)
+        # No JSON begins with this mark.
+        key = f"\0{value}" if isinstance(value, str) else _KEY(value)
         if key not in self._places:
             self._places[key] = len(self.values)
             self.values.append(value)

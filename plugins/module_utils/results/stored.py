@@ -10,6 +10,7 @@ many runs share (host, engine, model) is one object for all of them.
 from __future__ import annotations
 
 import json
+import marshal
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -26,10 +27,13 @@ _AT_HAND = (
 _SHARED = ("hardware", "engine", "model")
 # So many whole documents stay unpacked: a reader goes through one after the other, and asks each for much.
 _UNPACKED = 32
+# The form of marshal that every Python since 3.4 reads, in a quarter of the time that JSON's numbers take. It must not
+# be given what others wrote: the index lies in the user's own cache, and each of its rows has a checksum.
+_MARSHAL = 4
 
 
 class Row(NamedTuple):
-    """A document as the index keeps it: three texts of JSON, and the rest compressed."""
+    """A document as the index keeps it: three texts of JSON, and the rest by marshal, compressed."""
 
     subject: str
     shared: str
@@ -76,7 +80,7 @@ class Stored(Mapping[str, Any]):
         if known is not None and known[0] is self._body:
             Stored._unpacked.move_to_end(key)
             return known[1]
-        rest = json.loads(zlib.decompress(self._body))
+        rest = marshal.loads(zlib.decompress(self._body))
         Stored._unpacked[key] = (self._body, rest)
         if len(Stored._unpacked) > _UNPACKED:
             Stored._unpacked.popitem(last=False)
@@ -94,7 +98,7 @@ def pack(document: Mapping[str, Any]) -> Row:
         _text(astuple(subject(document))),
         _text({key: document[key] for key in _SHARED}),
         _text([figures, head]),
-        zlib.compress(_text(rest).encode(), 1),
+        zlib.compress(marshal.dumps(rest, _MARSHAL), 1),
     )
 
 
