@@ -112,8 +112,11 @@ class Waiting:
     def _why_ended(self, container: Observed) -> str:
         # Each of many processes may have written a long traceback, and the first that failed matters.
         log, _unread = self._log(tail=_LAST_LINES)
-        cause = self._probe.log().explain(log, container.exit_code, container.oom_killed)
-        how = f"the engine in {container.name} ended with exit code {container.exit_code} before it was ready"
+        # One that Docker started again has the exit code no more.
+        code = None if container.running else container.exit_code
+        cause = self._probe.log().explain(log, code, container.oom_killed)
+        ended = "ended, and was started again by Docker," if code is None else f"ended with exit code {code}"
+        how = f"the engine in {container.name} {ended} before it was ready"
         if container.error:
             how += f" ({container.error})"
         return f"{how}: {cause}. {self._last_words()}" if cause else f"{how}. {self._last_words()}"

@@ -239,6 +239,10 @@ def _disk(found: Found) -> list[str]:
     for items in needs.values():
         total, disk = sum(gib for _what, gib, _disk in items), items[0][2]
         if total > disk.free_gib:
-            parts = " and ".join(f"{gib:.0f} GiB for {what} in {place.path}" for what, gib, place in items)
-            listed.append(f"disk: wanted {parts}, found {disk.free_gib:.0f} GiB free there. Make room, or use another.")
+            parts = " and ".join(f"{_told(gib)} for {what} in {place.path}" for what, gib, place in items)
+            listed.append(f"disk: wanted {parts}, found {_told(disk.free_gib)} free there. Make room, or use another.")
     return listed
+
+
+def _told(gib: float) -> str:
+    return f"{gib:.0f} GiB" if gib >= 1 else f"{gib * 1024:.0f} MiB"

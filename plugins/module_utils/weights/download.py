@@ -144,6 +144,10 @@ def main() -> None:
     os._exit(0)
 
 
+def _told(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
 def _download(job: dict[str, Any]) -> str:
     from huggingface_hub import HfApi, snapshot_download
 
@@ -158,7 +162,7 @@ def _download(job: dict[str, Any]) -> str:
     due = missing(cache, info.sha or "", ((name, blobs[name], sizes[name]) for name in names))
     free = shutil.disk_usage(job["cache_dir"]).free
     if due > free:
-        raise NoRoomError(f"{due / 2**30:.1f} GiB are to come, and {free / 2**30:.1f} GiB are free")
+        raise NoRoomError(f"{_told(due)} are to come, and {_told(free)} are free")
     threading.Thread(target=_tell, args=(cache, total), daemon=True).start()
     snapshot_download(
         job["model"], revision=job["revision"], cache_dir=job["cache_dir"], token=token, allow_patterns=names

@@ -335,9 +335,7 @@ def test_no_room_is_told_before_anything_comes(
     assert small != source
     monkeypatch.setattr(hub.pkgutil, "get_data", lambda package, name: small.encode())
     server = serve()
-    with pytest.raises(
-        FleetError, match=r"0\.0 GiB are to come, and 0\.0 GiB are free in .*cache_dir to a larger disk"
-    ):
+    with pytest.raises(FleetError, match=r"\d+ MiB are to come, and \d+ MiB are free in .*cache_dir to a larger disk"):
         fetch(server, tmp_path)
     assert server.served == 0
 
