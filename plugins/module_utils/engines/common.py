@@ -37,7 +37,7 @@ HF_HOME = f"{HOME}/.cache/huggingface"
 GUARD_MODULE = "inference_fleet_guard"
 # What an earlier release gave SGLang.
 _CONFIG_FILE = "engine.yaml"
-_TRUST = "--trust-remote-code"
+TRUST = "--trust-remote-code"
 # What the value of --load-format loads, where that is not the hub's own form.
 _FORMS = {"mistral": MISTRAL, "pt": PT, "npcache": BIN, "dummy": NONE}
 
@@ -117,7 +117,7 @@ def revision_args(spec: EngineSpec) -> list[str]:
 
 def trust_args(spec: EngineSpec) -> list[str]:
     """Return the argument that lets an engine run code that the model's repository has, where it may."""
-    return [_TRUST] if spec.trust_remote_code else []
+    return [TRUST] if spec.trust_remote_code else []
 
 
 def parse_version(body: Mapping[str, object]) -> str | None:

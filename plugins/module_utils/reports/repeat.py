@@ -18,6 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import HIDDEN
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES
+from ansible_collections.inference.fleet.plugins.module_utils.engines.common import TRUST
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
@@ -92,6 +93,7 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
         cache_dir="",
         revision=_option(engine.get("argv"), "--revision"),
         tool_call_parser=_option(engine.get("argv"), "--tool-call-parser"),
+        served_model_aliases=_aliases(engine.get("argv")),
         simulates=document.get("simulates"),
     )
     variables: dict[str, Any] = {"engine_name": engine["name"]}
@@ -102,6 +104,8 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
             notes.append("The image's digest is not known: its tag may have moved since.")
     variables |= {"engine_model": spec.model, "engine_served_model_name": spec.served_model_name}
     revision = model.get("revision") or spec.revision
+    if spec.served_model_aliases:
+        variables["engine_served_model_aliases"] = list(spec.served_model_aliases)
     if revision:
         variables["engine_revision"] = revision
     if engine.get("tensor_parallel_size"):
@@ -120,8 +124,9 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
         )
     else:
         extra_args, environment, has_key, trusts = found
-        if trusts:
-            variables["engine_trust_remote_code"] = True
+        if not module.SIMULATED:
+            # Else the model's page would say it, and may say something else by then.
+            variables["engine_trust_remote_code"] = trusts
         if extra_args:
             variables["engine_extra_args"] = extra_args
         shown = {name: value for name, value in environment.items() if value != HIDDEN}
@@ -136,9 +141,9 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
 
 
 def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], dict[str, str], bool, bool] | None:
-    """Return the user's own arguments and variables, whether there was a key, and whether the model's code was trusted.
+    """Return what gives the recorded argv.
 
-    They are what gives the recorded argv.
+    It is the user's own arguments and variables, whether there was a key, and whether the model's code was trusted.
     """
     argv = tuple(engine.get("argv") or ())
     found = _own_arguments(
@@ -146,6 +151,7 @@ def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], d
         argv,
         (spec.model, spec.served_model_name, spec.port, spec.tensor_parallel_size),
         (spec.revision, spec.tool_call_parser, json.dumps(spec.simulates and dict(spec.simulates))),
+        spec.served_model_aliases,
     )
     if found is None:
         return None
@@ -158,21 +164,26 @@ def _launched(spec: EngineSpec, engine: Mapping[str, Any]) -> tuple[list[str], d
 
 @functools.lru_cache(maxsize=256)
 def _own_arguments(
-    name: str, argv: tuple[str, ...], needed: tuple[str, str, int, int], other: tuple[str | None, str | None, str]
+    name: str,
+    argv: tuple[str, ...],
+    needed: tuple[str, str, int, int],
+    other: tuple[str | None, str | None, str],
+    aliases: tuple[str, ...],
 ) -> tuple[int, bool, bool, dict[str, str]] | None:
-    """Return where a user's own arguments begin, whether there was a key and trust, and the engine's environment.
+    """Return where a user's own arguments begin, whether there was a key, or trust, and the engine's environment.
 
     The runs of a fleet have few command lines. The fewest arguments that give one are the user's.
     """
     model, served_model_name, port, size = needed
     revision, parser, simulates = other
     spec = EngineSpec(model, served_model_name, port, size, "", None, revision, parser, simulates=json.loads(simulates))
+    spec = replace(spec, served_model_aliases=aliases)
+    guesses = list(itertools.product(((), ("key",)), (True, False) if TRUST in argv else (False,)))
     for start in range(len(argv), -1, -1):
-        for keys, trusts in itertools.product(((), ("key",)), (False, True)):
+        for keys, trusts in guesses:
+            wanted = replace(spec, extra_args=argv[start:], api_keys=keys, trust_remote_code=trusts)
             try:
-                launch = ENGINES[name].launch(
-                    replace(spec, extra_args=argv[start:], api_keys=keys, trust_remote_code=trusts)
-                )
+                launch = ENGINES[name].launch(wanted)
             except FleetError:
                 continue
             if launch.argv == argv:
@@ -257,6 +268,15 @@ def _option(argv: Sequence[str] | None, name: str) -> str | None:
     if name not in words_of[:-1]:
         return None
     return words_of[words_of.index(name) + 1]
+
+
+def _aliases(argv: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names that follow the first one under which a model is served."""
+    following = list(argv or ())
+    if "--served-model-name" not in following:
+        return ()
+    names = following[following.index("--served-model-name") + 1 :]
+    return tuple(itertools.takewhile(lambda word: not word.startswith("--"), names))[1:]
 
 
 def _port(url: str | None) -> int:

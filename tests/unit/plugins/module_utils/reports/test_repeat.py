@@ -49,6 +49,7 @@ def documented(engine="vllm", client="vllm", executable="vllm", workload=None, c
         wanted["simulates"] = {"engine": "vllm", "profile": "h100x4"}
         document["simulates"] = wanted["simulates"]
     container = deployed(engine=engine, **wanted)
+    document["model"]["id"] = wanted.get("model", MODEL)
     document["engine"].update(
         name=engine,
         argv=list(container.command),
@@ -87,6 +88,9 @@ def parsed(document):
         {"extra_args": ["--max-num-seqs", "64", "--compilation_config.cudagraph_mode=PIECEWISE"]},
         {"environment": {"VLLM_USE_V2": "1"}, "revision": "abc123", "port": 8001},
         {"tensor_parallel_size": 2, "tool_call_parser": "hermes"},
+        {"trust_remote_code": False},
+        {"model": "org/other", "trust_remote_code": True, "extra_args": ["--max-num-seqs", "64"]},
+        {"served_model_aliases": ["gpt-4", "default"], "extra_args": ["--max-num-seqs", "64"]},
         {"engine": "sglang", "client": "sglang", "executable": "/venv/bin/python3"},
         {"engine": "sglang", "client": "sglang", "extra_args": ["--mem-fraction-static", "0.7"]},
         {"engine": "simulator", "client": "aiperf", "executable": AIPERF},
@@ -112,6 +116,8 @@ def test_the_command_gives_the_engine_and_the_client_that_the_run_had(changes):
         extra_args=variables.get("engine_extra_args", []),
         environment=variables.get("engine_environment", {}),
         simulates=variables.get("engine_simulates"),
+        trust_remote_code=variables.get("engine_trust_remote_code"),
+        served_model_aliases=variables.get("engine_served_model_aliases", ()),
         api_key=changes.get("api_key"),
     )
     assert list(again.command) == document["engine"]["argv"]
