@@ -397,7 +397,7 @@ class SmallDisk:
     """A disk of the tests' own for what the module keeps on the host."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.covered = path, False
         path.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)], check=True)
 
@@ -407,10 +407,15 @@ class SmallDisk:
                 stream.write(b"x" * 4096)
 
     def be_read_only(self) -> None:
-        subprocess.run(["mount", "-o", "remount,ro", str(self.path)], check=True)
+        # Laid over it: a disk that a run has a file open on for writing cannot be remounted.
+        subprocess.run(["mount", "--bind", str(self.path), str(self.path)], check=True)
+        self.covered = True
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(self.path)], check=True)
 
     def mend(self) -> None:
-        subprocess.run(["mount", "-o", "remount,rw", str(self.path)], check=True)
+        if self.covered:
+            subprocess.run(["umount", "--lazy", str(self.path)], check=True)
+            self.covered = False
         (self.path / "filler").unlink(missing_ok=True)
 
 
