@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -45,7 +42,7 @@ class _Before:
 
 
 class Lifecycle(Looker):
-    """One engine container on one host: looks at it, and does what there is to do."""
+    """One engine container on one host: does what a look at it, by :mod:`.turn`, found to do."""
 
     def __init__(self, daemon: Daemon, wanted: Wanted, probe: Probe, progress: Progress) -> None:
         super().__init__(daemon, wanted, probe)
@@ -57,31 +54,24 @@ class Lifecycle(Looker):
         self._aside: list[Observed] = []
         self._waiting = Waiting(daemon, probe, progress, wanted.timeouts.ready, self._start)
 
-    def apply(self) -> Look:
-        """Do what a look asks for, under the slot's lock; return the look that was acted on.
+    def act(self, look: Look, warnings: Sequence[str]) -> Look:
+        """Do what a look asks for; return the look that was acted on. The slot's lock is held, *warnings* were found.
 
         Raises :class:`FleetError` with what was there back in place when the engine does not come up.
         """
-        with self._locks():
+        self.warnings = list(warnings)
+        self._find()
+        ran = look.current.id if look.current and look.current.running else None
+        fetched = tuple(step for step in look.steps if step in plan.FETCH)
+        if fetched:
+            fetch = Fetch(self._daemon, self._wanted, self._progress)
+            fetch.fetch(fetched, look.current)
+            self.warnings += fetch.warnings
+            # What the image is was a guess until now: a new reference may be the content that runs already.
             look = self.look()
-            ran = look.current.id if look.current and look.current.running else None
-            self._sweep()
-            fetched = tuple(step for step in look.steps if step in plan.FETCH)
-            if fetched:
-                fetch = Fetch(self._daemon, self._wanted, self._progress)
-                fetch.fetch(fetched, look.current)
-                self.warnings += fetch.warnings
-                # What the image is was a guess until now: a new reference may be the content that runs already.
-                look = self.look()
-            steps = tuple(step for step in look.steps if step not in plan.FETCH)
-            self._do(steps, look.changes, ran)
-            return replace(look, steps=fetched + steps)
-
-    def _sweep(self) -> None:
-        """Remove secret files whose container was never made: a run was cut off between the two."""
-        used = {item.labels.get(LABEL_SECRETS) for item in self._listed if item.ours}
-        for folder in {self._slot.name, self._slot.container}:
-            secrets.sweep(folder, used)
+        steps = tuple(step for step in look.steps if step not in plan.FETCH)
+        self._do(steps, look.changes, ran)
+        return replace(look, steps=fetched + steps)
 
     def _do(self, steps: Sequence[str], changes: Sequence[Change], ran: str | None) -> None:
         """Do the steps; *ran* is the id of the container that ran when this run began."""
@@ -347,33 +337,3 @@ class Lifecycle(Looker):
             self._stop()
         self._remove_all(group.members)
         state.forget_slot(self._slot.name)
-
-    @contextmanager
-    def _locks(self) -> Iterator[None]:
-        """Let one run at a time work on this slot, and on the one that its engine was in."""
-        current = self._find().current
-        names = {self._slot.name, *([slots.slot_of(current.labels, current.name)] if current else [])}
-        with ExitStack() as held:
-            # In one order, so that no two runs wait for each other.
-            for name in sorted(names):
-                held.enter_context(self._lock(name))
-            yield
-
-    @contextmanager
-    def _lock(self, slot: str) -> Iterator[None]:
-        """Let one run at a time work on a slot; another waits, as long as a run may take."""
-        deadline = time.monotonic() + self._wanted.timeouts.longest
-        with state.lock_path(slot).open("w") as stream:
-            while True:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise FleetError(
-                            f"another run has been working on slot {slot} for longer than its time-outs allow. "
-                            "Wait for it, or end it, and run again."
-                        ) from None
-                    self._progress.say(f"waiting for another run that works on slot {slot}")
-                    time.sleep(1)
-            yield

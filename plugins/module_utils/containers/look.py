@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Find out what a container is and what is to do, which changes nothing.
 
-Most runs find that nothing is: what acts is in :mod:`.lifecycle`, so that they need not load it.
+Most runs find that nothing is: what acts is in :mod:`.lifecycle`, which :mod:`.turn` loads where there is something.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.look im
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed, Slot
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
+from ansible_collections.inference.fleet.plugins.module_utils.containers.turn import Turn
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import (
     FAIL,
     IMAGE_LABEL,
@@ -74,12 +75,10 @@ def run(
         looker = Looker(daemon, wanted, probe)
         look = looker.look()
     else:
-        from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Lifecycle
-
-        looker = Lifecycle(daemon, wanted, probe, progress)
+        looker = turn = Turn(daemon, wanted, probe, progress)
         try:
-            with _holding(looker, wanted):
-                look = looker.apply()
+            with _holding(turn, wanted):
+                look = turn.apply()
         except PermissionError:
             raise
         except OSError as error:
@@ -96,7 +95,9 @@ def run(
     reordered = (serving or wanted.state == plan.ABSENT) and boot.differs
     if reordered and not check_mode:
         looker.warnings += boot.put()
-    container = look.current if check_mode else looker.container()
+    # Where nothing was done, the look tells it.
+    as_found = check_mode or (look.current is not None and not look.steps)
+    container = look.current if as_found else looker.container()
     return {
         "changed": look.changed or bool(images) or reordered,
         "warnings": looker.warnings,
