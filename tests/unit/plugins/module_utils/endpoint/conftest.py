@@ -92,7 +92,7 @@ def hang_up(handler: Any, request: Mapping[str, Any]) -> None:
 
 def patience(answer: Any) -> float:
     """Return a limit for one answer, in seconds: short where it never comes, else long enough for a busy machine."""
-    return 0.5 if answer in (hang, drip) else 30
+    return 3 if answer in (hang, drip) else 30
 
 
 def delta(finish: str | None = None, **parts: Any) -> dict[str, Any]:
