@@ -527,7 +527,8 @@ async def _load(server: Server, seconds: float) -> None:
         _log("Starting to load model")
         for shard in range(1, 5):
             await asyncio.sleep(seconds / 8)
-            _log(f"Loading safetensors checkpoint shards: {25 * shard:3d}% Completed | {shard}/4")
+            rate = f"00:{seconds / 8 * shard:02.0f}<00:{seconds / 8 * (4 - shard):02.0f}, {8 / seconds:.2f}it/s"
+            _log(f"Loading safetensors checkpoint shards: {25 * shard:3d}% Completed | {shard}/4 [{rate}]")
         _log(f"Loading weights took {seconds / 2:.2f} seconds")
         await asyncio.sleep(seconds / 4)
         _log(f"torch.compile took {seconds / 4:.2f} s in total")

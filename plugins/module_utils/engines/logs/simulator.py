@@ -8,4 +8,13 @@ from __future__ import annotations
 from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.log import Log
 from ansible_collections.inference.fleet.plugins.module_utils.diagnosis.phase import Phases
 
-LOG = Log(phases=Phases(lines=((r"Starting (?:vLLM|simulator)", "starting the server"),)))
+LOG = Log(
+    phases=Phases(
+        lines=(
+            (r"Starting (?:vLLM|simulator)", "starting the server"),
+            (r"Starting to load model", "loading the model"),
+            (r"Loading weights took ([0-9.]+) seconds", "weights loaded in {0} s"),
+        ),
+        bars=((r"checkpoint shards", "loading weights"),),
+    )
+)
