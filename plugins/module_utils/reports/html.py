@@ -105,8 +105,9 @@ def text_of(page: str) -> str | None:
 
 
 def anchor(document: Document) -> str:
-    """Return a run's place in the page."""
-    return run_anchor(document["run_id"])
+    """Return a run's place in the page. Each later point of a sweep has one of its own."""
+    number = document.get("point")
+    return run_anchor(document["run_id"]) + (f"--point-{number}" if number else "")
 
 
 def run_anchor(run_id: str) -> str:

@@ -128,7 +128,7 @@
 
   // Opens the run of a row, or closes it; what is opened once stays made.
   function toggle(row, open) {
-    const run = byId.get(row.id);
+    const run = byId.get(row.id.replace(/--point-\d+$/u, ""));
     if (!run) return;
     let shown = row.nextElementSibling;
     if (!shown || !shown.classList.contains("shown")) {

@@ -86,14 +86,19 @@ class Subject:
 def points(document: Document) -> tuple[Document, ...]:
     """Return a document's workload points, each as a document of its own; without a sweep, the document itself.
 
-    The document stands for the first point. The others have its surroundings, and neither its gates nor baselines.
+    The document stands for the first point. The others have its surroundings, their number as C(point), and neither its
+    gates nor baselines.
     """
     listed = (document.get("sweep") or {}).get("points") or ()
     others = (
         ChainMap(
-            {**{key: point.get(key) for key in _OF_A_POINT}, "sweep": None, "gates": [], "baselines": []}, document
+            {
+                **{key: point.get(key) for key in _OF_A_POINT},
+                **{"sweep": None, "gates": [], "baselines": [], "point": number},
+            },
+            document,
         )
-        for point in listed[1:]
+        for number, point in enumerate(listed[1:], 2)
         if point.get("metrics")
     )
     return (document, *others)
