@@ -90,8 +90,7 @@ def run(command: list[str]) -> tuple[list[str], int]:
         start_new_session=True,
         preexec_fn=_end_with_parent,
     ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             lines.append(line.rstrip())
             display.display(lines[-1])
     return lines, process.returncode

@@ -5,23 +5,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Any
-
-from ansible.errors import AnsibleError, AnsibleParserError
-from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud import pace
-from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.machines import (
-    STATUSES,
-    Machine,
-    machine,
-    oldest_first,
-)
-from ansible_collections.inference.fleet.plugins.plugin_utils import lambda_hosts
-from ansible_collections.inference.fleet.plugins.plugin_utils.lambda_task import api
-
 DOCUMENTATION = r"""
 name: lambda_cloud
 version_added: "0.1.0"
@@ -91,6 +74,23 @@ keyed_groups:
   - key: lambda_cloud.instance_type
     prefix: type
 """
+
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud import pace
+from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.machines import (
+    STATUSES,
+    Machine,
+    machine,
+    oldest_first,
+)
+from ansible_collections.inference.fleet.plugins.plugin_utils import lambda_hosts
+from ansible_collections.inference.fleet.plugins.plugin_utils.lambda_task import api
 
 _SUFFIXES = tuple(f"{name}.{end}" for name in ("lambda", "lambda_cloud") for end in ("yml", "yaml"))
 

@@ -44,7 +44,7 @@ def api(options: Mapping[str, Any], say: Callable[[str], None] | None = None) ->
         settle=options["settle_timeout"],
         request_seconds=options["request_interval"],
         launch_seconds=options["launch_interval"],
-        say=say or (lambda text: display.display(text)),
+        say=say or display.display,
     )
 
 

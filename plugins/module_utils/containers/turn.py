@@ -51,7 +51,7 @@ class Turn(Looker):
     def _sweep(self) -> None:
         """Remove secret files whose container was never made: a run was cut off between the two."""
         used = {item.labels.get(LABEL_SECRETS) for item in self._listed if item.ours}
-        for folder in {self._slot.name, self._slot.container}:
+        for folder in dict.fromkeys((self._slot.name, self._slot.container)):
             secrets.sweep(folder, used)
 
     @contextmanager

@@ -157,7 +157,11 @@ class TestRun:
 
     def test_an_engine_that_went_wrong_meanwhile_has_no_result(self, serve: Callable, tmp_path: Path) -> None:
         server = serve()
-        server.reply = lambda body: (garbled if (tmp_path / "ran").exists() else knowing)(body)
+
+        def reply(body: Any) -> Any:
+            return garbled(body) if (tmp_path / "ran").exists() else knowing(body)
+
+        server.reply = reply
         with pytest.raises(
             FleetError, match=r"after the benchmark the engine answered 0 of 8 .* The raw output is kept"
         ):

@@ -56,14 +56,14 @@ def test_a_real_gpu_counts_each_reason() -> None:
 
 
 def test_a_real_gpu_tells_whether_ecc_is_on() -> None:
-    (health,) = gpu_health.parse(H200).values()
+    (health,) = list(gpu_health.parse(H200).values())
     assert health["ecc_enabled"] is True
 
 
 def test_microseconds_between_two_looks_are_seconds_by_reason() -> None:
-    before = gpu_counters.parse(counted(sw_power_cap=5_000_000, hw_therm_slowdown=1))
-    after = gpu_counters.parse(counted(sw_power_cap=65_250_000, hw_therm_slowdown=2_000_001))
-    assert gpu_counters.between(before, after) == {
+    first = gpu_counters.parse(counted(sw_power_cap=5_000_000, hw_therm_slowdown=1))
+    second = gpu_counters.parse(counted(sw_power_cap=65_250_000, hw_therm_slowdown=2_000_001))
+    assert gpu_counters.between(first, second) == {
         UUID: {
             "hw_power_brake_slowdown": 0.0,
             "hw_thermal_slowdown": 2.0,
@@ -72,7 +72,7 @@ def test_microseconds_between_two_looks_are_seconds_by_reason() -> None:
         }
     }
     # The driver was loaded anew.
-    assert gpu_counters.between(after, before) == {}
+    assert gpu_counters.between(second, first) == {}
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,6 @@ def test_the_container_of_a_process(tmp_path: Path, cgroup: str, container: str 
 
 
 def test_a_real_h200_is_of_nvidia_s_brand_and_well() -> None:
-    (gpu,) = gpu_health.parse((Path(__file__).parent / "h200-580.159.04.xml").read_text()).values()
+    (gpu,) = list(gpu_health.parse((Path(__file__).parent / "h200-580.159.04.xml").read_text()).values())
     assert gpu["brand"] == "NVIDIA"
     assert gpu_health.troubles(gpu) == []
