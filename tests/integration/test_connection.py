@@ -124,13 +124,13 @@ def test_a_dead_controller_does_not_end_the_work(
         time.sleep(1)
         assert locked(), "the module goes on without a controller"
         second = engine.start(**SLOW)
-        waits = f"waiting for another run that works on {NAME}"
+        waits = f"waiting for another run that works on slot {NAME}"
         until(lambda: any(waits in path.read_text() for path in ssh_host.home.glob(".ansible_async/*.progress")))
 
     run = engine.finish(second)
 
     assert not run.result.get("failed"), run.output
-    assert f"waiting for another run that works on {NAME}" in run.output
+    assert f"waiting for another run that works on slot {NAME}" in run.output
     assert run.result["ready"]
     assert containers(docker_engine) == made
     assert set(made) == {NAME}
