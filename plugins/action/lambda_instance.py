@@ -225,7 +225,7 @@ class _Task:
         types = offers.known(known, wanted.types)
         free = offers.places(types, wanted.regions, wanted.order)
         offer, region = free[0] if free else (types[0], None)
-        self.launcher._limits.check(found, offer, len(names))
+        self.launcher.limits.check(found, offer, len(names))
         shape = {"instance_type": offer.name, "region": region, "hourly_usd": offer.hourly_usd}
         words = f"US$ {offer.hourly_usd * len(names):.2f} an hour"
         where = f"in {region}" if region else "as soon as one is free: none is now"

@@ -100,7 +100,7 @@ class Launcher:
 
     def __init__(self, api: Api, limits: Limits, capacity_seconds: float = 0.0) -> None:
         self._api = api
-        self._limits = limits
+        self.limits = limits
         self._capacity_seconds = capacity_seconds
         self._intents = api.folder / "launches"
         # What this run has launched, by launch id.
@@ -147,7 +147,7 @@ class Launcher:
             types = offers.known(found, wanted.types)
             refused = []
             for offer, region in offers.places(types, wanted.regions, wanted.order):
-                self._limits.check(self.all(), offer)
+                self.limits.check(self.all(), offer)
                 try:
                     return self._launch_at(name, group, wanted, offer, region)
                 except ApiError as error:
