@@ -84,10 +84,11 @@ class LookupModule(LookupBase):
         """Return the endpoints of the hosts."""
         self.set_options(var_options=variables, direct=kwargs)
         try:
-            if not terms:
-                own = endpoints.templated(variables, self._templar.template)
-                return endpoints.endpoints(str(variables["inventory_hostname"]), own)
             hostvars = variables["hostvars"]
+            if not terms:
+                host = str(variables["inventory_hostname"])
+                own = endpoints.templated(variables, self._templar.template, hostvars[host])
+                return endpoints.endpoints(host, own)
             unknown = [name for name in terms if name not in hostvars]
             if unknown:
                 raise FleetError(f"endpoints: no host of the inventory is called {', '.join(map(str, unknown))}.")

@@ -40,6 +40,10 @@ OPTIONS = {
     },
 }
 
+EXTERNAL_ADDRESS = "engine_external_address"
+# How Ansible itself reaches the host.
+WAY = ("ansible_host", "ansible_connection")
+
 
 def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the endpoints of a host, one for each engine that its variables describe, in their order.
@@ -59,7 +63,7 @@ def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def address(host: str, variables: Mapping[str, Any]) -> str:
     """Return where other machines reach a host."""
-    return str(variables.get("engine_external_address") or variables.get("ansible_host") or host)
+    return str(variables.get(EXTERNAL_ADDRESS) or variables.get("ansible_host") or host)
 
 
 def _is_local(variables: Mapping[str, Any]) -> bool:
@@ -117,7 +121,13 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def templated(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return of a task's variables those that endpoints reads, with what they are made of worked out."""
-    read = (*OPTIONS.values(), "engine_external_address", "ansible_host", "ansible_connection")
-    return {name: template(variables[name]) for name in read if name in variables}
+def templated(
+    variables: Mapping[str, Any], template: Callable[[Any], Any], inventory: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return of a task's variables those that endpoints reads, with what they are made of worked out.
+
+    Where the host is and how it is reached is the inventory's word alone: in a task that is delegated, Ansible puts the
+    other host's way there under the same names.
+    """
+    own = {name: template(variables[name]) for name in (*OPTIONS.values(), EXTERNAL_ADDRESS) if name in variables}
+    return {**own, **{name: inventory[name] for name in WAY if name in inventory}}

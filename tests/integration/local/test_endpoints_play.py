@@ -33,11 +33,18 @@ def test_the_lookup_sees_what_a_task_sees(tmp_path: Path) -> None:
         "tasks": [
             {**write("own"), "vars": {"engine_port": "{{ base + 1 }}"}},
             write("both", "gpu1", "gpu2"),
+            {
+                **write("delegated"),
+                "vars": {"engine_bind_address": "0.0.0.0", "engine_api_key": "of-the-test"},
+                "delegate_to": "localhost",
+            },
             write("none", "gpu3"),
         ],
     }
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    (tmp_path / "hosts").write_text("gpu1\ngpu2 engine_port='{{ 8000 + 7 }}' engine_bind_address=10.0.0.5\n")
+    (tmp_path / "hosts").write_text(
+        "gpu1 ansible_host=10.0.0.1\ngpu2 engine_port='{{ 8000 + 7 }}' engine_bind_address=10.0.0.5\n"
+    )
     done = subprocess.run(
         [
             Path(sys.executable).with_name("ansible-playbook"),
@@ -66,3 +73,6 @@ def test_the_lookup_sees_what_a_task_sees(tmp_path: Path) -> None:
         ("gpu1", "http://127.0.0.1:8000"),
         ("gpu2", "http://10.0.0.5:8007"),
     ]
+    # From the control host gpu1 is another machine, although what is delegated has a local connection.
+    (delegated,) = json.loads((tmp_path / "delegated").read_text())
+    assert delegated["external_url"] == "http://10.0.0.1:8000"
