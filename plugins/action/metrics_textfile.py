@@ -50,7 +50,7 @@ def write(
         new = textfile.text(loaded.documents, found, len(loaded.damaged), absent)
     except KeyError as error:
         raise FleetError(
-            f"regressions: wanted what inference.fleet.regressions returned; {error} is missing"
+            f"regressions and absent: wanted what inference.fleet.regressions returned; {error} is missing"
         ) from error
     try:
         old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

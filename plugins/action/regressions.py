@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
@@ -27,20 +27,27 @@ ACKNOWLEDGED = "acknowledged.yml"
 EXPECTED_HOURS = 26
 
 
+Finder = Callable[[Sequence[Mapping[str, Any]]], regressions.Found]
+# What says which changes count, for a task that fails of them and for one that shows them alike.
+RULE: dict[str, Any] = {
+    "acknowledged_file": {"type": "path"},
+    "acknowledged": {"type": "list", "elements": "dict", "default": []},
+    "minimum_change": {"type": "dict", "default": dict(regressions.LEAST)},
+    "confirm": {"type": "int", "default": regressions.CONFIRM},
+    "max_age": {"type": "int", "default": regressions.MAX_AGE},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "expected_hours": {"type": "int", "default": EXPECTED_HOURS},
+    "summaries": {"type": "list", "elements": "path", "default": []},
+}
+
+
 class ActionModule(LocalAction):
     """Looks through the history, and says what it found."""
 
     _supports_diff = False
     ARGUMENTS: ClassVar = {
         "results_dir": {"type": "path", "required": True},
-        "acknowledged_file": {"type": "path"},
-        "acknowledged": {"type": "list", "elements": "dict", "default": []},
-        "minimum_change": {"type": "dict", "default": dict(regressions.LEAST)},
-        "confirm": {"type": "int", "default": regressions.CONFIRM},
-        "max_age": {"type": "int", "default": regressions.MAX_AGE},
-        "hosts": {"type": "list", "elements": "str", "default": []},
-        "expected_hours": {"type": "int", "default": EXPECTED_HOURS},
-        "summaries": {"type": "list", "elements": "path", "default": []},
+        **RULE,
         "webhook_url": {"type": "str", "no_log": True},
         "webhook_headers": {"type": "dict", "default": {}, "no_log": True},
         "webhook_timeout": {"type": "int", "default": 10},
@@ -60,12 +67,9 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
 
     FleetError where there is nothing to look at (outside check mode), or an option is none.
     """
-    least = _minimum(options["minimum_change"])
-    if options["confirm"] < 1:
-        raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
-    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    find = finder(folder, options)
     loaded = load.opened(folder)
-    found = regressions.find(loaded.documents, known, least, options["confirm"], options["max_age"], _wanted(options))
+    found = find(loaded.documents)
     result: dict[str, Any] = {
         "changed": False,
         "results_dir": str(folder),
@@ -92,6 +96,20 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
             if why_not:
                 result["warnings"].append(f"The webhook was not told of the regressions: {why_not}.")
     return result
+
+
+def finder(folder: Path, options: Mapping[str, Any]) -> Finder:
+    """Return what looks through documents of *folder* as options of :data:`RULE` say; FleetError where one is none."""
+    least = _minimum(options["minimum_change"])
+    if options["confirm"] < 1:
+        raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
+    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    wanted = _wanted(options)
+
+    def find(documents: Sequence[Mapping[str, Any]]) -> regressions.Found:
+        return regressions.find(documents, known, least, options["confirm"], options["max_age"], wanted)
+
+    return find
 
 
 def acknowledgements(

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible import constants as C
 from ansible.utils.display import Display
 
-from ansible_collections.inference.fleet.plugins.action.regressions import acknowledgements
+from ansible_collections.inference.fleet.plugins.action.regressions import RULE, Finder, finder
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
+from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     html,
     markdown,
@@ -43,8 +43,7 @@ class ActionModule(LocalAction):
         "path": {"type": "path"},
         "markdown_path": {"type": "path"},
         "csv_path": {"type": "path"},
-        "acknowledged_file": {"type": "path"},
-        "acknowledged": {"type": "list", "elements": "dict", "default": []},
+        **RULE,
         "show": {"type": "bool", "default": False},
     }
 
@@ -56,10 +55,10 @@ class ActionModule(LocalAction):
         }
         # A folder that Ansible removes when it ends.
         plots.use_cache(Path(C.DEFAULT_LOCAL_TMP))
-        known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+        find = finder(folder, options)
         try:
             result = report(
-                folder, path, **others, known=known, check_mode=self._task.check_mode, diff_mode=self._task.diff
+                folder, path, **others, find=find, check_mode=self._task.check_mode, diff_mode=self._task.diff
             )
         except FleetError as error:
             raise FleetError(str(error), **{"path": str(path), "results_dir": str(folder), **error.details}) from error
@@ -74,13 +73,13 @@ def report(
     path: Path,
     markdown_path: Path | None = None,
     csv_path: Path | None = None,
-    known: Sequence[Acknowledgement] = (),
+    find: Finder = regressions.find,
     check_mode: bool = False,
     diff_mode: bool = False,
 ) -> dict[str, Any]:
     """Bring the report's files up to date with the documents of *folder*; return the task's result.
 
-    *path* is the page's, *known* are the changes that are accepted. Raises FleetError where there is nothing to report
+    *path* is the page's, *find* looks through the history. Raises FleetError where there is nothing to report
     (outside check mode), where the folder or a file cannot be read or written, where two files are to be one, and where
     matplotlib is missing.
     """
@@ -88,7 +87,7 @@ def report(
     wanted = {name: found for name, found in paths.items() if found is not None}
     _refuse_same(wanted)
     loaded = load.opened(folder)
-    found = overview.report(loaded.documents, PUBLISHED, loaded.damaged, known)
+    found = overview.report(loaded.documents, PUBLISHED, loaded.damaged, find(loaded.documents))
     result: dict[str, Any] = {
         "changed": False,
         **{name: str(file) for name, file in wanted.items()},
@@ -96,6 +95,7 @@ def report(
         "runs": len(loaded.documents),
         "series": len(found.series),
         "simulated": found.simulated,
+        "absent": [asdict(item) for item in found.found.absent],
         "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in loaded.damaged],
         "warnings": _warnings(folder, loaded.damaged),
     }

@@ -42,12 +42,12 @@ def find(every: Iterable[series.Series], wanted: Wanted) -> tuple[Absent, ...]:
     latest: dict[str, Mapping[str, Any]] = {}
     for item in every:
         known = latest.get(item.subject.host)
-        if known is None or item.latest["started_at"] > known["started_at"]:
+        if known is None or _start(item.latest) > _start(known):
             latest[item.subject.host] = item.latest
     found = []
     for host in dict.fromkeys(wanted.hosts):
         run = latest.get(host)
-        if run is not None and wanted.now - words.parse_time(run["started_at"]) <= timedelta(hours=wanted.hours):
+        if run is not None and wanted.now - _start(run) <= timedelta(hours=wanted.hours):
             continue
         reason = wanted.reasons.get(host)
         said = f"not measured since {words.when(run['started_at'])} ({run['run_id']})" if run else "never measured"
@@ -82,6 +82,10 @@ def reasons(summaries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             else:
                 found.pop(str(host.get("host")), None)
     return found
+
+
+def _start(run: Mapping[str, Any]) -> datetime:
+    return words.parse_time(run["started_at"])
 
 
 def _first_line(text: str) -> str:

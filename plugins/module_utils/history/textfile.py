@@ -63,8 +63,12 @@ def text(
     lines: list[str] = []
     for name, explained, samples in _families(latest, found):
         lines += _family(name, explained, samples)
-    missing = [((("host", item["host"]),), 1) for item in absent]
-    lines += _family("host_not_measured", "1 for a host that was to be measured and has no run.", missing)
+    missing: list[tuple[Labels, Mapping[str, Any]]] = [((("host", item["host"]),), item) for item in absent]
+    lines += _family(
+        "host_not_measured", "1 for a host that was to be measured and has no run.", [(of, 1) for of, _item in missing]
+    )
+    last = [(of, words.parse_time(item["since"]).timestamp()) for of, item in missing if item["since"]]
+    lines += _family("host_not_measured_since_timestamp_seconds", "When the last run of such a host began.", last)
     lines += _family("history_documents", "Result documents in the history.", [((), len(ordered))])
     lines += _family("history_damaged_files", "Files in the history that are no result document.", [((), damaged)])
     return "\n".join(lines) + "\n"

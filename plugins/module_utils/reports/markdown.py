@@ -33,6 +33,7 @@ def page(report: Report) -> str:
     sections = [
         ("Change points", _changes(report)),
         ("Slow, without having changed", _slower(report)),
+        ("Not measured", _absent(report)),
         ("The published tables, with ours beside them", _published(report)),
         ("Latest of each engine and profile", _latest(report)),
         ("Cost and energy", _costs(report)),
@@ -104,6 +105,11 @@ def _slower(report: Report) -> list[str]:
         for slow in report.slower[:_LISTED]
     ]
     return lines + _more(len(report.slower))
+
+
+def _absent(report: Report) -> list[str]:
+    absent = report.found.absent
+    return [f"- {escape(item.sentence)}" for item in absent[:_LISTED]] + _more(len(absent))
 
 
 def _published(report: Report) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import findings, regressions, siblings
-from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, cohorts
@@ -107,13 +106,13 @@ def report(
     documents: Sequence[Document],
     published: Sequence[Mapping[str, Any]],
     damaged: Sequence[Damaged] = (),
-    acknowledgements: Sequence[Acknowledgement] = (),
+    found: regressions.Found | None = None,
 ) -> Report:
-    """Return the report of *documents*, oldest first."""
+    """Return the report of *documents*, oldest first. *found* is what their history shows, as usual by default."""
     every = series.all_series(documents)
     # The points of a sweep beside the first have a section of their own.
     own = set(map(id, documents))
     groups = series.group(item for item in every if any(id(run) in own for run in item.runs))
-    found = regressions.find(documents, acknowledgements)
+    found = regressions.find(documents) if found is None else found
     changes = change_points.of_history(found, every)
     return Report(tuple(documents), groups, tuple(published), tuple(damaged), changes, found)

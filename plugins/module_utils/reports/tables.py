@@ -148,6 +148,11 @@ def text(report: Report) -> str:
     ]
     if report.events:
         parts.append("\n".join(_text_changes(report)))
+    slower = [slow.finding.sentence + (" Acknowledged." if slow.accepted else "") for slow in report.slower]
+    absent = [item.sentence for item in report.found.absent]
+    for title, sentences in (("Slow, without having changed:", slower), ("Not measured:", absent)):
+        if sentences:
+            parts.append("\n".join(_text_list(title, sentences)))
     parts.extend(_text_group(report, place) for place in range(len(report.groups)))
     return "\n\n".join(parts) + "\n"
 
@@ -168,6 +173,15 @@ def _text_changes(report: Report) -> list[str]:
         lines.extend(_wrap(said, _INDENT))
     if len(report.events) > _REMARKS:
         lines.append(f"{_INDENT}{len(report.events) - _REMARKS} more are in the report.")
+    return lines
+
+
+def _text_list(title: str, sentences: Sequence[str]) -> list[str]:
+    lines = [title]
+    for sentence in sentences[:_REMARKS]:
+        lines.extend(_wrap(words.clean(sentence), _INDENT))
+    if len(sentences) > _REMARKS:
+        lines.append(f"{_INDENT}{len(sentences) - _REMARKS} more are in the report.")
     return lines
 
 

@@ -198,7 +198,7 @@ def variables(schedule: Schedule, settings: Settings) -> dict[str, Any]:
     return {
         "benchmark_busy": schedule.busy,
         "benchmark_wait_idle": schedule.wait_idle,
-        # A host of the schedule without a run is told of by the playbook regression, where it is among the playbooks.
+        # A host of the schedule without a run is told of by the playbooks report and regression.
         "regression_hosts": "{{ ansible_play_hosts_all }}",
         **(results if settings.results_dir else {}),
         **schedule.variables,

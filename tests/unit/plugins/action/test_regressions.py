@@ -185,6 +185,21 @@ class TestWebhook:
         action.look(results, self.options(chat), check_mode=True)
         assert chat.got == []
 
+    def test_is_told_of_hosts_that_were_not_measured(self, chat, tmp_path):
+        now = datetime.now(timezone.utc)
+        factory.write(tmp_path / "steady", factory.document(host="gpu7", started=now - timedelta(hours=2)))
+        summary = tmp_path / "summary.json"
+        hosts = [{"host": "gpu8", "outcome": "failed", "reason": "no port answers"}]
+        summary.write_text(json.dumps({"started_at": now.isoformat(), "hosts": hosts}))
+        wanted = {"hosts": ["gpu7", "gpu8"], "summaries": [str(summary), str(tmp_path / "none")]}
+        result = action.look(tmp_path / "steady", self.options(chat, **wanted))
+        ((_headers, body),) = chat.got
+        assert [item["host"] for item in body["absent"]] == ["gpu8"]
+        assert body["absent"] == list(result["absent"])
+        assert "NOT MEASURED gpu8: never measured: Failed: no port answers." in body["text"]
+        assert result["failed"]
+        assert "1 host was not measured. gpu8" in result["msg"]
+
     @pytest.mark.parametrize(
         ("statuses", "sent", "asked"), [([500, 200], True, 2), ([500], False, 2), ([404], False, 1), ([302], False, 1)]
     )
@@ -234,6 +249,17 @@ class TestTextfile:
         assert any(
             'simulated="true",subject=' in line and line.endswith('metric="output_throughput"} 0') for line in lines
         )
+
+    def test_has_the_hosts_that_were_not_measured(self, results, tmp_path):
+        found = action.look(results, {**OPTIONS, "hosts": ["gpu7", "gpu8"]})
+        metrics_textfile.write(results, tmp_path / "fleet.prom", absent=found["absent"])
+        lines = [line for line in (tmp_path / "fleet.prom").read_text().splitlines() if "host_not" in line]
+        last = (START + timedelta(days=10)).timestamp()
+        assert [line for line in lines if not line.startswith("#")] == [
+            'inference_fleet_host_not_measured{host="gpu7"} 1',
+            'inference_fleet_host_not_measured{host="gpu8"} 1',
+            f'inference_fleet_host_not_measured_since_timestamp_seconds{{host="gpu7"}} {last:.10g}',
+        ]
 
     @pytest.mark.parametrize("name", ["fleet.txt", "prom"])
     def test_a_name_that_node_exporter_passes_over_is_said(self, results, tmp_path, name):

@@ -8,13 +8,17 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.inference import fleet
+from ansible_collections.inference.fleet.plugins.action import regressions
 from ansible_collections.inference.fleet.plugins.action import report as action
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.modules import report as module
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 COLLECTION = Path(next(iter(fleet.__path__)))
+RULE = {name: option.get("default") for name, option in action.RULE.items()}
 PLAYBOOK = COLLECTION / "playbooks" / "report.yml"
 
 
@@ -114,12 +118,54 @@ def test_a_change_that_is_acknowledged_is_shown_as_such(tmp_path):
     page = tmp_path / "index.html"
 
     assert "Acknowledged" not in action.report(folder, page)["table"]
-    known = action.acknowledgements(folder, None, [])
-    result = action.report(folder, page, known=known)
+    result = action.report(folder, page, find=action.finder(folder, RULE))
     assert result["changed"]
     assert "worse, since 2026-11-11" in " ".join(result["table"].split())
     assert "Acknowledged." in result["table"]
     assert "<em>Acknowledged.</em>" in page.read_text()
+
+
+def test_the_report_and_the_regressions_tell_of_the_same(tmp_path):
+    """Hosts that were not measured, and the smallest change that counts, in every form."""
+    folder, start = tmp_path / "results", datetime(2026, 11, 1, tzinfo=timezone.utc)
+    for day in range(20):
+        level = 1.0 if day < 10 else 0.9
+        factory.write(folder, factory.document(started=start + timedelta(days=day), factors=(level, level * 1.001)))
+    files = {"path": tmp_path / "index.html", "markdown_path": tmp_path / "report.md"}
+    wanted = {**RULE, "hosts": ["gpu1", "never"]}
+    result = action.report(folder, **files, find=action.finder(folder, wanted))
+    told = regressions.look(folder, {**wanted, "webhook_url": None, "fail": True})
+    assert result["absent"] == list(told["absent"])
+    assert [item["host"] for item in result["absent"]] == ["gpu1", "never"]
+    for text in (result["table"], files["path"].read_text(), files["markdown_path"].read_text()):
+        assert "Not measured" in text
+        assert "since 2026-11-20" in " ".join(text.split())
+        assert "never: never measured" in " ".join(text.split())
+        assert "worse, " in " ".join(text.split())
+    assert f'href="#run-{result["absent"][0]["last_run"]}"' in files["path"].read_text()
+
+    large = {**RULE, "minimum_change": {"output_throughput": 20}}
+    assert "worse, " not in " ".join(action.report(folder, **files, find=action.finder(folder, large))["table"].split())
+    assert not regressions.look(folder, {**large, "webhook_url": None, "fail": True})["regressions"]
+
+
+def test_the_roles_follow_one_another():
+    """What is set for regression.yml is meant for report.yml too."""
+    specs = yaml.safe_load((COLLECTION / "roles" / "report" / "meta" / "argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((COLLECTION / "roles" / "report" / "defaults" / "main.yml").read_text())
+    assert {name: option["default"] for name, option in options.items()} == defaults
+    regression = yaml.safe_load((COLLECTION / "roles" / "regression" / "defaults" / "main.yml").read_text())
+    for name in action.RULE:
+        assert f"regression_{name} | default(" in defaults[f"report_{name}"]
+        assert f"regression_{name}" in regression
+
+
+def test_documentation_is_the_argument_spec():
+    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    assert {name: (option["type"], option.get("default")) for name, option in options.items()} == {
+        name: (option["type"], option.get("default")) for name, option in action.ActionModule.ARGUMENTS.items()
+    }
 
 
 def test_two_forms_in_one_file_are_refused(results, tmp_path):

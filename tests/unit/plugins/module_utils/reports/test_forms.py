@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     changes,
@@ -171,9 +172,11 @@ def test_a_step_up_is_told_after_those_down():
 
 def test_an_acknowledged_change_is_told_as_such():
     known = Acknowledgement(host="gpu1", reason="power cap", since="2026-11-11")
-    (event,) = report(*moved(1.0, 0.9), acknowledgements=[known]).events
+    runs = moved(1.0, 0.9)
+    found = report(*runs, found=regressions.find(runs, [known]))
+    (event,) = found.events
     assert event.first.acknowledged
-    assert "Acknowledged." in markdown.page(report(*moved(1.0, 0.9), acknowledgements=[known]))
+    assert "Acknowledged." in markdown.page(found)
 
 
 def test_noise_and_a_few_runs_change_nothing():
