@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ _NAME = re.compile(r"\d{8}T\d{6}Z-.*\.json")
 if not (COLLECTIONS / "ansible_collections" / "inference" / "fleet").exists():
     raise RuntimeError(f"{COLLECTIONS} has no link to the checkout: run 'make setup' first")
 sys.path.insert(0, str(COLLECTIONS))
+
+
+def pytest_configure() -> None:
+    """Let a run that is told to end tear down what its fixtures made, as one does that is interrupted at a terminal."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 import docker
+from mortal import MORTAL
 
 HOOK = "nvidia-container-runtime-hook"
 # How many engines the machine may have at a time, in all test runs together: each has a network of its own.
@@ -110,6 +111,7 @@ class DockerEngine:
         log = (self.directory / "dockerd.log").open("ab")
         self._process = subprocess.Popen(
             [
+                *MORTAL,
                 "dockerd",
                 *("--host", self.url),
                 *("--data-root", f"{self.directory}/data"),

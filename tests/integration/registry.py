@@ -18,6 +18,7 @@ from pathlib import Path
 import requests
 from debian_package import unpacked
 from docker_engine import DockerEngine
+from mortal import MORTAL
 
 PACKAGE = "docker-registry"
 
@@ -60,7 +61,7 @@ class Registry:
         """Serve; return when it answers."""
         with (self._directory / "registry.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "serve", str(self._directory / "config.yml")], stdout=log, stderr=log
+                [*MORTAL, self._program, "serve", str(self._directory / "config.yml")], stdout=log, stderr=log
             )
         for _attempt in range(100):
             try:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from debian_package import NotToBeHadError, unpacked
+from mortal import MORTAL
 
 # sshd insists on this directory, on its own user, and on a password of root's that is not locked.
 _EMPTY = Path("/run/sshd")
@@ -136,7 +137,20 @@ class SshHost:
         arguments = [str(self._folder), self._libraries, self._sshd]
         with (self._folder / "sshd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _START, "sh", *arguments],
+                [
+                    *MORTAL,
+                    "unshare",
+                    "--mount",
+                    "--pid",
+                    "--fork",
+                    "--kill-child",
+                    "--mount-proc",
+                    "sh",
+                    "-c",
+                    _START,
+                    "sh",
+                    *arguments,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

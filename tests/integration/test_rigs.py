@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +47,28 @@ def load(client: docker.DockerClient, name: str, size: int) -> str:
         archive.addfile(entry, io.BytesIO(os.urandom(size)))
     client.api.import_image_from_data(buffer.getvalue(), repository=name, tag="1", changes=['CMD ["/none"]'])
     return f"{name}:1"
+
+
+def test_an_engine_ends_with_its_tests_however_these_end() -> None:
+    code = (
+        "import os, signal, docker_engine\n"
+        "engine = docker_engine.DockerEngine().__enter__()\n"
+        "print(engine.directory, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=False
+    )
+    directory = Path(killed.stdout.strip())
+    try:
+        assert killed.returncode == -signal.SIGKILL
+        deadline = time.monotonic() + PATIENCE
+        # It removes its own file as the last thing that it does.
+        while (directory / "docker.pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not (directory / "docker.pid").exists()
+    finally:
+        shutil.rmtree(directory)
 
 
 def test_a_registry_gives_back_what_was_pushed(docker_engine: DockerEngine, registry: Registry, image: str) -> None:
