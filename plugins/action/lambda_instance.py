@@ -15,12 +15,12 @@ from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud impor
     launches,
     machines,
     offers,
-    resources,
     waiting,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.api import Api
 from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.launches import Launcher, Limits, Wanted
 from ansible_collections.inference.fleet.plugins.module_utils.lambda_cloud.machines import Machine
+from ansible_collections.inference.fleet.plugins.plugin_utils import lambda_wanted
 from ansible_collections.inference.fleet.plugins.plugin_utils.lambda_task import LambdaAction, now
 
 PRESENT, ABSENT, RESTARTED, EXTENDED = "present", "absent", "restarted", "extended"
@@ -154,7 +154,7 @@ class _Task:
         have = [] if self.check_mode else self.launcher.unseen(name)
         if have:
             return self._told(True, self._ready(have), {"before": {}, "after": {name: _shape(have[0])}})
-        wanted = self._wanted()
+        wanted = lambda_wanted.wanted(self.account, self.options)
         if self.check_mode:
             return self._would_launch([name], wanted, found)
         self.launcher.launch(name, None, wanted)
@@ -203,7 +203,7 @@ class _Task:
             return self._told(True, [each for each in have if each not in extra], diff, extra)
         if not names:
             return self._told(False, have if self.check_mode else self._ready(have), None)
-        wanted = self._wanted()
+        wanted = lambda_wanted.wanted(self.account, self.options)
         if self.check_mode:
             return self._would_launch(names, wanted, found)
         launched: list[Machine] = []
@@ -237,60 +237,6 @@ class _Task:
             "diff": {"before": {}, "after": {name: shape for name in names}},
         }
 
-    def _wanted(self) -> Wanted:
-        """Return what to launch, with all that can be known to be wrong found out before."""
-        options = self.options
-        if not options["instance_types"]:
-            raise FleetError(
-                "instance_types: wanted at least one type to launch (lambda_instance_type_info lists them)."
-            )
-        keys = [each["name"] for each in self.account.get("ssh-keys")]
-        key = options["ssh_key_name"] or (keys[0] if len(keys) == 1 else None)
-        if key not in keys:
-            wanted = f"found no SSH key {key!r}" if key else "ssh_key_name: wanted the name of one"
-            raise FleetError(f"{wanted}. The account has: {', '.join(keys) or 'none'}. lambda_ssh_key adds one.")
-        regions = tuple(options["regions"])
-        image = {"id": options["image_id"]} if options["image_id"] else {"family": options["image_family"]}
-        if not options["image_id"]:
-            families = {each["family"] for each in resources.images(self.account)}
-            if options["image_family"] not in families:
-                raise FleetError(
-                    f"image_family: Lambda has no {options['image_family']!r}. It has: {', '.join(sorted(families))}."
-                )
-        rulesets = []
-        for what, path, names in (
-            ("file system", "file-systems", options["file_systems"]),
-            ("firewall ruleset", "firewall-rulesets", options["firewall_rulesets"]),
-        ):
-            there = self.account.get(path) if names else []
-            for name in names:
-                same = [each for each in there if each["name"] == name]
-                if not same:
-                    raise FleetError(f"The account has no {what} {name!r}.")
-                places = tuple(each["region"]["name"] for each in same)
-                fitting = tuple(each for each in regions if each in places) if regions else places
-                if not fitting:
-                    raise FleetError(
-                        f"The {what} {name!r} is in {', '.join(places)}, and regions are {', '.join(regions)}. "
-                        "It goes only with an instance of its own region."
-                    )
-                regions = fitting
-                if what == "firewall ruleset":
-                    rulesets.append(next(each["id"] for each in same if each["region"]["name"] == fitting[0]))
-                    regions = fitting[:1]
-        return Wanted(
-            types=tuple(options["instance_types"]),
-            ssh_key_name=str(key),
-            regions=regions,
-            order=options["choose_by"],
-            image=image,
-            lease=machines.duration(options["lease"]) if options["lease"] else None,
-            tags={key: str(value) for key, value in options["tags"].items()},
-            user_data=options["user_data"],
-            file_system_names=tuple(options["file_systems"]),
-            firewall_rulesets=tuple(rulesets),
-        )
-
     def _ready(self, chosen: list[Machine]) -> list[Machine]:
         if not self.options["wait"] or not chosen:
             return chosen
@@ -316,7 +262,7 @@ class _Task:
         return {
             **self._told(bool(live), [], diff if live else None, live),
             "left": left,
-            "msg": f"{'Would end' if self.check_mode else 'Ended'} {_names(live)}. {ending.left_in_words(left)}",
+            "msg": ending.in_words(live, now(self.account), left, self.check_mode),
         }
 
     def _restart(self, chosen: list[Machine]) -> dict[str, Any]:

@@ -29,13 +29,12 @@ class ActionModule(LambdaAction):
         else:
             found = [each for each in found if each not in over]
         left = ending.left(account, found)
-        names = ", ".join(each.name for each in over) or "nothing"
         result = {
             "changed": bool(over),
             "ended": [each.told(moment) for each in over],
             "kept": [each.told(moment) for each in found if each.ours and each.live],
             "left": left,
-            "msg": f"{'Would end' if self._task.check_mode else 'Ended'} {names}. {ending.left_in_words(left)}",
+            "msg": ending.in_words(over, now(account), left, self._task.check_mode),
         }
         account.say(str(result["msg"]))
         if over:

@@ -14,8 +14,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
@@ -42,16 +44,32 @@ def cloud(address: str) -> Iterator[str]:
         process.terminate()
 
 
-def play(cloud: str, folder: Path, *words: str) -> str:
+# The engine is the simulator, the workload takes seconds, and the client is one that was installed before.
+SMALL = {
+    "engine_name": "simulator",
+    "engine_bind_address": "0.0.0.0",
+    "engine_api_key": "a-key-of-the-test",
+    "benchmark_client_host": "localhost",
+    "benchmark_client_path": str(ROOT / ".build/venvs/aiperf/bin/aiperf"),
+    "benchmark_input_length": 64,
+    "benchmark_output_length": 16,
+    "benchmark_num_prompts": 8,
+    "benchmark_max_concurrency": 8,
+    "benchmark_repeats": 1,
+    "benchmark_warmup": False,
+}
+
+
+def play(cloud: str, folder: Path, *words: str, **more: Any) -> str:
     """Run ansible-playbook with the rented host's key, and return what it printed."""
     variables = {
+        **SMALL,
         "lambda_name": "coder",
         "lambda_instance_types": ["gpu_4x_h100_sxm5"],
         "lambda_request_interval": 0.01,
         "lambda_launch_interval": 0.01,
-        "lambda_stations": ["inference.fleet.deploy", "inference.fleet.verify"],
-        "engine_name": "simulator",
         "fleet_dir": str(folder),
+        **more,
     }
     done = subprocess.run(
         [
@@ -87,14 +105,29 @@ def host() -> str:
     return name
 
 
+def running(cloud: str) -> int:
+    return requests.get(cloud.replace("/api/v1", "/state"), timeout=30).json()["running"]
+
+
 def test_rent_serves_proves_and_gives_back_twice_at_one_address(cloud: str, tmp_path: Path) -> None:
     printed = play(cloud, tmp_path, "inference.fleet.rent", "-i", "localhost,")
-    assert "checks" in printed
-    assert "Ended coder. Still billing: no instance, US$ 0.00 an hour." in printed
+    (result,) = (tmp_path / "results").glob("*.json")
+    document = json.loads(result.read_text(encoding="utf-8"))
+    assert (document["host"], document["simulated"]) == ("coder", True)
+    assert document["quality"]["completed"] == 8
+    # In order: proved, measured and kept, reported, and only then given back.
+    said = ("Check the endpoint", f"Result: {result}", "Write the report", "Ended coder, US$")
+    assert sorted(said, key=printed.index) == list(said)
+    assert (tmp_path / "reports/index.html").exists()
+    assert "since its launch. Still billing: no instance, US$ 0.00 an hour." in printed
+    assert running(cloud) == 0
     # The cloud gives the address to the next machine, which has a host key of its own.
     on("sh", "-c", "rm /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null; systemctl restart ssh")
-    printed = play(cloud, tmp_path, "inference.fleet.rent", "-i", "localhost,")
-    assert "Ended coder." in printed
+    printed = play(
+        cloud, tmp_path, "inference.fleet.rent", "-i", "localhost,", lambda_stations=["inference.fleet.verify"]
+    )
+    assert "Ended coder, US$" in printed
+    assert running(cloud) == 0
     known = (tmp_path / "state/inference.fleet/lambda/known_hosts").read_text()
     assert len({line.split()[0] for line in known.splitlines()}) == 2
 
@@ -109,4 +142,4 @@ def test_the_inventory_alone_is_enough_to_deploy(cloud: str, tmp_path: Path) -> 
     again = play(cloud, tmp_path, "inference.fleet.deploy", "-i", str(inventory), "-l", "h100")
     assert "changed=0" in again
     printed = play(cloud, tmp_path, "inference.fleet.terminate", "-i", "localhost,")
-    assert "Ended coder." in printed
+    assert "Ended coder, US$" in printed

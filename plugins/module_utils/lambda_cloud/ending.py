@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -50,6 +51,14 @@ def end(api: Api, ending: Sequence[Machine], timeout: float = TIMEOUT, wait: boo
                 "an hour until they are gone: run this again, and look at Lambda's console."
             )
         api.clock.sleep(_POLL)
+
+
+def in_words(ended: Sequence[Machine], now: datetime, left_over: dict[str, Any], would: bool = False) -> str:
+    """Return what was ended, or would be, what that has cost since its launch, and what bills after it."""
+    names = ", ".join(each.name or each.id for each in ended) or "nothing"
+    costs = [each.cost_usd(now) for each in ended]
+    cost = "" if None in costs or not costs else f", US$ {sum(filter(None, costs)):.2f} since its launch"
+    return f"{'Would end' if would else 'Ended'} {names}{cost}. {left_in_words(left_over)}"
 
 
 def left(api: Api, found: Sequence[Machine]) -> dict[str, Any]:

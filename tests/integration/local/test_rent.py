@@ -10,21 +10,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-FAKE = ROOT / "tests/rigs/lambda_cloud/fake.py"
+RIG = ROOT / "tests/rigs/lambda_cloud"
+FAKE = RIG / "fake.py"
+sys.path.insert(0, str(RIG))
+
+import ssh  # noqa: E402  (its folder is on the path only now)
+
 KEY = "secret_lambda-key_0123456789abcdef"
 ADDRESSES = [f"127.0.0.{number}" for number in range(41, 45)]
 # A limit for what has to come; it is as quick as the machine is.
@@ -53,24 +59,8 @@ BLOCKED = """\
 @pytest.fixture(scope="module")
 def ssh_port() -> Iterator[int]:
     """A port at which the machines' addresses say that they are SSH servers."""
-    first = socket.create_server((ADDRESSES[0], 0))
-    servers = [first, *(socket.create_server((each, first.getsockname()[1])) for each in ADDRESSES[1:])]
-
-    def serve(server: socket.socket) -> None:
-        while True:
-            try:
-                connection, _peer = server.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(b"SSH-2.0-test\r\n")
-
-    for server in servers:
-        threading.Thread(target=serve, args=(server,), daemon=True).start()
-    yield first.getsockname()[1]
-    for server in servers:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
+    with ssh.answering(ADDRESSES) as port:
+        yield port
 
 
 class Cloud:
@@ -90,12 +80,17 @@ class Cloud:
         self._process.wait(30)
 
     @property
-    def state(self) -> dict[str, int]:
-        """How many run, and how many were ever launched."""
+    def counts(self) -> dict[str, float]:
+        """How many run and were launched, what they have cost, how many requests hang."""
         return requests.get(self.url.replace("/api/v1", "/state"), timeout=30).json()
 
-    def start(self, playbook: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
-        """Start a playbook as a user types it."""
+    @property
+    def state(self) -> dict[str, float]:
+        """How many run, and how many were ever launched."""
+        return {key: value for key, value in self.counts.items() if key in ("running", "launched")}
+
+    def start(self, playbook: str, *options: str, control_host: str = "state", **variables: Any) -> Any:
+        """Start a playbook as a user types it, on a control host that is a folder of its own for what it knows."""
         given = {
             "lambda_name": "coder",
             "lambda_instance_types": ["gpu_4x_h100_sxm5"],
@@ -112,7 +107,7 @@ class Cloud:
             **os.environ,
             "LAMBDA_API_KEY": KEY,
             "LAMBDA_API_URL": self.url,
-            "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_STATE_HOME": str(self.folder / control_host),
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         }
@@ -126,7 +121,7 @@ class Cloud:
             *options,
         ]
         return subprocess.Popen(
-            [*command, *options],
+            command,
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -142,6 +137,14 @@ class Cloud:
         printed, _none = process.communicate(timeout=600)
         assert KEY not in printed
         return process.returncode, printed
+
+    def crash(self, control_host: str = "state") -> None:
+        """Kill every process of a control host, as a power cut does: Ansible, its stations, its guard."""
+        sign = f"XDG_STATE_HOME={self.folder / control_host}".encode()
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if sign in environ.read_bytes().split(b"\0"):
+                    os.kill(int(environ.parent.name), signal.SIGKILL)
 
     def station(self, name: str, *tasks: str) -> str:
         """Write a playbook that rent.yml may run."""
@@ -175,7 +178,7 @@ def test_it_rents_works_and_gives_back(cloud: Cloud) -> None:
     code, printed = cloud.play("rent", lambda_stations=[cloud.station("work")])
     assert code == 0, printed
     assert "coder costs 16.36" in printed
-    assert "Ended coder. Still billing: no instance, US$ 0.00 an hour." in printed
+    assert "since its launch. Still billing: no instance, US$ 0.00 an hour." in printed
     assert cloud.state == {"running": 0, "launched": 1}
     assert not list((cloud.folder / "state").rglob("guards/coder.*[0-9]"))
 
@@ -194,7 +197,7 @@ def test_a_station_that_fails_ends_it_too(cloud: Cloud) -> None:
     assert code != 0
     assert "this GPU is sick" in printed
     assert "the station after it" not in printed
-    assert "Ended coder." in printed
+    assert "Ended coder, US$" in printed
     assert cloud.state == {"running": 0, "launched": 1}
 
 
@@ -221,6 +224,49 @@ def test_a_run_that_is_killed_while_its_machine_boots_leaves_nothing(tmp_path: P
         process.kill()
         wait_until(lambda: cloud.state == {"running": 0, "launched": 1}, "nothing runs any more")
         process.communicate(timeout=60)
+    finally:
+        cloud.stop()
+
+
+def stations() -> list[str]:
+    """Return what rent.yml does, by name."""
+    defaults = yaml.safe_load((ROOT / "roles/lambda/defaults/main.yml").read_text())
+    own = [name.removeprefix("inference.fleet.") for name in defaults["lambda_stations"]]
+    return ["launch", "boot", *own, "terminate"]
+
+
+# Where Ansible waits while it is killed: for an answer of the cloud, for a machine, or for a station's task.
+WAITS = {
+    "launch": ("--fault", "POST", "instance-operations/launch", "hang-after"),
+    "boot": ("--boot-seconds", "3600"),
+    "terminate": ("--fault", "POST", "instance-operations/terminate", "hang-before"),
+}
+
+
+@pytest.mark.parametrize("name", stations())
+def test_where_the_control_host_dies_at_a_station_the_reaper_ends_it(tmp_path: Path, ssh_port: int, name: str) -> None:
+    cloud, began = Cloud(tmp_path, ssh_port, *WAITS.get(name, ())), time.time()
+    try:
+        marker = tmp_path / "marker"
+        blocked = [] if name in WAITS else [cloud.station(name, BLOCKED)]
+        process = cloud.start("rent", lambda_lease="1s", lambda_stations=blocked, marker=str(marker))
+
+        def is_there() -> bool:
+            return marker.exists() or (cloud.counts["running"] if name == "boot" else cloud.counts["hanging"]) > 0
+
+        wait_until(lambda: is_there() or process.poll() is not None, f"it is at {name}")
+        assert process.poll() is None, process.communicate()[0]
+        cloud.crash()
+        process.communicate(timeout=60)
+        assert cloud.state == {"running": 1, "launched": 1}, "nothing is left that could have ended it"
+        code, printed = cloud.play("reap", control_host="another")
+        assert code == 0, printed
+        (told,) = re.findall(r"Ended coder, US\$ (\d+\.\d\d) since its launch\. Still billing: no instance", printed)
+        found = cloud.counts
+        assert (found["running"], found["launched"]) == (0, 1)
+        # From when the launch was asked for until the end was seen, which is more than is billed.
+        at_most = (time.time() - began) / 3600 * 16.36
+        assert 0 < found["dollars"] - 0.005 <= float(told) <= at_most + 0.005
     finally:
         cloud.stop()
 

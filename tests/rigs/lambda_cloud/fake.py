@@ -9,7 +9,7 @@ its capacity comes and goes; it counts requests and launches, and can lose an an
 is that of a clock that a test gives it. Each exchange is recorded, so that it can be held against the description.
 
 As a program it serves hosts that are there already: fake.py --key KEY --host 10.213.1.11 --host …
-Its /state then says how many run, and how many were ever launched.
+Its /state then says how many run, how many were ever launched, what they have cost, and how many requests hang.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Instance:
 class Fault:
     """What befalls the next requests that fit.
 
-    *what* is cut-before or cut-after (it was carried out), malformed, an HTTP status, or done- and one (likewise).
+    *what* is cut-before or cut-after (it was carried out), hang-before or hang-after (nothing is answered, and the
+    connection stays), malformed, an HTTP status, or done- and one (it was carried out).
     """
 
     method: str
@@ -127,6 +128,8 @@ class Cloud:
         self.listed_free: dict[tuple[str, str], int] | None = None
         # A test's own look at each request, before it is carried out.
         self.before: Callable[[str, str], None] = lambda method, path: None
+        # How many requests hang, and what ends that.
+        self.hanging, self.over = 0, threading.Event()
         self._addresses = list(addresses or [])
         self._last_request = self._last_launch = float("-inf")
 
@@ -358,22 +361,26 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.removeprefix(PREFIX).partition("?")[0]
         cloud = self.cloud
         if self.path == "/state":
-            return self._send(200, json.dumps({"running": len(cloud.running()), "launched": len(cloud.instances)}), {})
+            counts = {"running": len(cloud.running()), "launched": len(cloud.instances), "hanging": cloud.hanging}
+            return self._send(200, json.dumps({**counts, "dollars": cloud.dollars()}), {})
         cloud.before(self.command, path)
         with cloud.lock:
             fault = cloud.fault(self.command, path)
-            if fault and fault.what == "cut-before":
-                return self._cut(asked, path)
-            status, body, headers = self._answer(path, asked, fault)
-            if fault and fault.what == "cut-after":
-                return self._cut(asked, path)
+            lost = fault.what if fault and fault.what.startswith(("cut-", "hang-")) else ""
+            status, body, headers = (None, None, {}) if lost.endswith("-before") else self._answer(path, asked, fault)
             text = "<html>a proxy's page" if fault and fault.what == "malformed" else json.dumps(body)
             if fault and fault.text is not None:
                 text = fault.text
-            cloud.exchanges.append(
-                Exchange(self.command, path, asked, status, text, dict(self.headers.items()), cloud.now())
-            )
-        self._send(status, text, headers)
+            sent = (None, "", {}) if lost else (status, text, dict(self.headers.items()))
+            cloud.exchanges.append(Exchange(self.command, path, asked, *sent, cloud.now()))
+            cloud.hanging += lost.startswith("hang-")
+        if lost.startswith("hang-"):
+            cloud.over.wait()
+        if lost:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            self._send(status, text, headers)
 
     def _send(self, status: int, text: str, headers: dict[str, str]) -> None:
         payload = text.encode()
@@ -405,11 +412,6 @@ class _Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             return refused.status, refused.body, {}
 
-    def _cut(self, asked: Any, path: str) -> None:
-        self.cloud.exchanges.append(Exchange(self.command, path, asked, None, "", {}, self.cloud.now()))
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -418,9 +420,11 @@ def main() -> None:
     parser.add_argument("--host", action="append", default=[], help="the address of a machine that is there already")
     parser.add_argument("--public-key", default="", help="the SSH key that these take, called 'laptop'")
     parser.add_argument("--boot-seconds", type=float, default=0.0)
+    parser.add_argument("--fault", nargs=3, action="append", default=[], metavar=("METHOD", "PATH", "WHAT"))
     args = parser.parse_args()
     cloud = Cloud(args.key, addresses=args.host)
     cloud.boot_seconds = args.boot_seconds
+    cloud.faults = [Fault(*each) for each in args.fault]
     if args.public_key:
         cloud.keys[0]["public_key"] = args.public_key
     with Server(cloud, args.port) as server:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -38,7 +37,7 @@ def _rig(name: str) -> Any:
     return module
 
 
-fake, shapes = _rig("fake"), _rig("shapes")
+fake, shapes, ssh = (_rig(name) for name in ("fake", "shapes", "ssh"))
 
 KEY = "secret_lambda-key_0123456789abcdef"
 BEGIN = 1_795_600_000.0
@@ -134,26 +133,8 @@ class Account:
 @pytest.fixture(scope="session")
 def ssh_port():
     """A port at which all addresses of the fake's machines say that they are SSH servers."""
-    first = socket.create_server((ADDRESSES[0], 0))
-    port = first.getsockname()[1]
-    servers = [first, *(socket.create_server((address, port)) for address in ADDRESSES[1:])]
-
-    def serve(server: socket.socket) -> None:
-        while True:
-            try:
-                connection, _peer = server.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(b"SSH-2.0-test\r\n")
-
-    threads = [threading.Thread(target=serve, args=(server,), daemon=True) for server in servers]
-    for thread in threads:
-        thread.start()
-    yield port
-    for server in servers:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
+    with ssh.answering(ADDRESSES) as port:
+        yield port
 
 
 @pytest.fixture

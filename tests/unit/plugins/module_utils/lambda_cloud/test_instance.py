@@ -42,8 +42,11 @@ def test_it_is_ended_and_seen_to_be(account):
     found = account.run(name="h100-1", state="absent")
     assert found["changed"]
     assert found["left"]["hourly_usd"] == 0
-    assert found["msg"] == "Ended h100-1. Still billing: no instance, US$ 0.00 an hour."
     (only,) = account.cloud.instances.values()
+    spent = found["msg"].removeprefix("Ended h100-1, US$ ").partition(" ")[0]
+    # It is told until the end was seen, which takes a minute.
+    assert 0 <= float(spent) - account.cloud.dollars() < 4.29 / 60 + 0.01
+    assert found["msg"] == f"Ended h100-1, US$ {spent} since its launch. Still billing: no instance, US$ 0.00 an hour."
     assert account.cloud.status(only) == "terminated"
     assert not account.run(name="h100-1", state="absent")["changed"]
 
@@ -123,6 +126,8 @@ def test_a_lease_ends_it_and_can_be_extended(account):
     assert len(account.cloud.running()) == 1
     found = account.run("reap")
     assert [one["name"] for one in found["ended"]] == ["h100-1"]
+    # Two and a half hours, and the time to boot.
+    assert found["msg"].startswith("Ended h100-1, US$ 11.")
     assert account.cloud.running() == []
     assert not account.run("reap")["changed"]
 
@@ -203,6 +208,15 @@ def test_a_machine_that_never_becomes_active_is_told_with_its_cost(account):
     account.cloud.boot_seconds = 700
     assert not account.launch()["changed"]
     assert len(account.cloud.instances) == 1
+
+
+def test_a_machine_that_is_unhealthy_bills_and_is_told_and_ended(account):
+    account.time.at(400, lambda: [setattr(each, "status", "unhealthy") for each in account.cloud.instances.values()])
+    account.cloud.boot_seconds = 500
+    with pytest.raises(FleetError, match=r"h100-1 is unhealthy\. Still running and billing, US\$ 4.29 an hour: h100-1"):
+        account.launch(wait_timeout=600)
+    assert account.run(name="h100-1", state="absent")["changed"]
+    assert account.cloud.running() == []
 
 
 def test_a_machine_that_is_preempted_ends_the_wait(account):
