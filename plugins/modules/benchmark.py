@@ -175,6 +175,16 @@ options:
       - A word that keeps runs apart which would otherwise be compared over time, such as V(canary). It goes into the
         document.
     type: str
+  comparison:
+    description:
+      - The turn that the run is in a comparison of variants, as compare.yml takes them. It goes into the document.
+    type: dict
+    suboptions:
+      id: {description: The comparison., type: str, required: true}
+      fingerprint: {description: "What only equal comparisons have.", type: str, required: true}
+      variant: {description: The name of the variant., type: str, required: true}
+      round: {description: "The round, from 1.", type: int, required: true}
+      rounds: {description: How many rounds there are., type: int, required: true}
   price_per_hour:
     description: US dollars an hour for the engine's GPUs. From it comes the cost per million tokens.
     type: float
@@ -410,6 +420,13 @@ def argument_spec() -> dict:
         },
         "slo": {"type": "dict", "options": {name: {"type": "float"} for name in ("ttft_ms", "tpot_ms", "e2el_ms")}},
         "label": {"type": "str"},
+        "comparison": {
+            "type": "dict",
+            "options": {
+                **{name: {"type": "str", "required": True} for name in ("id", "fingerprint", "variant")},
+                **{name: {"type": "int", "required": True} for name in ("round", "rounds")},
+            },
+        },
         "price_per_hour": {"type": "float"},
         "wait_idle": {"type": "int", "default": 0},
         "busy": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
@@ -509,6 +526,7 @@ def run(params: dict, check_mode: bool) -> dict:
         revision=_revision(params["model"], cache_place(params["cache_dir"])),
         price=params["price_per_hour"],
         label=params["label"] or None,
+        comparison=params["comparison"],
         secrets=[params["api_key"]],
     )
     kept, why_not = spool.keep(document, params["gates"], params["baselines"], work_dir.parent)

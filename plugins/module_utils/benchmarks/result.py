@@ -64,13 +64,14 @@ def build(
     revision: str | None = None,
     price: float | None = None,
     label: str | None = None,
+    comparison: Mapping[str, Any] | None = None,
     secrets: Iterable[str | None] = (),
 ) -> dict[str, Any]:
     """Return the result document, without gates and baselines, which the control host adds.
 
     *engine* is an item of engine_info's engines, *hardware* host_info's host; either may be None where it is not
     known. *price* is US dollars an hour for the engine's GPUs. *label* keeps runs apart that are otherwise of one
-    subject. No value of *secrets*, and nothing that is named like a
+    subject; *comparison* is the turn that the run is in one. No value of *secrets*, and nothing that is named like a
     secret, gets into the document.
     """
     gpus = gpu_count(engine, hardware)
@@ -81,6 +82,7 @@ def build(
         "run_id": run_id,
         "host": host,
         "label": label,
+        "comparison": dict(comparison) if comparison else None,
         "started_at": started_at,
         "finished_at": finished_at,
         "simulated": bool(engine.get("simulated")) or measured.simulated,

@@ -91,6 +91,7 @@ _DOCUMENT = {
     "run_id": str,
     "host": str,
     "label": _Maybe(str),
+    "comparison": _Maybe({"id": str, "fingerprint": str, "variant": str, "round": int, "rounds": int}),
     "started_at": "time",
     "finished_at": "time",
     "simulated": bool,

@@ -58,7 +58,11 @@ class Noise:
 
     def of_difference(self) -> float:
         """Return how far two runs with nothing changed lie apart at most, in 19 of 20 pairs and more."""
-        return student_t(_PAIR, self.freedom) * self.deviation * math.sqrt(2)
+        return self.of_means(1, 1)
+
+    def of_means(self, *runs: int) -> float:
+        """Return the same for the means of two sides, each of so many independent runs, or for one mean beside 0."""
+        return student_t(_PAIR, self.freedom) * self.deviation * math.sqrt(sum(1 / count for count in runs))
 
 
 def usual(metric: str) -> float:
@@ -88,6 +92,14 @@ def learn(values: Sequence[float], expected: float) -> Noise:
     worth = 1 / _shrink(count, correlation) - 1
     blended = (_USUAL_WEIGHT * expected**2 + worth * variance) / (_USUAL_WEIGHT + worth)
     return Noise(math.sqrt(blended), int(_USUAL_WEIGHT + worth), correlation)
+
+
+def within(groups: Iterable[Sequence[float]], expected: float) -> Noise:
+    """Return the noise of groups of independent runs, each at a level of its own; of none it is what is *expected*."""
+    listed = [group for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in listed)
+    blended = (_USUAL_WEIGHT * expected**2 + freedom * pooled(listed) ** 2) / (_USUAL_WEIGHT + freedom)
+    return Noise(math.sqrt(blended), _USUAL_WEIGHT + freedom, 0.0)
 
 
 @functools.cache
