@@ -14,10 +14,18 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, quality, series, spool, store
+from ansible_collections.inference.fleet.plugins.module_utils.results import (
+    comparison,
+    quality,
+    series,
+    spool,
+    store,
+    verdicts,
+    words,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.results import load as documents
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import check
-from ansible_collections.inference.fleet.plugins.module_utils.results.subject import subject
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Document, Subject, points, subject
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction, display
 
 try:
@@ -68,7 +76,7 @@ class ActionModule(LongTaskAction):
             if "result" not in result:
                 return result
             document = result["result"]
-            document["baselines"] = compare(document, baselines, folder)
+            put_beside(document, baselines, folder)
             document["gates"] = judge(gates, document)
             result["table"] = summary_table(document)
             result["result"] = documents.without_raw(document)
@@ -76,7 +84,7 @@ class ActionModule(LongTaskAction):
             result["path"] = str(path)
             # Two hosts may end at once: one call keeps a table in one piece.
             display.display(f"\n{result['table']}\n  Result: {path}\n")
-            missed = [gate for gate in document["gates"] if not gate["passed"]]
+            missed = [gate for gate in document["gates"] if gate["passed"] is False]
             if result.get("failed"):
                 count = len(document["sweep"]["points"])
                 raise FleetError(f"{result['msg']}\nThe {count} points before it are kept in {path}.")
@@ -134,7 +142,7 @@ class ActionModule(LongTaskAction):
                 continue
             if document["host"] != args["run_host"]:
                 continue
-            document["baselines"] = compare(document, _still_there(kept["baselines"], folder), folder)
+            put_beside(document, _still_there(kept["baselines"], folder), folder)
             document["gates"] = judge(gates, document)
             try:
                 collected.append(store.add(document, folder))
@@ -210,57 +218,79 @@ def _still_there(names: Any, folder: Path) -> list[str | dict[str, Any]]:
     return found
 
 
-def compare(document: dict[str, Any], baselines: list[str | dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    """Return the document beside each baseline that there is."""
+Baselines = list[str | dict[str, Any]]
+Runs = dict[Subject, tuple[Any, ...]]
+
+
+def put_beside(document: dict[str, Any], baselines: Baselines, folder: Path) -> None:
+    """Give a document, and each point of its sweep, its comparisons with each baseline that there is."""
+    runs = earlier(document, folder) if baselines else {}
+    listed = (document.get("sweep") or {}).get("points") or ()
+    for point in points(document):
+        compared = compare(point, baselines, runs)
+        number = point.get("point", 1)
+        if number == 1:
+            document["baselines"] = compared
+        if listed:
+            listed[number - 1]["baselines"] = compared
+
+
+def compare(point: Document, baselines: Baselines, runs: Runs) -> list[dict[str, Any]]:
+    """Return a document, or a point of one, beside each baseline that there is for it. *runs* is of :func:`earlier`."""
     compared = []
-    history = earlier(document, folder) if baselines else []
+    mine = runs.get(subject(point), ())
+    history = [run for run in mine if not quality.disturbed(run)][-_HISTORY:]
     for baseline in baselines:
         if baseline == PUBLISHED:
-            row = comparison.published_row(document)
-            compared += [comparison.with_published(row, document, history)] if row else []
+            row = comparison.published_row(point)
+            found = comparison.with_published(row, point, history) if row else None
+        elif baseline == PREVIOUS:
+            found = _with_previous(point, history, runs)
         else:
-            other = previous(document, folder) if baseline == PREVIOUS else baseline
-            compared += [comparison.with_run(other, document, history)] if other else []
+            other = _alike(baseline, point)
+            found = comparison.with_run(other, point, history) if other else None
+        # Each later point of a sweep has a workload of its own. That it is not the baseline's, the first one says.
+        if found and (found["same_workload"] or point.get("point", 1) == 1):
+            compared.append(found)
     return compared
 
 
-def earlier(document: dict[str, Any], folder: Path) -> list[Any]:
-    """Return the last runs of the document's subject that count, oldest first: what tells how far its runs lie apart.
+def _with_previous(point: Document, history: list[Any], runs: Runs) -> dict[str, Any] | None:
+    """Return the comparison with the newest earlier run of the subject that counts, or why there is none."""
+    if history:
+        return comparison.with_run(history[-1], point, history)
+    place = subject(point).place
+    others = [run for of, found in runs.items() if of.place == place and of != subject(point) for run in found]
+    return comparison.not_compared(series.by_time(others)[-1], point) if others else None
+
+
+def _alike(document: dict[str, Any], point: Document) -> Document | None:
+    """Return the point of another document that has a point's workload; that document itself where none has."""
+    wanted = dict(subject(point).workload)
+    return next((other for other in points(document) if dict(subject(other).workload) == wanted), document)
+
+
+def earlier(document: dict[str, Any], folder: Path) -> Runs:
+    """Return by subject the runs before a document, oldest first, those of sweeps' points too.
 
     A folder that cannot be read tells nothing; damaged files are passed over.
     """
     try:
-        found = series.all_series(documents.load(folder).documents)
+        found = documents.load(folder).documents
     except OSError:
-        return []
-    wanted = subject(document)
-    runs = next((item.runs for item in found if item.subject == wanted), ())
-    sound = [run for run in runs if run["run_id"] != document["run_id"] and not quality.disturbed(run)]
-    return sound[-_HISTORY:]
+        return {}
+    start, own = words.parse_time(document["started_at"]), document["run_id"]
+    before = [run for run in found if run["run_id"] != own and words.parse_time(run["started_at"]) <= start]
+    return {item.subject: item.runs for item in series.all_series(before)}
 
 
-def previous(document: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """Return the newest other document of the same subject; damaged ones are passed over."""
-    # Run ids, and so the names of files, sort by time, and have the host in them.
-    wanted = subject(document)
-    host = document["run_id"].partition("-")[2].rpartition("-")[0]
-    for path in sorted(folder.glob(f"*-{host}-*.json"), reverse=True):
-        try:
-            other = documents.read(path)
-        except ValueError:
-            continue
-        if other["run_id"] != document["run_id"] and subject(other) == wanted:
-            return other
-    return None
+def judge(conditions: list[dict[str, Any]], document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each gate with its outcome."""
+    return verdicts.judge(conditions, document, _ask)
 
 
-def judge(gates: list[dict[str, Any]], document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return each gate with what its condition gave; it is met by the value true and by no other."""
-    judged = []
-    for gate in gates:
-        try:
-            value = jmespath.search(gate["condition"], document)
-        except JMESPathError as error:
-            value = str(error).splitlines()[0]
-        judged.append({**gate, "value": value, "passed": value is True})
-    return judged
+def _ask(condition: str, document: Any) -> Any:
+    try:
+        return jmespath.search(condition, document)
+    except JMESPathError as error:
+        return str(error).splitlines()[0]

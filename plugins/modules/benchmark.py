@@ -250,7 +250,8 @@ options:
   baselines:
     description:
       - What to compare the result with. V(published) is the published row of the engine, its profile and the model.
-        V(previous) is the newest earlier result of the same host, engine, model and workload in O(results_dir).
+        V(previous) is the newest earlier result in O(results_dir) of the same host, engine, configuration, model,
+        workload and limits that nothing disturbed. Each point of a sweep has its own.
         Anything else is a run id in O(results_dir), or the path of a result document on the control host.
       - Each metric is better, worse or the same. It is the same where the change is within the 95 % confidence interval
         that the repeats of both sides give. Without a spread on any side there is no verdict.
@@ -263,6 +264,8 @@ options:
         after the document is written.
       - Each has a C(condition), a JMESPath expression over the result document that is met when its value is true,
         and a C(message), which says what it means when it is not.
+      - One whose answer rests on figures that get no verdict, such as ratios to a cold or simulated row, is neither met
+        nor missed.
     type: list
     elements: dict
     default: []

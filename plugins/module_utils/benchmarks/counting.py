@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Totals
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import COUNTS, NOTE, OTHERS, Remark
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import NOTE, Remark
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Workload
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import RepeatResult
+from ansible_collections.inference.fleet.plugins.module_utils.results.quality import COUNTS, OTHERS
 
 # How far token totals may be from what was asked, as a fraction. Inputs also gain the chat template of each prompt.
 OUTPUT_TOLERANCE = 0.01

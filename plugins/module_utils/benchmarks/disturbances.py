@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import (
-    CLIENT,
     DOUBT,
-    NEIGHBOUR,
     NOTE,
-    THROTTLED,
     Remark,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.telemetry import engine_gpus
+from ansible_collections.inference.fleet.plugins.module_utils.results.quality import CLIENT, NEIGHBOUR, THROTTLED
 
 # A client whose busiest thread has this share of a CPU cannot send or read faster.
 SATURATED = 0.9

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.inference.fleet.plugins.module_utils.results.quality import KINDS
+
 # Worth knowing, and no reason to believe the figures less.
 NOTE = "note"
 # A reason to believe the figures less, of no known origin.
 DOUBT = "doubt"
-# What disturbed a run: its figures are not the engine's own. In a document these are the kinds of quality.disturbed.
-OTHERS = "others"
-NEIGHBOUR = "neighbour"
-THROTTLED = "throttled"
-CLIENT = "client"
-COUNTS = "counts"
-DISTURBED = (OTHERS, NEIGHBOUR, THROTTLED, CLIENT, COUNTS)
 
 
 @dataclass(frozen=True)
 class Remark:
-    """A sentence, and its kind: one of those above."""
+    """A sentence, and its kind: one of those above, or of what disturbs a run, :data:`.quality.KINDS`."""
 
     kind: str
     text: str
@@ -30,4 +25,4 @@ class Remark:
     @property
     def disturbing(self) -> bool:
         """Whether a comparison with other runs would tell of this rather than of the engine."""
-        return self.kind in DISTURBED
+        return self.kind in KINDS

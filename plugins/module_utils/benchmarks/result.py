@@ -23,6 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan im
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, NOTE, Remark
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Point
+from ansible_collections.inference.fleet.plugins.module_utils.results import quality
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import SCHEMA_VERSIONS
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, METRICS, spread, unit
 
@@ -140,10 +141,9 @@ def _point(plan: Plan, point: Point, gpus: int | None, price: float | None) -> d
         for name in (*METRICS, GOODPUT)
         if all(name in found.metrics for found in results)
     }
-    if streaming["itl_is_per_token"] is False:
-        for name in metrics:
-            if name.endswith("itl_ms"):
-                metrics[name]["mark"] = shape.mark(streaming)
+    for name in metrics:
+        if quality.marked({"streaming": streaming}, name):
+            metrics[name]["mark"] = shape.mark(streaming)
     remarks = [
         *plan.remarks,
         *(remark for repeat in repeats for remark in repeat.remarks),

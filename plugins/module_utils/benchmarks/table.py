@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+
 # Metric, label, unit, decimals.
 ROWS = (
     ("output_throughput", "Output throughput", "tok/s", 1),
@@ -28,7 +30,9 @@ def summary_table(document: Mapping[str, Any]) -> str:
     *document* is a result document. Lines are parted by line feeds, with none at the end.
     """
     lines = [_title(document), _workload(document)]
-    baselines = list(document.get("baselines") or ())
+    every = list(document.get("baselines") or ())
+    # One that a run could not be compared with has a sentence alone.
+    baselines = [baseline for baseline in every if baseline["metrics"]]
     repeats = len(document["repeats"])
     header = ["", "measured", *(["spread"] if repeats > 1 else [])]
     header += [text for baseline in baselines for text in (_heading(baseline), "change")]
@@ -50,12 +54,12 @@ def summary_table(document: Mapping[str, Any]) -> str:
         lines.append("  " + "  ".join(cells).rstrip())
     lines += _efficiency(document["efficiency"])
     lines += _sweep(document)
-    for baseline in baselines:
+    for baseline in every:
         lines += [f"  {note}" for note in baseline.get("notes") or ()]
     lines += [f"  Warning: {warning}" for warning in document["quality"]["warnings"]]
     lines += [f"  Note: {note}" for note in document["quality"].get("notes") or ()]
     for gate in document.get("gates") or ():
-        lines.append(f"  Gate {'met' if gate['passed'] else 'FAILED'}: {gate['message']}")
+        lines.append(f"  Gate {words.outcome(gate)}: {gate['message']}")
     return "\n".join(lines)
 
 
@@ -112,6 +116,14 @@ def _efficiency(efficiency: Mapping[str, Any]) -> list[str]:
     return [f"  {'; '.join(parts)}"] if parts else []
 
 
+def _output_change(point: Mapping[str, Any], name: str) -> str:
+    """Return the change of a point's output throughput from the baseline of that name."""
+    for baseline in point.get("baselines") or ():
+        if _heading(baseline) == name and baseline["same_workload"] and "output_throughput" in baseline["metrics"]:
+            return _change(baseline["metrics"]["output_throughput"])
+    return "-"
+
+
 def _sweep(document: Mapping[str, Any]) -> list[str]:
     """Return the points of a sweep as a table; nothing where there is none."""
     sweep = document.get("sweep")
@@ -122,7 +134,15 @@ def _sweep(document: Mapping[str, Any]) -> list[str]:
     varied = [name for name in names if len({shape[name] for shape in shapes}) > 1] or ["max_concurrency"]
     per_gpu = document["efficiency"]["output_throughput_per_gpu"] is not None
     title = "output tok/s per GPU" if per_gpu else "output tok/s"
-    rows = [[*varied, title, "tok/s per user", "TTFT mean, ms", "Pareto front"]]
+    beside = dict.fromkeys(
+        (baseline["id"], _heading(baseline))
+        for point in sweep["points"]
+        for baseline in point.get("baselines") or ()
+        if baseline["same_workload"] and baseline["metrics"]
+    )
+    # Of an earlier run's sweep every point has one, of the published row one point.
+    compared = list(dict.fromkeys(name for _id, name in beside))
+    rows = [[*varied, title, *(f"to {name}" for name in compared), "tok/s per user", "TTFT mean, ms", "Pareto front"]]
     for point in sweep["points"]:
         efficiency, metrics = point["efficiency"], point["metrics"]
         output = efficiency["output_throughput_per_gpu"] if per_gpu else metrics["output_throughput"]["mean"]
@@ -131,6 +151,7 @@ def _sweep(document: Mapping[str, Any]) -> list[str]:
             [
                 *("-" if point["workload"][name] is None else f"{point['workload'][name]:g}" for name in varied),
                 f"{output:,.1f}",
+                *(_output_change(point, name) for name in compared),
                 "-" if users is None else f"{users:,.1f}",
                 f"{metrics['mean_ttft_ms']['mean']:,.1f}",
                 "yes" if point["pareto"] else "",

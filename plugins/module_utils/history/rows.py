@@ -59,13 +59,13 @@ class Told:
 
 
 def row(item: series.Series, key: str) -> Row:
-    """Return a series' row of one metric. Runs without the figure are passed over."""
+    """Return a series' row of one metric. Runs without the figure, or with another in its place, are passed over."""
     metric = findings.METRICS[key]
     sign = 1 if metric.higher_is_better else -1
     runs, values, left_out = [], [], []
     for run in item.runs:
         value = series.value(run, key)
-        if not value or value < 0:
+        if not value or value < 0 or quality.marked(run, key):
             continue
         of = run["quality"]
         if (of["warnings"] or of.get("disturbed")) and quality.disturbed(run):

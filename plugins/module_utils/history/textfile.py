@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import environment, regressions
-from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import quality, series, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject
 
 Document = Mapping[str, Any]
@@ -129,7 +129,7 @@ def _regressions(
     since: list[Sample] = []
     for labels, run in runs:
         for metric in watched:
-            if not series.value(run, metric):
+            if not series.value(run, metric) or quality.marked(run, metric):
                 continue
             own = (*labels, ("metric", metric))
             mine = [item for item in found if item["metric"] == metric and ("subject", item["subject"]) in labels]
@@ -184,7 +184,7 @@ def _latencies(runs: Sequence[tuple[Labels, Document]]) -> Iterator[Sample]:
 def _gates(runs: Sequence[tuple[Labels, Document]]) -> Iterator[Sample]:
     for labels, run in runs:
         outcomes = [gate["passed"] for gate in run.get("gates") or ()]
-        for outcome, passed in (("failed", False), ("passed", True)):
+        for outcome, passed in (("failed", False), ("not_judged", None), ("passed", True)):
             yield (*labels, ("outcome", outcome)), outcomes.count(passed)
 
 

@@ -21,7 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     system,
     value,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject, slot
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Subject, limits_text, slot
 
 _JOULES_PER_KWH = 3.6e6
 _MILLION = 1e6
@@ -124,8 +124,7 @@ def _apart(kind: Subject, alike: Sequence[Subject]) -> str:
     if len({other.revision for other in alike}) > 1:
         parts.append(f"revision {kind.revision[:8] or 'not recorded'}")
     if len({other.slo for other in alike}) > 1:
-        limits = ", ".join(f"{name.removesuffix('_ms')} {limit} ms" for name, limit in kind.slo)
-        parts.append(f"limits {limits}" if limits else "no limits")
+        parts.append(f"limits {limits_text(kind.slo)}" if kind.slo else "no limits")
     return words.shorten(words.clean(", ".join(filter(None, parts))), 60) or "none of these"
 
 

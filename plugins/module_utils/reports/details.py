@@ -189,7 +189,7 @@ def _sections(document: Document) -> tuple[list[Any], list[Any]]:
     client, workload, quality = document["client"], document["workload"], document["quality"]
     container = document["engine"].get("container") or {}
     tokens = (quality.get("total_input_tokens"), quality.get("total_output_tokens"))
-    gates = [[f"Gate {'met' if gate['passed'] else 'FAILED'}", gate["message"]] for gate in document.get("gates") or []]
+    gates = [[f"Gate {words.outcome(gate)}", gate["message"]] for gate in document.get("gates") or []]
     sections = [
         (
             "Run",

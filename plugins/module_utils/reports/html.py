@@ -25,6 +25,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts im
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
+from ansible_collections.inference.fleet.plugins.module_utils.results.quality import marked
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     SIMULATED,
     Document,
@@ -158,7 +159,10 @@ def _group(report: Report, place: int, budget: _Budget) -> dict[str, Any]:
                 name,
                 cohort.simulated,
                 tuple(cohort.figure(key) for key in keys),
-                tuple(compared(cohort.comparison, key, "baseline") for key in keys),
+                # Times between chunks of several tokens stand beside no published time between tokens.
+                tuple(
+                    None if marked(cohort.any, key) else compared(cohort.comparison, key, "baseline") for key in keys
+                ),
             )
             for name, cohort in zip(names, members, strict=True)
         ]

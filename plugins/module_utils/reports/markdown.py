@@ -13,7 +13,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts im
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import SIMULATED, system, value
+from ansible_collections.inference.fleet.plugins.module_utils.results.series import SIMULATED, marks, system, value
 
 # A comment on GitHub has at most 65,536 characters.
 LONGEST = 60_000
@@ -134,6 +134,8 @@ def _latest(report: Report) -> list[str]:
         ]
         title = f"**{escape(group.model)}**, {words.workload(group.workload)}"
         lines += [*_gap(lines), title, "", *_table(["Engine and hardware", *_heads()], rows)]
+        said = {marks(document) for cohort in report.cohorts_of(place) for document in cohort.latest}
+        lines += [line for mark in sorted(filter(None, said)) for line in ("", f"\\* {escape(words.sentence(mark))}")]
     return lines
 
 
@@ -224,7 +226,7 @@ def _name(row: tables.Row) -> str:
 def _figures(row: tables.Row) -> list[str]:
     """Return each figure, with its ratio to the published one where there is one."""
     return [
-        words.number(cell.value) + ("" if cell.ratio is None else f" ({words.ratio(cell.ratio)}{_TIMES})")
+        cell.text.replace("*", "\\*") + ("" if cell.ratio is None else f" ({words.ratio(cell.ratio)}{_TIMES})")
         for cell in row.cells
     ]
 

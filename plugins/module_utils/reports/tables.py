@@ -16,6 +16,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.overview i
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.comparison import BETTER, WORSE
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, Metric
+from ansible_collections.inference.fleet.plugins.module_utils.results.quality import marked
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     SIMULATED,
     Document,
@@ -40,13 +41,22 @@ _REMARKS = 8
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: *value* and what it is compared with; *verdict* is "better", "worse" or nothing."""
+    """One figure: *value* and what it is compared with; *verdict* is "better", "worse" or nothing.
+
+    *marked*: it is not quite what its name says, which a remark on the row tells.
+    """
 
     metric: Metric
     value: float | None
     published: float | None
     ratio: float | None
     verdict: str = ""
+    marked: bool = False
+
+    @property
+    def text(self) -> str:
+        """The figure, with an asterisk where it is marked."""
+        return words.number(self.value) + ("*" if self.marked and self.value is not None else "")
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,9 @@ def row(document: Document, note: str = "", name: str | None = None) -> Row:
         ratio = compared(comparison, metric.key, "ratio")
         published = compared(comparison, metric.key, "baseline")
         said = compared(comparison, metric.key, "verdict")
-        verdict = said if judged and said in (BETTER, WORSE) else ""
-        cells.append(Cell(metric, value(document, metric.key), published, ratio, verdict))
+        mark = marked(document, metric.key)
+        verdict = said if judged and not mark and said in (BETTER, WORSE) else ""
+        cells.append(Cell(metric, value(document, metric.key), published, ratio, verdict, mark))
     return Row(name or document["host"], note, document, tuple(cells), tuple(remarks(document)))
 
 
@@ -101,7 +112,8 @@ def cohort_row(cohort: Cohort) -> Row:
         published = compared(cohort.comparison, metric.key, "baseline")
         ratio = middle / published if middle is not None and published else None
         verdicts = {item.cells[place].verdict for item in rows}
-        cells.append(Cell(metric, middle, published, ratio, verdicts.pop() if len(verdicts) == 1 else ""))
+        mark = any(item.cells[place].marked for item in rows)
+        cells.append(Cell(metric, middle, published, ratio, verdicts.pop() if len(verdicts) == 1 else "", mark))
     note = "median of their latest runs"
     return Row(f"{len(rows)} hosts", note, cohort.any, tuple(cells), _remarks_of_all(rows), True)
 
@@ -207,7 +219,7 @@ def _text_row(facts: Row) -> list[str]:
     lines.append(
         _line(
             _INDENT + "measured" if not mark else _INDENT + "simulated",
-            [words.number(cell.value) for cell in facts.cells],
+            [cell.text for cell in facts.cells],
         )
     )
     if any(cell.published is not None for cell in facts.cells):

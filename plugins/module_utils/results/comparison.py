@@ -10,9 +10,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.results import noise
+from ansible_collections.inference.fleet.plugins.module_utils.results import noise, quality
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, THROUGHPUTS
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import differences, limits_text, subject
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 PUBLISHED, RUN = "published", "run"
@@ -48,7 +49,21 @@ def published_row(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def judgeable(document: Mapping[str, Any], cold: bool, published: bool) -> bool:
     """Whether a run can be better or worse than a baseline: not where either is cold, nor a simulation than a GPU."""
-    return not (cold or not document["warm"] or document["quality"]["failed"] or (published and document["simulated"]))
+    return why_not(document, cold, published) is None
+
+
+def why_not(document: Mapping[str, Any], cold: bool, published: bool) -> str | None:
+    """Return why a run is neither better nor worse than a baseline, in a few words; None where it can be."""
+    if published and document["simulated"]:
+        return "the run is simulated"
+    if document["quality"]["failed"]:
+        return "requests of the run failed"
+    if not document["warm"]:
+        return "the run was not warmed up"
+    if cold:
+        return "the baseline looks cold" if published else "the baseline was not warmed up"
+    disturbed = quality.disturbed(document)
+    return f"the run was disturbed: {disturbed}" if disturbed else None
 
 
 def with_published(
@@ -61,6 +76,7 @@ def with_published(
         notes.append(f"{row['id']} looks as if measured cold; this run is warm.")
     elif not cold and not warm:
         notes.append(f"{row['id']} looks as if measured warm; this run was not warmed up.")
+    notes += _disturbed(document)
     return _comparison(
         document,
         kind=PUBLISHED,
@@ -85,26 +101,59 @@ def with_run(
     changed = [name for name, path in _ENVIRONMENT if _at(other, path) != _at(document, path)]
     if changed:
         notes.append(f"Since {other['run_id']} changed: {', '.join(changed)}.")
+    notes += _disturbed(document)
+    if quality.disturbed(other):
+        notes.append(f"{other['run_id']} was disturbed, no verdict on it: {quality.disturbed(other)}.")
     if other["simulated"] != document["simulated"]:
         notes.append(f"{other['run_id'] if other['simulated'] else 'This run'} is simulated, the other is not.")
     return _comparison(
         document,
         kind=RUN,
-        head={
-            "id": other["run_id"],
-            "source": other["host"],
-            "engine": other["engine"]["name"],
-            "profile": other["engine"].get("profile") or other["hardware"]["profile"],
-            "cold": not other["warm"],
-        },
-        workload={name: value for name, value in other["workload"].items() if name != "seed"},
+        head=_head_of_run(other),
+        workload=_workload_of_run(other),
         values={name: tuple(metric.get("values") or [metric["mean"]]) for name, metric in other["metrics"].items()},
         rounded=0.0,
         notes=notes,
         history=history,
-        comparable=other["simulated"] == document["simulated"] and judgeable(document, not other["warm"], False),
-        same_limits=(other.get("slo") or None) == (document.get("slo") or None),
+        comparable=(
+            other["simulated"] == document["simulated"]
+            and quality.disturbed(other) is None
+            and judgeable(document, not other["warm"], False)
+        ),
+        other=other,
     )
+
+
+def not_compared(other: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands for the comparison with an earlier run of another subject: a sentence on what differs."""
+    said = "; ".join(differences(subject(document), subject(other))) or "another subject"
+    return {
+        **_head_of_run(other),
+        "kind": RUN,
+        "workload": _workload_of_run(other),
+        "same_workload": _workload_of_run(other) == _workload_of_run(document),
+        "notes": [f"Not compared with {other['run_id']}, the newest run before this one: {said}."],
+        "metrics": {},
+    }
+
+
+def _head_of_run(other: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": other["run_id"],
+        "source": other["host"],
+        "engine": other["engine"]["name"],
+        "profile": other["engine"].get("profile") or other["hardware"]["profile"],
+        "cold": not other["warm"],
+    }
+
+
+def _workload_of_run(other: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in other["workload"].items() if name != "seed"}
+
+
+def _disturbed(document: Mapping[str, Any]) -> list[str]:
+    found = quality.disturbed(document)
+    return [f"This run was disturbed, so it gets no verdict: {found}."] if found else []
 
 
 def _comparison(
@@ -118,23 +167,27 @@ def _comparison(
     notes: Sequence[str],
     history: Sequence[Mapping[str, Any]] = (),
     comparable: bool = True,
-    same_limits: bool = True,
+    other: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     ours = document["workload"]
-    differences = {key: value for key, value in workload.items() if ours.get(key) != value}
+    unlike = {key: value for key, value in workload.items() if ours.get(key) != value}
     said = []
-    if differences:
-        listed = ", ".join(f"{key} {ours.get(key)} (there {value})" for key, value in differences.items())
+    if unlike:
+        listed = ", ".join(f"{key} {ours.get(key)} (there {value})" for key, value in unlike.items())
         said.append(f"Not the workload of {head['id']}: {listed}. The ratios do not say better or worse.")
     said += notes
-    comparable = comparable and not differences
+    comparable = comparable and not unlike
+    limits = [limits_text(side.get("slo")) for side in (document, other or document)]
+    same_limits = limits[0] == limits[1]
     metrics = {
         name: compare(
             name,
             document["metrics"][name]["values"],
             of_theirs,
             rounded,
-            comparable and (name != GOODPUT or same_limits),
+            comparable
+            and (name != GOODPUT or same_limits)
+            and not any(quality.marked(side, name) for side in (document, other or document)),
             [run["metrics"][name]["mean"] for run in history if run["metrics"].get(name)],
         )
         for name, of_theirs in values.items()
@@ -142,7 +195,11 @@ def _comparison(
     }
     repeats = len(document["repeats"])
     if comparable and GOODPUT in metrics and not same_limits:
-        said.append(f"Goodput is that under other limits than those of {head['id']}.")
+        said.append(
+            f"Goodput is under other limits, so it gets no verdict: {limits[0]} here, {limits[1]} in {head['id']}."
+        )
+    if comparable and any(quality.marked(side, name) for side in (document, other or document) for name in metrics):
+        said.append(f"ITL is the time between chunks of several tokens: no verdict on that of {head['id']}.")
     if comparable and metrics and all(metric["verdict"] is None for metric in metrics.values()):
         said.append(f"One repeat on either side tells no spread: no verdict on {head['id']}.")
     elif comparable and repeats == 1:
@@ -154,7 +211,7 @@ def _comparison(
         **head,
         "kind": kind,
         "workload": dict(workload),
-        "same_workload": not differences,
+        "same_workload": not unlike,
         "notes": said,
         "metrics": metrics,
     }

@@ -122,6 +122,7 @@ _DOCUMENT = {
     "model": {"id": str, "revision": _Maybe(str), "served_model_name": str},
     "workload": _WORKLOAD,
     "warm": bool,
+    "streaming": _Maybe({"itl_is_per_token": _Maybe(bool)}),
     "slo": _Maybe(_Each(_Maybe(_NUMBER))),
     "efficiency": _Maybe(_EFFICIENCY),
     "client": {
@@ -155,7 +156,7 @@ _DOCUMENT = {
         "disturbed": _Maybe([{"kind": str, "text": str}]),
         "notes": _Maybe([str]),
     },
-    "gates": _Maybe([{"passed": bool, "message": str}]),
+    "gates": _Maybe([{"passed": _Maybe(bool), "message": str}]),
     "baselines": [
         {
             "id": str,
@@ -170,7 +171,10 @@ _DOCUMENT = {
 }
 # A point of a sweep has of these what the document itself has.
 _SWEEP = {
-    "points": [{key: _DOCUMENT[key] for key in ("workload", "metrics", "quality", "efficiency")}],
+    "points": [
+        {key: _DOCUMENT[key] for key in ("workload", "metrics", "quality", "efficiency")}
+        | {"baselines": _Maybe(_DOCUMENT["baselines"]), "streaming": _DOCUMENT["streaming"]}
+    ],
     "failure": _Maybe(str),
 }
 

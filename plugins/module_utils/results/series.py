@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.comparison import PUBLISHED, judgeable
+from ansible_collections.inference.fleet.plugins.module_utils.results.quality import marked
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import (
     Subject,
     engine,
@@ -178,5 +179,15 @@ def remarks(document: Document) -> list[str]:
             "The published row looks cold: its p99 TTFT is far above its mean. "
             "A warm run beats it for that reason alone."
         )
+    mark = marks(document)
+    if mark:
+        notes.append(words.sentence(f"* {mark}"))
     notes.extend(words.sentence(warning) for warning in quality["warnings"])
     return notes
+
+
+def marks(document: Document) -> str | None:
+    """Return why a document's ITL has a mark; None where it has none."""
+    if not marked(document, "mean_itl_ms"):
+        return None
+    return (document["metrics"].get("mean_itl_ms") or {}).get("mark") or "ITL is the time between chunks, not tokens"

@@ -22,7 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.subject im
 # What is asked of every run, and what many runs have in common. A sweep that is none is asked for as well.
 _AT_HAND = (
     *("run_id", "host", "started_at", "finished_at", "simulated", "simulates", "warm", "label", "slo", "workload"),
-    *("quality", "comparison"),
+    *("quality", "streaming", "comparison"),
 )
 _SHARED = ("hardware", "engine", "model")
 # So many whole documents stay unpacked: a reader goes through one after the other, and asks each for much.

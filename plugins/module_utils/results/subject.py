@@ -86,15 +86,15 @@ class Subject:
 def points(document: Document) -> tuple[Document, ...]:
     """Return a document's workload points, each as a document of its own; without a sweep, the document itself.
 
-    The document stands for the first point. The others have its surroundings, their number as C(point), and neither its
-    gates nor baselines.
+    The document stands for the first point. The others have its surroundings, their number as C(point), and not its
+    gates.
     """
     listed = (document.get("sweep") or {}).get("points") or ()
     others = (
         ChainMap(
             {
                 **{key: point.get(key) for key in _OF_A_POINT},
-                **{"sweep": None, "gates": [], "baselines": [], "point": number},
+                **{"sweep": None, "gates": [], "baselines": point.get("baselines") or [], "point": number},
             },
             document,
         )
@@ -124,6 +124,32 @@ def subject(document: Document) -> Subject:
         workload=_pairs(document["workload"], but="seed"),
         slo=_pairs(document.get("slo") or {}),
     )
+
+
+def differences(one: Subject, other: Subject) -> list[str]:
+    """Return in what a subject differs from another one of its place, each in a few words."""
+    found = []
+    if one.revision != other.revision:
+        found.append(f"revision {one.revision[:8] or 'not recorded'} (there {other.revision[:8] or 'not recorded'})")
+    mine, theirs = (
+        ", ".join(option for option in side.configuration if option not in beside.configuration) or "none of these"
+        for side, beside in ((one, other), (other, one))
+    )
+    if mine != theirs:
+        found.append(f"configuration {mine} (there {theirs})")
+    if one.slo != other.slo:
+        found.append(f"limits {limits_text(one.slo)} (there {limits_text(other.slo)})")
+    return found
+
+
+def limits_text(slo: Mapping[str, Any] | Sequence[tuple[str, Any]] | None) -> str:
+    """Return limits in words, such as C(ttft 500 ms).
+
+    >>> limits_text({"ttft_ms": 500, "tpot_ms": None}), limits_text(())
+    ('ttft 500 ms', 'none')
+    """
+    pairs = slo.items() if isinstance(slo, Mapping) else slo or ()
+    return ", ".join(f"{name.removesuffix('_ms')} {limit:g} ms" for name, limit in sorted(pairs) if limit) or "none"
 
 
 def profile(document: Document) -> str:

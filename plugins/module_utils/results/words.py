@@ -197,6 +197,17 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
+def outcome(gate: Mapping[str, Any]) -> str:
+    """Return what became of a gate.
+
+    >>> [outcome({"passed": passed, "why": "the run is simulated"}) for passed in (True, False, None)]
+    ['met', 'FAILED', 'not judged (the run is simulated)']
+    """
+    if gate["passed"] is None:
+        return f"not judged ({gate['why']})" if gate.get("why") else "not judged"
+    return "met" if gate["passed"] else "FAILED"
+
+
 def prompts(value: int) -> str:
     """Return a number of prompts with its word."""
     return f"{value:,} prompt" + ("" if value == 1 else "s")

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import disturbances
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import disturbances, table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
@@ -324,10 +324,57 @@ class TestBaselines:
         self.kept(tmp_path, started=start + timedelta(days=2), host="gpu2")
         (tmp_path / "20261123T000000Z-gpu1-aaaaaa.json").write_text("{", encoding="utf-8")
         now = factory.document(started=start + timedelta(days=3))
-        assert action.previous(now, tmp_path) == wanted
-        compared = action.compare(now, ["published", "previous"], tmp_path)
-        assert [item["kind"] for item in compared] == ["published", "run"]
-        assert compared[1]["id"] == wanted["run_id"]
+        action.put_beside(now, ["published", "previous"], tmp_path)
+        assert [item["kind"] for item in now["baselines"]] == ["published", "run"]
+        assert now["baselines"][1]["id"] == wanted["run_id"]
 
     def test_the_first_run_has_no_previous_one(self, tmp_path: Path) -> None:
-        assert action.compare(factory.document(), ["previous"], tmp_path) == []
+        assert action.compare(factory.document(), ["previous"], {}) == []
+
+    def test_each_point_of_a_sweep_has_its_own_previous_one(self, tmp_path: Path) -> None:
+        start = datetime(2026, 11, 20, tzinfo=timezone.utc)
+        sweep = {8: (900.0, 8.0), 32: (2143.7, 14.2), 128: (3900.0, 30.0)}
+        before = factory.sweep(factory.document(started=start, factors=(1.0, 1.001)), sweep)
+        lost = {8: (900.0, 8.0), 32: (2143.7, 14.2), 128: (2730.0, 43.0), 64: (3000.0, 20.0)}
+        now = factory.sweep(factory.document(started=start + timedelta(days=1), factors=(1.0, 1.001)), lost)
+        for document in (before, now):
+            # A document is its sweep's first point.
+            document["workload"]["max_concurrency"] = 8
+        factory.write(tmp_path, before)
+        action.put_beside(now, ["previous"], tmp_path)
+        changes = [
+            [round(item["metrics"]["output_throughput"]["change_percent"]) for item in point["baselines"]]
+            for point in now["sweep"]["points"]
+        ]
+        assert changes == [[0], [0], [-30], []]
+        assert now["sweep"]["points"][0]["baselines"] == now["baselines"]
+        printed = table.summary_table(now)
+        assert "to run of 20261120" in printed
+        assert "-30.0 %" in printed
+        # A document that is named is met point by point as well.
+        action.put_beside(now, [before], tmp_path)
+        assert [len(point["baselines"]) for point in now["sweep"]["points"]] == [1, 1, 1, 0]
+
+    def test_of_a_point_that_was_a_run_of_its_own_too(self, tmp_path: Path) -> None:
+        start = datetime(2026, 11, 20, tzinfo=timezone.utc)
+        alone = self.kept(tmp_path, started=start)
+        now = factory.sweep(factory.document(started=start + timedelta(days=1)), {8: (9.0, 8.0), 32: (2143.7, 14.2)})
+        now["workload"]["max_concurrency"] = 8
+        action.put_beside(now, ["previous"], tmp_path)
+        assert [[item["id"] for item in point["baselines"]] for point in now["sweep"]["points"]] == [
+            [],
+            [alone["run_id"]],
+        ]
+
+    def test_other_limits_are_named_and_not_compared(self, tmp_path: Path) -> None:
+        start = datetime(2026, 11, 20, tzinfo=timezone.utc)
+        before = self.kept(tmp_path, started=start, slo={"ttft_ms": 2000.0})
+        now = factory.document(started=start + timedelta(days=1), slo={"ttft_ms": 500.0})
+        action.put_beside(now, ["previous"], tmp_path)
+        (found,) = now["baselines"]
+        assert (found["id"], found["metrics"]) == (before["run_id"], {})
+        assert "limits ttft 500 ms (there ttft 2000 ms)" in found["notes"][0]
+        # Not a run that was measured later, nor one that was disturbed.
+        self.kept(tmp_path, started=start + timedelta(days=2), slo={"ttft_ms": 500.0})
+        action.put_beside(now, ["previous"], tmp_path)
+        assert now["baselines"][0]["metrics"] == {}
