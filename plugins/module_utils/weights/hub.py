@@ -7,6 +7,9 @@ huggingface_hub downloads them, in a virtual environment of its own, so that the
 time as the engine's image.
 """
 
+# Runs outside modules too, where there is no run_command.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import fcntl

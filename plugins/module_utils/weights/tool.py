@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program that downloads weights: huggingface_hub, installed once on a host in a virtual environment of its own."""
 
+# Runs outside modules too, where there is no run_command.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import fcntl
