@@ -31,12 +31,22 @@ if TYPE_CHECKING:
     # Ansible sends to a host what an import names. The files are only read there: to run them would take longer than
     # all that a look at an engine does.
     from ..endpoint import guard  # noqa: F401  (named, not run)
-    from . import answers, latency, schemas, server  # noqa: F401  (likewise)
+    from . import answers, asked, faults, latency, pace, schemas, server, shapes, web  # noqa: F401  (likewise)
 
 HOME = "/opt/inference.fleet"
 # Its own files, and the one of another package that it shares with the real engines: in the image as in the collection.
 _FILES = {
-    "simulator": ("answers.py", "latency.py", "schemas.py", "server.py"),
+    "simulator": (
+        "answers.py",
+        "asked.py",
+        "faults.py",
+        "latency.py",
+        "pace.py",
+        "schemas.py",
+        "server.py",
+        "shapes.py",
+        "web.py",
+    ),
     "endpoint": ("guard.py",),
 }
 _PACKAGES = __name__.rpartition(".")[0].rpartition(".")[0]

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.simulator import answers
+from ansible_collections.inference.fleet.plugins.module_utils.simulator import asked
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import byte_symbols, tokenizer_files
 
 TEXTS = ["x" * 8192, "héllo\n\t  ✓ wörld 🚀", "def f():\n    return 1\n", " leading", bytes(range(128)).decode(), ""]
@@ -37,5 +37,5 @@ def test_the_real_library_counts_as_the_simulator_does(text):
     tokenizer = tokenizers.Tokenizer.from_str(tokenizer_files()["tokenizer.json"])
     ids = tokenizer.encode(text).ids
     assert ids == list(text.encode())
-    assert len(ids) == answers.count_tokens(text)
+    assert len(ids) == asked.count_tokens(text)
     assert tokenizer.decode(ids) == text
