@@ -509,6 +509,35 @@ def test_a_host_that_is_benchmarked_already_is_left_out_and_that_is_no_failure(
     assert webhook.got == []
 
 
+def test_a_timer_tells_of_a_host_of_its_schedule_that_was_not_measured(
+    control: Machine, webhook: Hooked, tmp_path: Path
+) -> None:
+    """Its hosts are a template in a file, which the real ansible-playbook fills in."""
+    inventory = json.loads(control.sh("cat /srv/fleet/hosts.yml"))
+    hosts = inventory["gpus"]["hosts"]
+    # Nothing listens on the port of the second one; the third is none of the schedule's.
+    hosts["gpu-2"] = {**hosts["gpu-1"], "ansible_port": 9}
+    inventory["others"] = {"hosts": {"gpu-3": hosts["gpu-2"]}}
+    control.write("/srv/fleet/hosts.yml", json.dumps(inventory))
+    webhook.got.clear()
+    watched = {**NIGHTLY, "name": "watched", "playbooks": ["benchmark", "report", "regression"]}
+    for _attempt in range(3):
+        due = datetime.now(timezone.utc) + timedelta(seconds=30)
+        watched["on_calendar"] = f"{due:%Y-%m-%d %H:%M:%S} UTC"
+        ran = play(control, tmp_path, schedule_benchmarks=[watched], schedule_webhook_url=webhook.url)
+        assert ran.code == 0, ran.output
+        if datetime.now(timezone.utc) < due:
+            break  # else this machine was too busy to set it up in time
+    until(lambda: "watched: failed after" in control.journal("watched"), "the timer's run ends")
+    journal = control.journal("watched")
+    (told,) = {line.strip() for line in journal.splitlines() if "NOT MEASURED" in line}
+    assert re.match(r"NOT MEASURED gpu-2: never measured: Unreachable: .*Connection refused", told)
+    assert "NOT MEASURED gpu-2" in json.dumps(until(lambda: webhook.got, "the hook is told")[0][1]["journal"])
+    page = control.sh("cat /srv/fleet/reports/index.html")
+    assert "gpu-2: never measured" in page
+    assert "gpu-3" not in page
+
+
 def test_all_of_it_goes_and_nothing_else(control: Machine, tmp_path: Path) -> None:
     ran = play(control, tmp_path, schedule_state="absent")
     assert (ran.code, ran.changed) == (0, 1), ran.output

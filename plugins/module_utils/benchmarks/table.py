@@ -41,6 +41,8 @@ def summary_table(document: Mapping[str, Any]) -> str:
         value = document["metrics"].get(metric)
         if value is None:
             continue
+        # The mean of the repeats' p99s is not the p99 of their requests.
+        label = label.replace("p99", "mean p99") if repeats > 1 else label
         row = [f"{label}{'*' if value.get('mark') else ''}, {unit}", f"{value['mean']:,.{decimals}f}"]
         if repeats > 1:
             row.append(f"± {value['stdev']:,.{decimals}f}" if value.get("stdev") is not None else "")

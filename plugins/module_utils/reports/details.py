@@ -9,6 +9,7 @@ place. All wording is here; the script only lays it out.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -23,11 +24,13 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     remarks,
     system,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.results.stored import Stored
 
 # Where a run's own id and host stand in what is otherwise the same for many runs. No text has them: words.clean takes
 # them out.
 RUN_ID, HOST = "\0", "\1"
-_DIGITS = 5
+# The script shows no more digits.
+_FORMAT = "%.5g"
 _KEY = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -36,11 +39,12 @@ class _Pool:
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        self._places: dict[str, int] = {}
+        self._places: dict[Any, int] = {}
 
     def place(self, value: Any) -> int:
-        # No JSON begins with this mark.
-        key = f"\0{value}" if isinstance(value, str) else _KEY(value)
+        key: Any = value
+        if not isinstance(value, str):
+            key = tuple(value) if all(isinstance(item, str) for item in value) else (None, _KEY(value))
         if key not in self._places:
             self._places[key] = len(self.values)
             self.values.append(value)
@@ -54,8 +58,18 @@ def embedded(documents: Iterable[Document]) -> str:
     [run id, host, sections, values by metric, baselines, notes, repeats, commands, sweep]; a section is the places of
     its title, its names and its texts.
     """
+    # All that is made here is kept and has no cycles: looking for some among it would take a quarter of the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _embedded(list(documents))
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _embedded(listed: Sequence[Document]) -> str:
     pool = _Pool()
-    listed = list(documents)
     # What many runs share is one object, which is worded once. Documents stay alive, so that an id is its own.
     worded: dict[tuple[Any, ...], tuple[list[Any], list[Any]]] = {}
     extra = sorted({key for document in listed for key in metrics_of(document)} - NAMES.keys())
@@ -63,7 +77,7 @@ def embedded(documents: Iterable[Document]) -> str:
     data = {
         "names": [[words.clean(NAMES.get(key, key)), _unit(key, listed)] for key in keys],
         # The metrics that the table of repeats shows.
-        "repeats": [[keys.index(metric.key), f"{metric.label}, {metric.unit}"] for metric in COMPARED],
+        "repeats": [[keys.index(metric.key), f"{metric.label_of_repeat}, {metric.unit}"] for metric in COMPARED],
         "runs": [_run(document, keys, pool, worded) for document in listed],
         "pool": pool.values,
     }
@@ -88,6 +102,9 @@ def _run(
     def places(sections: Iterable[tuple[str, list[list[str]]]]) -> list[Any]:
         return [[pool.place(title), *(shared(_clean(part)) for part in _apart(facts))] for title, facts in sections]
 
+    if isinstance(document, Stored):
+        # It is asked for everything.
+        document = document.whole()
     engine, client = document["engine"], document["client"]
     key = (id(document["hardware"]), id(engine), id(document["model"]), id(document["simulates"]))
     if key not in worded:
@@ -112,7 +129,7 @@ def _run(
         words.clean(document["run_id"]),
         words.clean(document["host"]),
         [*places(first), *sections, *places(last)],
-        [_values(document, key) for key in keys],
+        [_values(document["metrics"].get(key)) for key in keys],
         [_baseline(baseline, keys, pool) for baseline in document["baselines"]],
         [shared(words.clean(note)) for note in remarks(document)],
         [[words.span(_took(item)), item["completed"], item["failed"]] for item in document["repeats"]],
@@ -251,9 +268,8 @@ def _efficiency(document: Document) -> list[list[str | None]]:
     ]
 
 
-def _values(document: Document, key: str) -> list[float] | None:
+def _values(summary: Mapping[str, Any] | None) -> list[float] | None:
     """Return a metric's value in each repeat, or its mean alone; None where there is none."""
-    summary = document["metrics"].get(key)
     if not summary:
         return None
     found = summary.get("values") or [summary["mean"]]
@@ -297,7 +313,7 @@ def _unit(key: str, documents: Iterable[Document]) -> str:
 
 
 def _rounded(number: float) -> float:
-    return float(f"{number:.{_DIGITS}g}")
+    return float(_FORMAT % number)
 
 
 def _clean(value: Any) -> Any:

@@ -166,7 +166,7 @@ def _group(report: Report, place: int, budget: _Budget) -> dict[str, Any]:
             )
             for name, cohort in zip(names, members, strict=True)
         ]
-        parts = ("mean", "p99") if len(keys) > 1 else ("measured",)
+        parts = ("mean", "mean p99") if len(keys) > 1 else ("measured",)
         label = f"{title} in {unit} of the latest runs, {better}. The table above has the figures."
         figures += _bars(rows, parts, title, better, unit, label, f"b{place}-{number}")
     return {

@@ -201,8 +201,8 @@ def _text_group(report: Report, place: int) -> str:
     group = report.groups[place]
     lines = _wrap(f"{words.clean(group.model)}: {words.workload(group.workload)}", "")
     lines.append(_line("", [metric.name for metric in COMPARED]))
-    lines.append(_line("", [metric.part or metric.unit for metric in COMPARED]))
-    lines.append("-" * (_NAME_WIDTH + _CELL_WIDTH * len(COMPARED)))
+    lines.append(_line("", [metric.of_run or metric.unit for metric in COMPARED]))
+    lines.append("-" * len(_line("", ["-"] * len(COMPARED))))
     for cohort in report.cohorts_of(place):
         for facts in rows(cohort, _FEW_PRINTED):
             lines.extend(_text_row(facts))
@@ -233,7 +233,9 @@ def _text_row(facts: Row) -> list[str]:
 
 
 def _line(name: str, cells: Iterable[str]) -> str:
-    return (f"{name:<{_NAME_WIDTH}}" + "".join(f"{cell:>{_CELL_WIDTH}}" for cell in cells)).rstrip()
+    widths = [max(_CELL_WIDTH, len(metric.of_run) + 1) for metric in COMPARED]
+    listed = "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    return f"{name:<{_NAME_WIDTH}}{listed}".rstrip()
 
 
 def _wrap(sentence: str, indent: str) -> list[str]:

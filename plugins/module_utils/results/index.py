@@ -62,6 +62,11 @@ class Index:
 
     def keep(self, name: str, stat: os.stat_result, value: Row | str) -> None:
         """Remember what there is to know of a file as it was before it was read."""
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            # SQLite has no place for a name that is no UTF-8: such a file is read each time.
+            return
         self._new[name] = (_identity(stat), value)
         self._bytes_read += stat.st_size
 

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 
 from ansible_collections.inference.fleet.plugins.module_utils.results import measures
 
+_OF_RUN = {"p99": "mean p99"}
+
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a run: *key* is its name in result documents, *unit* that of its values."""
+    """One figure of a run: *key* is its name in result documents, *unit* that of its values.
+
+    *part* is what it is of one repeat. A run has the mean of its repeats' figures, which :attr:`of_run` calls so where
+    it is not all the requests' own: the mean of p99s is no p99.
+    """
 
     key: str
     name: str
@@ -22,6 +28,16 @@ class Metric:
 
     @property
     def label(self) -> str:
+        """What a run's figure is called."""
+        return f"{self.name} {self.of_run}".rstrip()
+
+    @property
+    def of_run(self) -> str:
+        return _OF_RUN.get(self.part, self.part)
+
+    @property
+    def label_of_repeat(self) -> str:
+        """What a single repeat's figure is called."""
         return f"{self.name} {self.part}".rstrip()
 
 
@@ -52,12 +68,12 @@ def long_name(key: str) -> str:
     """Return a metric's name in full; that of an unknown one is its key.
 
     >>> long_name("p99_ttft_ms")
-    'Time to first token (TTFT), p99'
+    'Time to first token (TTFT), mean p99'
     """
     if key in _LONG:
         return _LONG[key]
     statistic, _mark, measure = key.partition("_")
-    return f"{_LONG[measure]}, {statistic}" if measure in _LONG else key
+    return f"{_LONG[measure]}, {_OF_RUN.get(statistic, statistic)}" if measure in _LONG else key
 
 
 # What a run's details list, in this order.

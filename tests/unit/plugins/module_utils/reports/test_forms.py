@@ -57,8 +57,8 @@ def test_markdown_to_the_letter():
     ]
     assert "## Latest of each engine and profile" in lines
     assert lines[lines.index("**vLLM**") + 2 :][:5] == [
-        "| Hardware | Output, tok/s | Total, tok/s | TTFT mean, ms | TTFT p99, ms | TPOT mean, ms | TPOT p99, ms "
-        "| ITL mean, ms | ITL p99, ms |",
+        "| Hardware | Output, tok/s | Total, tok/s | TTFT mean, ms | TTFT mean p99, ms | TPOT mean, ms | "
+        "TPOT mean p99, ms | ITL mean, ms | ITL mean p99, ms |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         f"| 2{X} B200, published, looks cold | 1,721 | 15,492 | 4,601 | 65,289 | 14 | 14 | 14 | 109 |",
         f"| 4{X} H100, published | 2,180 | 19,617 | 933 | 4,268 | 14 | 15 | 14 | 117 |",

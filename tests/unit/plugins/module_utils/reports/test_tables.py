@@ -54,9 +54,9 @@ def test_text_shows_measured_published_and_ratio_in_80_columns():
     text = text_of(factory.document(factors=(0.5,)))
 
     lines = text.splitlines()
-    assert "  measured     1,072   9,645   1,903   8,622    28.4    30.8    28.4     239" in lines
-    assert "  published    2,180  19,617     933   4,268      14      15      14     117" in lines
-    assert "  ratio         0.49    0.49    2.04    2.02    2.03    2.05    2.03    2.04" in lines
+    assert "  measured     1,072   9,645   1,903    8,622    28.4     30.8    28.4      239" in lines
+    assert "  published    2,180  19,617     933    4,268      14       15      14      117" in lines
+    assert "  ratio         0.49    0.49    2.04     2.02    2.03     2.05    2.03     2.04" in lines
     assert "SIMULATED" not in text
     assert max(map(len, lines)) <= 80
 

@@ -213,6 +213,24 @@ class TestIndex:
                 assert {**document} == {**absent, **whole}
                 assert subject(document) == subject(whole)
 
+    def test_what_no_database_takes_is_read_all_the_same(self, folder, reads):
+        """A name that is no UTF-8, half a character in a text, repeats that say other than the document's metrics."""
+        odd = factory.document(host="odd\ud800", factors=(1.0, 1.1))
+        odd["repeats"][1]["metrics"] = {"output_throughput": 7}
+        del odd["metrics"]["mean_itl_ms"]["values"]
+        whole = json.dumps(odd)
+        for name in (b"odd.json", b"\xff.json"):
+            (folder / os.fsdecode(name)).write_text(whole.replace(odd["run_id"], f"run-{len(name)}"))
+        (folder / os.fsdecode(b"\xfe.json")).write_text("{")
+        load.load(folder)
+        reads.clear()
+        again = load.load(folder)
+        assert sorted(map(os.fsencode, reads)) == [b"\xfe.json", b"\xff.json"]
+        (kept,) = (document for document in again.documents if document["run_id"] == "run-8")
+        assert kept["repeats"][0]["metrics"] == odd["repeats"][0]["metrics"]
+        assert kept["repeats"][1]["metrics"] == {"output_throughput": 7}
+        assert kept["host"] == "odd\ud800"
+
     def test_without_a_place_for_it_all_works(self, folder, tmp_path):
         (tmp_path / "cache").write_text("no folder")
         assert load.load(folder) == load.load(folder)

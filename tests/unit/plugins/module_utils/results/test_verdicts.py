@@ -114,7 +114,7 @@ class TestChunks:
         printed = table.summary_table(document)
         assert [line.split("  ")[1] for line in printed.splitlines() if "*" in line] == [
             "ITL mean*, ms",
-            "ITL p99*, ms",
+            "ITL mean p99*, ms",
         ]
 
     def test_nor_beside_an_earlier_run_of_which_it_is_so(self):
