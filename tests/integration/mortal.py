@@ -5,3 +5,5 @@
 
 # Of util-linux: the signal comes when the process that started the daemon is no more.
 MORTAL = ("setpriv", "--pdeathsig", "TERM")
+# For what heeds no other signal, such as unshare while its child runs.
+MORTAL_BY_FORCE = ("setpriv", "--pdeathsig", "KILL")

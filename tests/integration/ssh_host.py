@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from debian_package import NotToBeHadError, unpacked
-from mortal import MORTAL
+from mortal import MORTAL_BY_FORCE
 
 # sshd insists on this directory, on its own user, and on a password of root's that is not locked.
 _EMPTY = Path("/run/sshd")
@@ -138,7 +138,7 @@ class SshHost:
         with (self._folder / "sshd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *MORTAL,
+                    *MORTAL_BY_FORCE,
                     "unshare",
                     "--mount",
                     "--pid",
