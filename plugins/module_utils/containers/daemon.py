@@ -144,6 +144,10 @@ class Daemon:
         size = self.host_size() if is_limited(found) else None
         return state.relabelled(observe(found, self.image(found["Image"]), size))
 
+    def inspection(self, name: str) -> Mapping[str, Any] | None:
+        """Return all that the daemon tells of a container, as it does, or ``None``."""
+        return self._found(f"inspect container {self._called(name)}", lambda: self._api.inspect_container(name))
+
     def _called(self, container: str) -> str:
         return self._names.get(container, container)
 

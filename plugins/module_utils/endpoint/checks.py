@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,6 +52,18 @@ TOOL_OPTIONS: dict[str, Any] = {
 TOOL_PROMPT = f"What is the weather in Paris, in celsius? Call {TOOL_NAME}."
 # Room for the arguments from a model that takes its time to close a string.
 TOOL_TOKENS = 512
+# How models write calls, and the tool call parsers that read these; what is more exact comes first.
+_CALLS_IN_TEXT = {
+    "<function=": "qwen3_coder",
+    "<arg_key>": "glm45",
+    "<tool_call>": "hermes (SGLang: qwen)",
+    "[TOOL_CALLS]": "mistral",
+    "<|python_tag|>": "llama3_json (SGLang: llama3)",
+    "tool▁calls▁begin": "deepseek_v3 (SGLang: deepseekv3)",
+    "<|tool_calls_section_begin|>": "kimi_k2",
+    "<minimax:tool_call>": "minimax_m2 (SGLang: minimax-m2)",
+    "<|channel|>commentary": "openai (SGLang: gpt-oss)",
+}
 OK, FAILED, SKIPPED, NOT_RUN = "ok", "failed", "skipped", "not run"
 
 
@@ -64,15 +76,20 @@ class Result:
     wanted: str
     found: str
     seconds: float = 0.0
+    level: str = "basic"
 
     @property
     def line(self) -> str:
         """One line for people."""
+        return self.padded(20)
+
+    def padded(self, width: int) -> str:
+        """One line of a table, with the name in so many columns."""
         if self.status == OK:
-            return f"ok       {self.name:<20}{self.found}, {self.seconds:.2f} s"
+            return f"ok       {self.name:<{width}}{self.found}, {self.seconds:.2f} s"
         if self.status == FAILED:
-            return f"FAILED   {self.name:<20}wanted {self.wanted}; found: {self.found}"
-        return f"{self.status:<9}{self.name:<20}{self.found}"
+            return f"FAILED   {self.name:<{width}}wanted {self.wanted}; found: {self.found}"
+        return f"{self.status:<9}{self.name:<{width}}{self.found}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as modules return it."""
@@ -85,35 +102,78 @@ class Unmet(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What is checked. ``anonymous`` is a client without the key, where the endpoint has one."""
+    """What is checked.
+
+    ``anonymous`` is a client without the key, ``stranger`` one with a wrong key, where the endpoint has a ``key``.
+    ``open_paths`` are answered to everybody. ``traces`` is what the host keeps of the engine, by where it stands, and
+    ``elsewhere`` the URLs at which it must not be reached.
+    """
 
     client: Client
     served_model_name: str
     anonymous: Client | None = None
+    stranger: Client | None = None
+    key: str | None = None
+    open_paths: tuple[str, ...] = ("/health",)
+    traces: Mapping[str, str] | None = None
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Check:
+class Check:
+    """A check: what it wants, and what asks for it and returns what it found.
+
+    ``trained`` tells that it asks for more than random weights can; ``keyed`` that there is none without an API key.
+    """
+
     wanted: str
     run: Callable[[Target], str]
+    level: str = "basic"
+    trained: bool = False
+    keyed: bool = False
 
 
-def run_checks(target: Target, only: Collection[str] = (), skip: Collection[str] = ()) -> list[Result]:
-    """Run the checks of *only*, or all, less *skip*. When health fails, the rest is not run."""
+def run_checks(
+    target: Target,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
+    checks: Mapping[str, Check] | None = None,
+    trained: bool = True,
+) -> list[Result]:
+    """Run the checks of *only*, or all, less *skip*. When health fails, the rest is not run.
+
+    Without *trained* what asks for more than random weights can is left out.
+    """
     results: list[Result] = []
-    for name, check in CHECKS.items():
+    for name, check in (CHECKS if checks is None else checks).items():
         if only and name not in only:
             continue
-        wanted = check.wanted.format(model=target.served_model_name)
-        if name in skip:
-            results.append(Result(name, SKIPPED, wanted, "as asked"))
-        elif name == "auth" and target.anonymous is None:
-            results.append(Result(name, SKIPPED, wanted, "no API key is set"))
+        wanted = check.wanted.replace("{model}", target.served_model_name)
+        left_out = _left_out(name, check, target, skip, trained)
+        if left_out:
+            results.append(Result(name, SKIPPED, wanted, left_out, level=check.level))
         elif results and results[0].name == "health" and results[0].status == FAILED:
-            results.append(Result(name, NOT_RUN, wanted, "since health failed"))
+            results.append(Result(name, NOT_RUN, wanted, "since health failed", level=check.level))
         else:
             results.append(_run(name, wanted, check, target))
     return results
+
+
+def _left_out(name: str, check: Check, target: Target, skip: Collection[str], trained: bool) -> str:
+    """Say why a check is not run; nothing where it is."""
+    if name in skip:
+        return "as asked"
+    if check.keyed and target.anonymous is None:
+        return "no API key is set"
+    if name == "no_secret" and not target.traces:
+        return "no container on this host is named"
+    return "it asks for more than random weights can" if check.trained and not trained else ""
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """Return a line for each result, with the names in one column."""
+    width = max([20, *(len(result.name) + 2 for result in results)])
+    return [result.padded(width) for result in results]
 
 
 def summary(url: str, results: Iterable[Result]) -> str:
@@ -133,13 +193,14 @@ def summary(url: str, results: Iterable[Result]) -> str:
     )
 
 
-def _run(name: str, wanted: str, check: _Check, target: Target) -> Result:
+def _run(name: str, wanted: str, check: Check, target: Target) -> Result:
     began = time.monotonic()
     try:
         found, status = check.run(target), OK
     except (EndpointError, Unmet) as error:
         found, status = str(error), FAILED
-    return Result(name, status, wanted, target.client.redacted(found), round(time.monotonic() - began, 3))
+    seconds = round(time.monotonic() - began, 3)
+    return Result(name, status, wanted, target.client.redacted(found), seconds, check.level)
 
 
 def _health(target: Target) -> str:
@@ -157,39 +218,39 @@ def _model(target: Target) -> str:
 
 def _completion(target: Target) -> str:
     answer = target.client.chat(target.served_model_name, PROMPT, MAX_TOKENS)
-    text = _text(_mapping(_choice(answer).get("message")))
-    tokens = _count(answer.get("usage"), "completion_tokens")
+    text = text_of(mapping(choice_of(answer).get("message")))
+    tokens = count_of(answer.get("usage"), "completion_tokens")
     if not text and not tokens:
         raise Unmet(f"an answer without text: {start(answer)}")
-    return f"{_told(tokens, text)} came back"
+    return f"{told(tokens, text)} came back"
 
 
 def _stream(target: Target) -> str:
     chunks, tokens, text = 0, 0, ""
-    for event in _events(target.client.chat_stream(target.served_model_name, PROMPT, MAX_TOKENS)):
-        for choice in _mappings(event.get("choices")):
-            delta = _mapping(choice.get("delta"))
-            text += _text(delta)
+    for event in events(target.client.chat_stream(target.served_model_name, PROMPT, MAX_TOKENS)):
+        for choice in mappings(event.get("choices")):
+            delta = mapping(choice.get("delta"))
+            text += text_of(delta)
             # A token may be no whole character yet. The role alone, and the end, are no tokens.
-            chunks += bool(_text(delta)) or (
+            chunks += bool(text_of(delta)) or (
                 "content" in delta and not (delta.get("role") or choice.get("finish_reason"))
             )
-        tokens = _count(event.get("usage"), "completion_tokens") or tokens
+        tokens = count_of(event.get("usage"), "completion_tokens") or tokens
     if not text and not tokens:
         raise Unmet("a stream without text")
     if chunks < 2:
-        raise Unmet(f"all {_told(tokens, text)} in {chunks} chunk{'' if chunks == 1 else 's'}")
-    return f"{_told(tokens, text)} came back in {chunks} chunks, then [DONE]"
+        raise Unmet(f"all {told(tokens, text)} in {chunks} chunk{'' if chunks == 1 else 's'}")
+    return f"{told(tokens, text)} came back in {chunks} chunks, then [DONE]"
 
 
 def _tool_call(target: Target) -> str:
     answer = target.client.chat(target.served_model_name, TOOL_PROMPT, TOOL_TOKENS, **TOOL_OPTIONS)
-    choice = _choice(answer)
-    message = _mapping(choice.get("message"))
-    calls = _mappings(message.get("tool_calls"))
+    choice = choice_of(answer)
+    message = mapping(choice.get("message"))
+    calls = mappings(message.get("tool_calls"))
     if not calls:
-        raise _no_call(_text(message))
-    function = _mapping(calls[0].get("function"))
+        raise no_call(text_of(message))
+    function = mapping(calls[0].get("function"))
     return _called(function.get("name"), function.get("arguments"), choice.get("finish_reason"))
 
 
@@ -198,22 +259,30 @@ def _streamed_tool_call(target: Target) -> str:
     names: dict[Any, str] = {}
     arguments: dict[Any, str] = {}
     finish, text = None, ""
-    for event in _events(target.client.chat_stream(target.served_model_name, TOOL_PROMPT, TOOL_TOKENS, **TOOL_OPTIONS)):
-        for choice in _mappings(event.get("choices")):
-            delta = _mapping(choice.get("delta"))
+    for event in events(target.client.chat_stream(target.served_model_name, TOOL_PROMPT, TOOL_TOKENS, **TOOL_OPTIONS)):
+        for choice in mappings(event.get("choices")):
+            delta = mapping(choice.get("delta"))
             finish = choice.get("finish_reason") or finish
-            text += _text(delta)
-            for part in _mappings(delta.get("tool_calls")):
-                function, index = _mapping(part.get("function")), str(part.get("index"))
+            text += text_of(delta)
+            for part in mappings(delta.get("tool_calls")):
+                function, index = mapping(part.get("function")), str(part.get("index"))
                 names[index] = names.get(index, "") + str(function.get("name") or "")
                 arguments[index] = arguments.get(index, "") + str(function.get("arguments") or "")
     if not names:
-        raise _no_call(text)
+        raise no_call(text)
     first = next(iter(names))
     return _called(names[first], arguments[first], finish)
 
 
-def _no_call(text: str) -> Unmet:
+def no_call(text: str) -> Unmet:
+    """Say what came instead of a tool call."""
+    for mark, parser in _CALLS_IN_TEXT.items():
+        if mark in text:
+            return Unmet(
+                f"the model's text holds the call, which no parser took out of it: {start(text)} "
+                f"It is in the form of {parser}: start the engine with that --tool-call-parser, and vLLM with "
+                "--enable-auto-tool-choice"
+            )
     return Unmet(f"text instead of a tool call: {start(text)}" if text else "neither a tool call nor text")
 
 
@@ -240,12 +309,12 @@ def _messages(target: Target) -> str:
     if answer.get("type") != "message":
         raise Unmet(f"no answer of type message: {start(answer)}")
     blocks = answer.get("content")
-    if not isinstance(blocks, list) or not blocks or not all(_mapping(block).get("type") for block in blocks):
+    if not isinstance(blocks, list) or not blocks or not all(mapping(block).get("type") for block in blocks):
         raise Unmet(f"no content blocks: {start(answer)}")
-    tokens = _count(answer.get("usage"), "output_tokens")
+    tokens = count_of(answer.get("usage"), "output_tokens")
     if not tokens:
         raise Unmet(f"no output_tokens in its usage: {start(answer)}")
-    return f"{_told(tokens)} came back"
+    return f"{told(tokens)} came back"
 
 
 def _auth(target: Target) -> str:
@@ -268,19 +337,19 @@ def _auth(target: Target) -> str:
     return "requests without the key were answered 401"
 
 
-CHECKS: dict[str, _Check] = {
-    "health": _Check("200 from GET /health", _health),
-    "model": _Check("{model} in GET /v1/models", _model),
-    "completion": _Check("a chat completion with text", _completion),
-    "stream": _Check("a streamed one in several chunks, then [DONE]", _stream),
-    "tool_call": _Check(f"a call of {TOOL_NAME} with arguments that fit its schema", _tool_call),
-    "streamed_tool_call": _Check(f"a streamed call of {TOOL_NAME} with such arguments", _streamed_tool_call),
-    "messages": _Check("an answer from POST /v1/messages in Anthropic's form", _messages),
-    "auth": _Check("401 for requests without the API key", _auth),
+CHECKS: dict[str, Check] = {
+    "health": Check("200 from GET /health", _health),
+    "model": Check("{model} in GET /v1/models", _model),
+    "completion": Check("a chat completion with text", _completion),
+    "stream": Check("a streamed one in several chunks, then [DONE]", _stream),
+    "tool_call": Check(f"a call of {TOOL_NAME} with arguments that fit its schema", _tool_call, "tools"),
+    "streamed_tool_call": Check(f"a streamed call of {TOOL_NAME} with such arguments", _streamed_tool_call, "tools"),
+    "messages": Check("an answer from POST /v1/messages in Anthropic's form", _messages, "anthropic"),
+    "auth": Check("401 for requests without the API key", _auth, "security", keyed=True),
 }
 
 
-def _events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
+def events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of a stream; raise where it does not end as it should."""
     for text in data:
         if text == "[DONE]":
@@ -292,7 +361,7 @@ def _events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
         if not isinstance(event, dict):
             raise Unmet(f"an event that is no JSON object: {start(text)}")
         if event.get("error"):
-            raise Unmet(f"an error in the stream: {start(_mapping(event['error']).get('message') or event['error'])}")
+            raise Unmet(f"an error in the stream: {start(mapping(event['error']).get('message') or event['error'])}")
         yield event
     raise Unmet("a stream that ended without [DONE]")
 
@@ -300,32 +369,32 @@ def _events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
 # Whatever an endpoint sends instead of the wanted shape is taken as empty, and then found missing.
 
 
-def _choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    choices = _mappings(answer.get("choices"))
+def choice_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = mappings(answer.get("choices"))
     if not choices:
         raise Unmet(f"an answer without choices: {start(answer)}")
     return choices[0]
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
+def mappings(value: Any) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _text(message: Mapping[str, Any]) -> str:
+def text_of(message: Mapping[str, Any]) -> str:
     """Return the text of a message or a delta; engines name a reasoning model's thoughts in two ways."""
     parts = (message.get(key) for key in ("content", "reasoning", "reasoning_content"))
     return "".join(part for part in parts if isinstance(part, str))
 
 
-def _count(usage: Any, key: str) -> int:
-    count = _mapping(usage).get(key)
+def count_of(usage: Any, key: str) -> int:
+    count = mapping(usage).get(key)
     return count if isinstance(count, int) else 0
 
 
-def _told(tokens: int, text: str = "") -> str:
+def told(tokens: int, text: str = "") -> str:
     count, unit = (tokens, "token") if tokens else (len(text), "character")
     return f"{count} {unit}{'' if count == 1 else 's'}"

@@ -159,6 +159,10 @@ class Client:
 
     # HTTP
 
+    def ask(self, method: str, path: str, **more: Any) -> Answer:
+        """Return the answer to a request, whatever its status."""
+        return self._request(method, path, **more)
+
     def get(self, path: str) -> Answer:
         """Return the answer to a GET, whatever its status."""
         return self._request("GET", path)
@@ -171,9 +175,11 @@ class Client:
         """Return the JSON object that a POST answers."""
         return self._object(self._checked("POST", path, json=body, headers=headers), f"POST {path}")
 
-    def post_events(self, path: str, body: Mapping[str, Any]) -> Iterator[str]:
+    def post_events(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
         """Yield the data of each server-sent event that a POST answers, as it comes."""
-        with self._opened("POST", path, json=body) as (response, chunks):
+        with self._opened("POST", path, json=body, headers=headers) as (response, chunks):
             if response.status_code != 200:
                 self._refuse("POST", path, Answer(response.status_code, _text(chunks)))
             kind = response.headers.get("Content-Type", "")

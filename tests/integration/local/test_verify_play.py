@@ -61,13 +61,18 @@ def test_ansible_runs_the_module(serve):
 
 def test_the_role_shows_a_line_for_each_check(serve, tmp_path):
     done = play(tmp_path, [], "-vvv", verify_url=serve().url, verify_served_model_name=MODEL, verify_api_key=KEY,
-                verify_skip=["auth"])  # fmt: skip
+                verify_skip=["auth"], verify_results_dir=str(tmp_path / "kept"))  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.strip() for line in done.stdout.splitlines()]
     for name in CHECKS:
         wanted = f"{'skipped' if name == 'auth' else 'ok':<9}{name:<20}"
         assert any(line.startswith(wanted) for line in lines), name
     assert KEY not in done.stdout + done.stderr
+    xml, document = sorted((tmp_path / "kept").iterdir(), key=lambda path: path.suffix, reverse=True)
+    assert (xml.name, document.name) == ("localhost-8000.xml", "localhost-8000.json")
+    assert f'tests="{len(CHECKS)}" failures="0"' in xml.read_text()
+    assert [check["name"] for check in json.loads(document.read_text())["checks"]] == list(CHECKS)
+    assert KEY not in xml.read_text() + document.read_text()
 
 
 def test_the_role_shows_the_lines_and_then_one_error(serve, tmp_path):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import levels
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import CHECKS
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.serving import traces
 from ansible_collections.inference.fleet.plugins.modules import endpoint_check as module
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -31,16 +33,19 @@ MODEL = fakes.MODEL
 def params(url, **more):
     return {
         "url": url, "served_model_name": MODEL, "api_key": None, "checks": [], "skip": [], "timeout": 30, "wait": 0,
-        "strict": True, **more,
+        "strict": True, "levels": [], "trained": True, "container_name": None, "docker_host": "unix:///var/run/docker.sock",
+        "open_paths": ["/health"], **more,
     }  # fmt: skip
 
 
 def test_the_documentation_names_every_check():
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
-    assert options["checks"]["choices"] == options["skip"]["choices"] == list(CHECKS)
+    assert options["checks"]["choices"] == options["skip"]["choices"] == list(levels.CHECKS)
+    assert options["levels"]["choices"] == [*levels.LEVELS, "all"]
     specs = yaml.safe_load((ROOT / "roles/verify/meta/argument_specs.yml").read_text())
     role = specs["argument_specs"]["main"]["options"]
-    assert role["verify_checks"]["choices"] == role["verify_skip"]["choices"] == list(CHECKS)
+    assert role["verify_checks"]["choices"] == role["verify_skip"]["choices"] == list(levels.CHECKS)
+    assert role["verify_levels"]["choices"] == [*levels.LEVELS, "all"]
     defaults = yaml.safe_load((ROOT / "roles/verify/defaults/main.yml").read_text())
     assert {name: option["default"] for name, option in role.items()} == defaults
 
@@ -53,6 +58,34 @@ def test_a_healthy_endpoint(serve):
     assert [line.split()[:2] for line in outcome["lines"]][:2] == [["ok", "health"], ["ok", "model"]]
     assert outcome["url"] == server.url
     assert len(outcome["lines"]) == len(outcome["checks"]) == len(CHECKS)
+
+
+def test_levels_and_checks_by_name(serve):
+    outcome = module.check(params(serve().url, levels=["basic"], checks=["tool_call"]), check_mode=False)
+    assert [check["name"] for check in outcome["checks"]] == ["health", "model", "completion", "stream", "tool_call"]
+    assert outcome["junit"].startswith("<?xml")
+
+
+def test_an_endpoint_on_loopback_is_tried_at_the_host_s_other_addresses(serve):
+    server = serve()
+    told = [
+        {"addr_info": [{"local": "127.0.0.1"}, {"local": "127.0.0.9"}, {"local": "fe80::1"}, {"local": "192.0.2.1"}]}
+    ]
+    port = server.server_port
+    assert traces.elsewhere(f"http://127.0.0.1:{port}", told) == (f"http://192.0.2.1:{port}",)
+    assert traces.elsewhere(f"http://[::1]:{port}", [{"addr_info": [{"local": "fd00::2"}]}]) == (
+        f"http://[fd00::2]:{port}",
+    )
+    assert traces.elsewhere("http://192.0.2.1:8000", told) == ()
+
+
+def test_a_container_that_is_not_there_is_told(serve):
+    class Daemon:
+        def inspection(self, name):
+            return None
+
+    with pytest.raises(FleetError, match="There is no container x"):
+        traces.traces(Daemon(), "x")
 
 
 def test_a_failing_endpoint(serve):
