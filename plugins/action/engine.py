@@ -12,16 +12,13 @@ from typing import Any
 from ansible.module_utils.common.validation import check_type_int
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Timeouts
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
 from ansible_collections.inference.fleet.plugins.plugin_utils.instance_secrets import without_secrets
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"
 KINDS = tuple(field.name for field in fields(Timeouts))
-
-
-def _are_entries(value: Any) -> bool:
-    """Tell whether a value is a list of dictionaries; the module refuses any other."""
-    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
 
 
 class ActionModule(LongTaskAction):
@@ -32,8 +29,11 @@ class ActionModule(LongTaskAction):
         result = super().run(tmp, task_vars)
         del tmp
         task_vars = task_vars or {}
-        args = dict(self._task.args)
-        if _are_entries(args.get("instances")):
+        try:
+            args = catalogue.with_models(self._task.args)
+        except FleetError as error:
+            return {**result, "failed": True, "msg": str(error)}
+        if catalogue.are_entries(args.get("instances")):
             args["instances"], args["instance_secrets"] = without_secrets(args["instances"])
         look = self._look(args, task_vars)
         if look.get("failed") or self._task.check_mode or not look.get("steps"):

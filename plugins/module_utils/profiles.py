@@ -24,6 +24,18 @@ _MEMORY_VARIANTS_GIB = {
     "rtx-4060-ti": (8, 16),
     "rtx-5060-ti": (8, 16),
 }
+# What nvidia-smi tells of the memory of one GPU, in MiB.
+MEMORY_MIB = {
+    "b200": 183359,
+    "h200": 143771,
+    "h100": 81559,
+    "a100": 81920,
+    "a100-40gb": 40960,
+    "rtx-pro-6000-server": 97887,
+    "l40s": 46068,
+    "a10": 23028,
+    "l4": 23034,
+}
 # Cards of these lines are told apart by all of their name, and not by its first word.
 _LINES = ("rtx", "gtx", "titan", "quadro")
 # What a name has besides what tells a kind from another.

@@ -51,13 +51,22 @@ options:
     choices: [vllm, sglang, simulator]
     default: vllm
   model:
-    description: The model, by its name on the hub, or by its directory inside the container.
+    description:
+      - The model, by its name in the catalogue, by its name on the hub, or by its directory inside the container.
+      - What the catalogue has of it holds where no option says otherwise - parallel sizes, parsers, arguments,
+        environment. M(inference.fleet.model_info) lists it.
     type: str
     default: Qwen/Qwen3-Coder-Next
-  served_model_name:
-    description: The name under which the endpoint serves the model.
+  catalogue:
+    description:
+      - A directory of the control host with models of the user's own, one YAML file each. One that is called like one
+        of the collection's takes its place.
     type: str
-    default: qwen3-coder-next
+  served_model_name:
+    description:
+      - The name under which the endpoint serves the model.
+      - Where it is not given, that of the catalogue, else the last part of the name of O(model), in small letters.
+    type: str
   served_model_aliases:
     description: More names under which the endpoint serves the model. Only vLLM has more than one.
     type: list
@@ -153,9 +162,33 @@ options:
       - All of the host's, or as many as the model needs, where it is not given.
     type: list
     elements: str
+  pipeline_parallel_size:
+    description:
+      - The number of groups of GPUs among which the model's layers are divided.
+      - Where it is not given, that of the catalogue for the engine's GPUs and the model, or of O(extra_args), or 1.
+    type: int
+  data_parallel_size:
+    description:
+      - The number of copies of the model in the engine, each on GPUs of its own. Derived like
+        O(pipeline_parallel_size).
+    type: int
+  expert_parallel:
+    description:
+      - Whether each GPU has whole experts of the model, and not a part of each. Derived like O(pipeline_parallel_size).
+      - vLLM spreads experts over the GPUs of all copies, SGLang over those of a tensor parallel group.
+    type: bool
   tool_call_parser:
-    description: The engine's parser of tool calls. Known for known models.
+    description: The engine's parser of tool calls. The catalogue's where it is not given, none with V(none).
     type: str
+  reasoning_parser:
+    description: The engine's parser of reasoning. The catalogue's where it is not given, none with V(none).
+    type: str
+  speculative_decoding:
+    description:
+      - Whether to serve the model with the speculative decoding that the catalogue has for it and the engine. What is
+        to be known of it is warned of.
+    type: bool
+    default: false
   task:
     description:
       - What the model is for, from which follows what an endpoint that comes up is asked first.
@@ -390,6 +423,10 @@ options:
       - Two engines that would share a port, GPUs or a name are refused.
     type: list
     elements: dict
+  model_facts:
+    description: What the catalogue has of O(model). The action sets it.
+    type: dict
+    default: {}
   instance_secrets:
     description: Of each entry of O(instances) its keys, tokens and passwords. The action sets it.
     type: list

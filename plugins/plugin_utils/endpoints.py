@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand, slot
+from ansible_collections.inference.fleet.plugins.plugin_utils.catalogue import are_entries, with_models
 
 # What is not set for a host is not among its variables: the role's own defaults are read where they stand.
 ROLE_DEFAULTS = Path(__file__).resolve().parents[2] / "roles/engine/defaults/main.yml"
@@ -25,6 +26,8 @@ OPTIONS = {
         name: f"engine_{name}"
         for name in (
             "model",
+            "catalogue",
+            "state",
             "served_model_name",
             "revision",
             "slot",
@@ -41,6 +44,8 @@ OPTIONS = {
 }
 
 EXTERNAL_ADDRESS = "engine_external_address"
+# What ``-e model=NAME`` sets, for short, of hosts however their inventory has it.
+MODEL = "model"
 # How Ansible itself reaches the host.
 WAY = ("ansible_host", "ansible_connection")
 
@@ -51,11 +56,14 @@ def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     The shape is that of the lookup plugin endpoints. FleetError where a variable cannot be what it has to be.
     """
     given = {option: _value(variables, name) for option, name in OPTIONS.items()}
+    given["model"] = variables.get(MODEL) or given["model"]
     entries = given["instances"] = given["instances"] or []
-    if not isinstance(entries, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in entries):
+    if not are_entries(entries):
         raise FleetError(f"{host}: engine_instances: wanted a list of dictionaries, found {entries!r}.")
     try:
-        engines = expand(given, lambda entry: {key: value for key, value in entry.items() if value is not None})
+        engines = expand(
+            with_models(given), lambda entry: {key: value for key, value in entry.items() if value is not None}
+        )
     except FleetError as error:
         raise FleetError(f"{host}: {error}") from error
     return [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines]
@@ -129,5 +137,6 @@ def templated(
     Where the host is and how it is reached is the inventory's word alone: in a task that is delegated, Ansible puts the
     other host's way there under the same names.
     """
-    own = {name: template(variables[name]) for name in (*OPTIONS.values(), EXTERNAL_ADDRESS) if name in variables}
+    names = (*OPTIONS.values(), EXTERNAL_ADDRESS, MODEL)
+    own = {name: template(variables[name]) for name in names if name in variables}
     return {**own, **{name: inventory[name] for name in WAY if name in inventory}}

@@ -6,62 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import NAME, forget
+from conftest import NAME, Play
 from docker_engine import DockerEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 AIPERF = ROOT / ".build/venvs/aiperf/bin/aiperf"
-Play = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def play(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iterator[Play]:
-    """Run a playbook of the collection on this machine, whose engines are on the tests' Docker Engine."""
-    base = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "ansible_become": False,
-        "engine_name": "simulator",
-        # With a slash, which no container's name may have.
-        "engine_served_model_name": f"org/{NAME}",
-        "engine_docker_host": docker_engine.url,
-        "engine_port": free_port,
-        "engine_exposed_without_key": True,
-        "engine_cache_dir": str(tmp_path / "cache"),
-        "engine_compile_cache_dir": "",
-        "host_ignored_checks": ["gpus", "gpu_health", "gpu_fabric", "cuda", "nvidia_container_toolkit", "docker_sdk"],
-    }
-
-    def run(playbook: str, **variables: Any) -> dict[str, Any]:
-        inventory = tmp_path / "inventory.json"
-        inventory.write_text(json.dumps({"all": {"hosts": {"here": {**base, **variables}}}}))
-        done = subprocess.run(
-            ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{playbook}.yml")],
-            cwd=tmp_path,
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PWD": "/nowhere"},
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
-        return json.loads((tmp_path / f"reports/summary-{playbook}.json").read_text())["hosts"][0]
-
-    forget()
-    yield run
-    for container in docker_engine.client.containers.list(all=True):
-        container.remove(force=True)
-    for image in docker_engine.client.images.list():
-        docker_engine.client.images.remove(image.id, force=True)
-    forget()
 
 
 @pytest.fixture

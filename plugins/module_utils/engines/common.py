@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
@@ -81,6 +82,12 @@ def size(extra_args: Sequence[str], *flags: str) -> int:
     if not (given.isdecimal() and int(given) > 0):
         raise FleetError(f"extra_args gives {flags[0]} {given!r}. Wanted a whole number of at least 1.")
     return int(given)
+
+
+def sized(sizes: Mapping[str, Any], option: str, flag: str) -> list[str]:
+    """Return the argument for a parallel size, none where it is 1, which every engine takes it for."""
+    size_ = sizes.get(option) or 1
+    return [flag, str(size_)] if size_ > 1 else []
 
 
 def has(extra_args: Sequence[str], *flags: str) -> bool:

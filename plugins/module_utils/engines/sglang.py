@@ -39,6 +39,18 @@ MANAGED_FLAGS = {
     "--api-key": "api_key",
     "--config": "api_key",
 }
+# What spreads a model beside its tensor parallel size, and the option that sets it.
+SPREAD_FLAGS = {
+    "--pp-size": "pipeline_parallel_size",
+    "--pp": "pipeline_parallel_size",
+    "--pipeline-parallel-size": "pipeline_parallel_size",
+    "--dp-size": "data_parallel_size",
+    "--dp": "data_parallel_size",
+    "--data-parallel-size": "data_parallel_size",
+    "--ep-size": "expert_parallel",
+    "--ep": "expert_parallel",
+    "--expert-parallel-size": "expert_parallel",
+}
 # The name of the module that guards it: nobody else's.
 _GUARDED = "inference_fleet_sglang"
 _MEM_FRACTION = "--mem-fraction-static"
@@ -75,6 +87,17 @@ def _argv(spec: EngineSpec) -> list[str]:
     if not any(argument.split("=", 1)[0] == _MEM_FRACTION for argument in spec.extra_args):
         argv += [_MEM_FRACTION, "0.85"]
     return [*argv, *common.revision_args(spec), *spec.extra_args]
+
+
+def spread(sizes: Mapping[str, Any]) -> list[str]:
+    """Return the arguments for parallel sizes, by their options, beside the tensor parallel size.
+
+    Experts are spread over the GPUs of the tensor parallel group.
+    """
+    argv = common.sized(sizes, "pipeline_parallel_size", "--pp-size")
+    argv += common.sized(sizes, "data_parallel_size", "--dp-size")
+    tensor = sizes.get("tensor_parallel_size") or 1
+    return argv + (["--ep-size", str(tensor)] if sizes.get("expert_parallel") and tensor > 1 else [])
 
 
 def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:

@@ -43,6 +43,7 @@ MANAGED_FLAGS = {
     "--figures": "simulates",
     "--api-key-file": "api_key",
 }
+SPREAD_FLAGS: dict[str, str] = {}
 REPOSITORY = "inference-fleet/simulator"
 
 
@@ -70,6 +71,11 @@ def launch(spec: EngineSpec) -> Launch:
         secrets=common.api_key_file(spec),
         needs_gpus=False,
     )
+
+
+def spread(sizes: Mapping[str, Any]) -> list[str]:
+    """Return nothing: the simulator has no GPUs to spread a model over."""
+    return []
 
 
 def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:

@@ -16,6 +16,10 @@ An engine file is a module with these names, all of them pure:
 ``MANAGED_FLAGS``
     A mapping from each flag that the collection sets itself to the option that sets it. Extra
     arguments may not repeat them.
+``SPREAD_FLAGS``
+    The same for flags that spread a model: extra arguments may have them where their option is not given.
+``spread(sizes) -> list[str]``
+    The arguments for parallel sizes, by their options' names, beside the tensor parallel size.
 ``launch(spec) -> Launch``
     How to start the engine.
 ``parallel(tensor, extra_args) -> Parallel``

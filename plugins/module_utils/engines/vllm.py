@@ -46,6 +46,15 @@ MANAGED_FLAGS = {
     "--uds": "port",
     "--headless": "port",
 }
+# What spreads a model beside its tensor parallel size, and the option that sets it.
+SPREAD_FLAGS = {
+    "--pipeline-parallel-size": "pipeline_parallel_size",
+    "-pp": "pipeline_parallel_size",
+    "--data-parallel-size": "data_parallel_size",
+    "-dp": "data_parallel_size",
+    "--enable-expert-parallel": "expert_parallel",
+    "-ep": "expert_parallel",
+}
 # Older versions than 0.32 may refuse what this allows, and then say so themselves.
 _FINEST_BLOCK = 32
 _CACHES = {".cache/vllm": "vllm", ".cache/flashinfer": "flashinfer", ".triton": "triton"}
@@ -71,6 +80,13 @@ def _argv(spec: EngineSpec) -> list[str]:
     if spec.api_keys:
         argv += ["--middleware", f"{common.GUARD_MODULE}.{guard.Guard.__name__}"]
     return [*argv, *spec.extra_args]
+
+
+def spread(sizes: Mapping[str, Any]) -> list[str]:
+    """Return the arguments for parallel sizes, by their options, beside the tensor parallel size."""
+    argv = common.sized(sizes, "pipeline_parallel_size", "--pipeline-parallel-size")
+    argv += common.sized(sizes, "data_parallel_size", "--data-parallel-size")
+    return argv + ["--enable-expert-parallel"] * bool(sizes.get("expert_parallel"))
 
 
 def parallel(tensor: int, extra_args: Sequence[str]) -> Parallel:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import url
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
     LABEL,
@@ -31,11 +32,15 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import SECRETS_DIR, EngineSpec, Launch
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_repeated, words
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import is_older
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import Placement
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request, container_name
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
+# Of both engines.
+_REASONING = "--reasoning-parser"
+NO_PARSER = "none"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -53,19 +58,28 @@ class Deployment:
     def warnings(self) -> tuple[str, ...]:
         """What its user should know before it is made."""
         asked = self.request
-        trusts = _trusts(asked) and not self.engine.SIMULATED
-        if not trusts or self.weights is None or _COMMIT.fullmatch(asked.revision or ""):
+        if self.engine.SIMULATED:
             return ()
-        return (
-            f"trust_remote_code is on, and revision is not a commit: at its start the engine runs whatever code "
-            f"{asked.model} then has on the hub. Pin revision, or set trust_remote_code to false.",
-        )
+        told = [caution for rule in _speculative(asked) for caution in rule.get("cautions", ())]
+        warnings = [f"speculative_decoding: {text}." for text in told]
+        if _trusts(asked) and self.weights is not None and not _COMMIT.fullmatch(asked.revision or ""):
+            warnings.append(
+                f"trust_remote_code is on, and revision is not a commit: at its start the engine runs whatever code "
+                f"{asked.model} then has on the hub. Pin revision, or set trust_remote_code to false."
+            )
+        oldest, tag = asked.known.oldest(asked.engine), self.container.image.partition("@")[0].rpartition(":")[2]
+        if oldest and is_older(tag, oldest):
+            warnings.append(
+                f"{asked.model} is known to be served by {asked.engine} {oldest} and newer, and the image is {tag}."
+            )
+        return tuple(warnings)
 
 
 def deployment(request: Request, placement: Placement) -> Deployment:
     """Derive the container of a request at its place. Raises :class:`FleetError` when its arguments contradict it."""
     module = engine(request.engine)
-    model = known_model(request.model)
+    family = profiles.split(placement.profile)[0]
+    known = {} if module.SIMULATED else request.known.environment(request.engine, family)
     launch = module.launch(
         EngineSpec(
             model=request.model,
@@ -75,9 +89,9 @@ def deployment(request: Request, placement: Placement) -> Deployment:
             cache_dir=request.cache_dir,
             compile_cache_dir=request.compile_cache_dir,
             revision=request.revision,
-            tool_call_parser=request.tool_call_parser or model.tool_call_parser,
-            extra_args=tuple(request.extra_args),
-            environment=request.environment,
+            tool_call_parser=_parser(request, "tool_call_parser"),
+            extra_args=_arguments(request, placement, family),
+            environment={**known, **request.environment},
             served_model_aliases=tuple(request.served_model_aliases),
             trust_remote_code=_trusts(request),
             api_keys=request.keys,
@@ -109,8 +123,44 @@ def deployment(request: Request, placement: Placement) -> Deployment:
 def _trusts(request: Request) -> bool | None:
     """Tell whether the engine runs code of the model's repository: as the user says, else as the model's page does."""
     if request.trust_remote_code is None:
-        return known_model(request.model).trust_remote_code or None
+        return request.known.trust_remote_code or None
     return request.trust_remote_code
+
+
+def _parser(request: Request, kind: str) -> str | None:
+    """Return a parser as the user says, else as it is known of the model."""
+    named = getattr(request, kind) or request.known.parser(request.engine, kind)
+    return None if named == NO_PARSER else named
+
+
+def _speculative(request: Request) -> list[Mapping[str, Any]]:
+    """Return what speeds a model up with an engine, where the user asks for it."""
+    if not request.speculative_decoding:
+        return []
+    return [rule for rule in request.known.speculative_decoding if rule["engine"] == request.engine]
+
+
+def _arguments(request: Request, placement: Placement, family: str) -> tuple[str, ...]:
+    """Return the arguments beside those that options set.
+
+    They spread the model, are known of it for its engine and GPUs, or are the user's own, which override the others.
+    """
+    if engine(request.engine).SIMULATED:
+        return tuple(request.extra_args)
+    if request.reasoning_parser:
+        refuse_repeated(request.extra_args, {_REASONING: "reasoning_parser"})
+    reasoning = _parser(request, "reasoning_parser")
+    known = {_REASONING: reasoning} if reasoning else {}
+    known |= request.known.arguments(request.engine, family)
+    rules = _speculative(request)
+    if request.speculative_decoding and not rules:
+        raise FleetError(
+            f"speculative_decoding: the catalogue has none for {request.model} with {request.engine}. Leave it out, or "
+            "give the engine's own arguments in extra_args."
+        )
+    for rule in rules:
+        known |= rule["arguments"]
+    return (*placement.arguments, *words(known, request.extra_args), *request.extra_args)
 
 
 def _mounts(launch: Launch, extra: Sequence[Mapping[str, Any]]) -> tuple[Mount, ...]:

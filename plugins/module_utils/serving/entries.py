@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.containers import slots
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import served_name
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import container_name
 
 Params = Mapping[str, Any]
@@ -25,17 +26,18 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
     entries, hidden = params.get("instances") or (), params.get("instance_secrets") or ()
     host = {key: value for key, value in params.items() if key not in ("instances", "instance_secrets")}
     if not entries:
-        return [host]
+        return [_served(host)]
     expanded = []
     for index, entry in enumerate(entries):
         given = validated({**entry, **(hidden[index] if index < len(hidden) else {})})
         one = {**host, **given}
-        if "served_model_name" in given and "container_name" not in given:
+        renamed = "served_model_name" in given or ("model" in given and not host.get("served_model_name"))
+        if renamed and "container_name" not in given:
             # The host's name is that of what the host's other variables describe.
             one["container_name"] = None
         # So is the host's slot.
         one["slot"] = given.get("slot")
-        expanded.append(one)
+        expanded.append(_served(one))
     names = [name_of(one) for one in expanded]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -51,6 +53,11 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
             "Set container_name, or port, in each entry."
         )
     return expanded
+
+
+def _served(one: dict[str, Any]) -> dict[str, Any]:
+    """Return an engine's options with the name by which its model is served, where nobody gives one."""
+    return {**one, "served_model_name": one.get("served_model_name") or served_name(str(one["model"]))}
 
 
 def slot(params: Params) -> Slot:

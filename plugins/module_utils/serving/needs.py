@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, docker, gpu_health, gpus, system
-from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
@@ -104,7 +104,7 @@ def _found(
         },
         image=image,
         image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
-        weights_gib=gib or known_model(request.model).weights_gib,
+        weights_gib=gib or request.known.weights_gib,
         weights_due_gib=listed.due_gib(request.cache_dir, weights) if listed and weights else None,
         weights_here=here is not None,
         misfit=_misfit(result, look, _config(request, weights, here, listed)) if look else None,
@@ -141,5 +141,17 @@ def _config(
 
 def _misfit(result: Deployment, look: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None) -> str | None:
     """Return why the model cannot be spread over the host's GPUs as it is to be."""
-    most = len(result.request.gpus or look)
-    return result.engine.misfit(config, result.placement.parallel, most) if config else None
+    asked, spread = result.request, result.placement.parallel
+    most = len(asked.gpus or look)
+    found = result.engine.misfit(config, spread, most) if config else None
+    if found:
+        return found
+    family = profiles.split(result.placement.profile)[0]
+    sizes = {
+        "tensor_parallel_size": spread.tensor,
+        "pipeline_parallel_size": spread.pipeline,
+        "data_parallel_size": spread.data,
+        "expert_parallel": spread.experts,
+    }
+    why = asked.known.fails(asked.engine, family, sizes)
+    return f"parallel sizes: {spread} is known to fail: {why}. Set others." if why else None

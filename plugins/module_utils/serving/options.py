@@ -20,6 +20,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, wanted
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Device, Log, RestartPolicy, Ulimit
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 
 # Where an option goes: into the request, from which others are derived too; into a field of the container as it is; or
 # nowhere, but into how this run goes about it.
@@ -144,13 +145,18 @@ OPTIONS = (
     # What serves, and how the engine is asked to.
     _row("engine", "str", "vllm", choices=ENGINES),
     _row("model", "str", "Qwen/Qwen3-Coder-Next"),
-    _row("served_model_name", "str", "qwen3-coder-next"),
+    _row("served_model_name", "str"),
     _row("served_model_aliases", "list", [], elements="str", read=tuple),
     _row("revision", "str", read=lambda value: value or None),
     _row("trust_remote_code", "bool"),
     _row("tool_call_parser", "str"),
+    _row("reasoning_parser", "str"),
     _row("task", "str", choices=TASKS, change=UPDATE),
     _row("tensor_parallel_size", "int"),
+    _row("pipeline_parallel_size", "int"),
+    _row("data_parallel_size", "int"),
+    _row("expert_parallel", "bool"),
+    _row("speculative_decoding", "bool", False),
     _row("extra_args", "list", [], elements="str"),
     _row("environment", "dict", {}, read=_texts),
     _row("simulates", "dict", options=_SIMULATES),
@@ -211,13 +217,15 @@ OPTIONS = (
     _run("stop_timeout", "int", 30),
     _run("docker_host", "str", wanted.DOCKER_HOST, per_host=True),
     _run("instances", "list", elements="dict", per_host=True),
+    _run("catalogue", "str", per_host=True),
     # What the action sets.
+    _row("model_facts", "dict", {}, field="known", read=Model.of),
     _run("instance_secrets", "list", elements="dict", no_log=True, per_host=True),
     _run("progress_file", "path", per_host=True),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 DEFAULTS = {option.name: option.default for option in OPTIONS}
-SET_BY_ACTION = ("instance_secrets", "progress_file")
+SET_BY_ACTION = ("model_facts", "instance_secrets", "progress_file")
 PER_HOST = frozenset(option.name for option in OPTIONS if option.per_host)
 
 

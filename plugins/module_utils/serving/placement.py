@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
@@ -15,18 +15,23 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, engine
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_repeated
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
-from ansible_collections.inference.fleet.plugins.module_utils.models import model as known_model
+from ansible_collections.inference.fleet.plugins.module_utils.models import model as models
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A profile, how the model is spread, and the GPUs to ask for; none on a CPU."""
+    """A profile, how the model is spread, and the GPUs to ask for; none on a CPU.
+
+    ``arguments`` have the engine spread it so, beside its tensor parallel size and the user's own arguments.
+    """
 
     profile: str
     parallel: Parallel
     gpus: Gpus | None
+    arguments: tuple[str, ...] = ()
 
     @property
     def tensor_parallel_size(self) -> int:
@@ -52,11 +57,13 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement
         ) from error
     if request.gpus:
         count = len(request.gpus)
-    spread = engine(request.engine).parallel(request.tensor_parallel_size or 1, request.extra_args)
+    sizes = _sizes(request)
+    if request.tensor_parallel_size is None and profile != profiles.CPU:
+        sizes = _derived(request, sizes, family, count, found)
+    arguments = tuple(engine(request.engine).spread(sizes))
+    spread = _spread(request, sizes)
     if profile == profiles.CPU:
-        return Placement(profile, spread, None)
-    if request.tensor_parallel_size is None:
-        spread = _derived(request.model, spread, family, count)
+        return Placement(profile, spread, None, arguments)
     if spread.gpus > count:
         raise FleetError(
             f"the engine would take {spread.gpus} GPUs ({spread}), and it would have {count} ({profile}). "
@@ -64,11 +71,31 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement
         )
     if request.gpus:
         # A part of a host's GPUs is a profile of its own.
-        return Placement(request.profile or f"{family}x{count}", spread, Gpus(device_ids=tuple(sorted(request.gpus))))
+        named = Gpus(device_ids=tuple(sorted(request.gpus)))
+        return Placement(request.profile or f"{family}x{count}", spread, named, arguments)
     if spread.gpus == count and len(found) <= count:
-        return Placement(profile, spread, ALL_GPUS)
+        return Placement(profile, spread, ALL_GPUS, arguments)
     # The rest of the GPUs stays free for other engines.
-    return Placement(f"{family}x{spread.gpus}", spread, Gpus(device_ids=_first(spread.gpus, family, found)))
+    first = Gpus(device_ids=_first(spread.gpus, family, found))
+    return Placement(f"{family}x{spread.gpus}", spread, first, arguments)
+
+
+def _sizes(request: Request) -> dict[str, Any]:
+    """Return the parallel sizes that options give. FleetError where an argument gives one of them too."""
+    names = (*models.SIZES, models.EXPERTS)
+    given = {name: value for name in names for value in [getattr(request, name)] if value is not None}
+    flags = engine(request.engine).SPREAD_FLAGS
+    refuse_repeated(request.extra_args, {flag: option for flag, option in flags.items() if option in given})
+    wrong = [name for name in models.SIZES if given.get(name, 1) < 1]
+    if wrong:
+        raise FleetError(f"{wrong[0]}: wanted a whole number of at least 1, found {given[wrong[0]]}.")
+    return given
+
+
+def _spread(request: Request, sizes: Mapping[str, Any]) -> Parallel:
+    """Return how an engine spreads a model with sizes, and with a user's arguments."""
+    module = engine(request.engine)
+    return module.parallel(sizes.get("tensor_parallel_size") or 1, [*module.spread(sizes), *request.extra_args])
 
 
 def _profile(request: Request, found: Sequence[Mapping[str, Any]]) -> str:
@@ -86,22 +113,47 @@ def _profile(request: Request, found: Sequence[Mapping[str, Any]]) -> str:
     return profiles.profile(chosen if named and len(chosen) == len(named) else found)
 
 
-def _derived(model: str, spread: Parallel, family: str, count: int) -> Parallel:
-    """Return a spread with the tensor parallel size that a model is known to need of a family, or that takes all."""
-    needed = known_model(model).gpus.get(family)
-    if needed:
+def _derived(
+    request: Request, given: Mapping[str, Any], family: str, count: int, found: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return sizes with the tensor parallel size that a model is known to need of a family, or that takes all.
+
+    Where the user gives none, all of the sizes are those that it is known to need.
+    """
+    spread, known = _spread(request, given), request.known
+    memory = _memory_mib(family, found)
+    needs = known.needed(request.engine, family, memory)
+    if not needs:
+        among = spread.pipeline * spread.context * spread.data
+        return {**given, "tensor_parallel_size": max(1, count * spread.nodes // among)}
+    needed = models.gpus(needs)
+    if not given and spread == Parallel():
+        sized = needs
+    else:
         # With whole experts on each GPU, all copies hold the model together.
         others = spread.pipeline * spread.context * (spread.data if spread.experts else 1)
-        sized = replace(spread, tensor=max(1, -(-needed // others)))
-        if sized.gpus > count:
-            raise FleetError(
-                f"{model} needs {needed} GPUs of kind {family}"
-                + (f" for each copy, {sized.gpus} with {sized}" if sized.gpus > needed else "")
-                + f", and the engine would have {count}. "
-                "Take a host with more, or set tensor_parallel_size if you know that it fits."
-            )
-        return sized
-    return replace(spread, tensor=max(1, count * spread.nodes // (spread.pipeline * spread.context * spread.data)))
+        sized = {**given, "tensor_parallel_size": max(1, -(-needed // others))}
+    spread = _spread(request, sized)
+    if spread.gpus > count:
+        smaller = known.smaller(request.engine, family, memory, count)
+        raise FleetError(
+            f"{request.model} needs {needed} GPUs of kind {family}"
+            + (f" for each copy, {spread.gpus} with {spread}" if spread.gpus > needed else "")
+            + f", and the engine would have {count}. "
+            + (f"{count} hold {' or '.join(smaller)}: set model to it. Or take" if smaller else "Take")
+            + " a host with more, or set tensor_parallel_size if you know that it fits."
+        )
+    return sized
+
+
+def _memory_mib(family: str, found: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the memory of a GPU of a family, as it is found, or as it is known where the profile was set by hand."""
+    sizes = [
+        gpu["memory_mib"]
+        for gpu in found
+        if gpu["memory_mib"] and profiles.family(gpu["name"], gpu["memory_mib"]) == family
+    ]
+    return min(sizes) if sizes else profiles.MEMORY_MIB.get(family)
 
 
 def _first(size: int, family: str, found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

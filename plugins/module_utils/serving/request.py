@@ -16,6 +16,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import options
 
 DEFAULT_SIMULATES = {"engine": "vllm", "profile": "h100x4"}
@@ -53,8 +54,15 @@ class Request:
     exposed_without_key: bool = False
     profile: str | None = None
     tensor_parallel_size: int | None = None
+    pipeline_parallel_size: int | None = None
+    data_parallel_size: int | None = None
+    expert_parallel: bool | None = None
     gpus: Sequence[str] | None = None
     tool_call_parser: str | None = None
+    reasoning_parser: str | None = None
+    speculative_decoding: bool = False
+    # What is known of the model.
+    known: Model = field(default_factory=Model)
     task: str | None = None
     extra_args: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ def one(**variables: Any) -> dict[str, Any]:
 def test_a_host_without_a_variable_serves_the_seed_case() -> None:
     found = one()
     spec = engine_module.argument_spec()
-    for name in ("port", "bind_address", "model", "served_model_name", "cache_dir", "compile_cache_dir", "docker_host"):
+    for name in ("port", "bind_address", "model", "cache_dir", "compile_cache_dir", "docker_host"):
         assert found[name] == spec[name]["default"], name
     assert (found["name"], found["engine"], found["api_key"]) == ("qwen3-coder-next", "vllm", "")
     assert (found["url"], found["external_url"]) == ("http://127.0.0.1:8000", "")

@@ -13,6 +13,7 @@ import yaml
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, vllm
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_managed
+from ansible_collections.inference.fleet.plugins.module_utils.serving.options import SET_BY_ACTION
 from ansible_collections.inference.fleet.plugins.modules import engine as engine_module
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -35,7 +36,7 @@ def test_module_and_role_have_the_same_options() -> None:
     specs = yaml.safe_load((ROOT / "roles/engine/meta/argument_specs.yml").read_text())
     role = {re.sub("^engine_", "", name) for name in specs["argument_specs"]["main"]["options"]}
     # What the action sets; what the role does with the task (a look is the module in check mode); what is only told.
-    module = set(engine_module.argument_spec()) - {"progress_file", "instance_secrets"}
+    module = set(engine_module.argument_spec()) - set(SET_BY_ACTION)
     role -= {"look", "external_address"}
     # The role's engine_name is the module's engine: a variable named engine_engine would read badly.
     assert role - {"name"} == module - {"engine"}

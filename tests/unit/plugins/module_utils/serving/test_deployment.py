@@ -13,14 +13,17 @@ from ansible_collections.inference.fleet.plugins.module_utils.addresses import u
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_GPUS, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.engines.common import read_api_key
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import deployment as deployments
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request, container_name
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import AUTO, Weights
+from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
-REQUEST = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
+PAGE = Model.of(catalogue.facts("Qwen/Qwen3-Coder-Next") or {})
+REQUEST = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache", known=PAGE)
 
 
 def deployment(request: Request, found: list[dict[str, Any]]) -> Deployment:
@@ -61,7 +64,7 @@ def test_a_profile_by_hand_takes_its_own_number_of_gpus(found: list[dict[str, An
 
 
 def test_an_unknown_model_takes_every_gpu_and_no_tool_parser() -> None:
-    result = deployment(replace(REQUEST, model="someone/else"), [H100] * 8)
+    result = deployment(replace(REQUEST, model="someone/else", known=Model()), [H100] * 8)
 
     assert argument(result.container.command, "--tensor-parallel-size") == "8"
     assert "--tool-call-parser" not in result.container.command
@@ -178,13 +181,13 @@ def test_the_page_s_model_may_run_its_code_and_no_other() -> None:
     assert deployment(replace(REQUEST, revision="0" * 40), [H100] * 4).warnings == ()
     assert deployment(replace(REQUEST, revision="main"), [H100] * 4).warnings != ()
 
-    other = deployment(replace(REQUEST, model="org/other"), [H100] * 4)
+    other = deployment(replace(REQUEST, known=Model(), model="org/other"), [H100] * 4)
     assert "--trust-remote-code" not in other.container.command
     assert other.warnings == ()
     # An engine of an earlier release has it, and is left; a user who says no is obeyed.
     (earlier,) = other.container.earlier_commands
     assert [word for word in earlier if word != "--trust-remote-code"] == list(other.container.command)
-    said = deployment(replace(REQUEST, model="org/other", trust_remote_code=False), [H100] * 4)
+    said = deployment(replace(REQUEST, known=Model(), model="org/other", trust_remote_code=False), [H100] * 4)
     assert said.container.earlier_commands == ()
 
 

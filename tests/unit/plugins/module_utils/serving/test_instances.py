@@ -83,7 +83,7 @@ def test_an_entry_that_cannot_be_meant_is_refused_by_name(entries: list[dict[str
 def test_the_roles_entries_take_what_the_modules_do() -> None:
     spec = yaml.safe_load((ROOT / "roles/engine/meta/argument_specs.yml").read_text())["argument_specs"]["main"]
     role, module = spec["options"]["engine_instances"]["options"], engine.argument_spec()
-    assert set(role) == set(module) - engine.PER_HOST
+    assert set(role) == set(module) - engine.PER_HOST - {"model_facts"}
     for name, option in role.items():
         assert (option.get("no_log"), option.get("elements"), option.get("choices")) == tuple(
             module[name].get(key) for key in ("no_log", "elements", "choices")

@@ -24,6 +24,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.serving.request im
 from ansible_collections.inference.fleet.plugins.modules import engine as module
 
 ROLE = Path(__file__).resolve().parents[5] / "roles/engine"
+SPECULATIVE = {"engine": "vllm", "arguments": {"--speculative-config": "{}"}}
 # Two values of each option that differ, and what else is to be set for it to matter.
 EXAMPLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "engine": ("vllm", "sglang", {}),
@@ -33,6 +34,12 @@ EXAMPLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "revision": (None, "main", {}),
     "trust_remote_code": (True, False, {}),
     "tool_call_parser": ("a", "b", {}),
+    "reasoning_parser": ("a", "none", {}),
+    "pipeline_parallel_size": (2, 4, {"tensor_parallel_size": 1}),
+    "data_parallel_size": (2, 4, {"tensor_parallel_size": 1}),
+    "expert_parallel": (True, False, {}),
+    "speculative_decoding": (True, False, {"model_facts": {"speculative_decoding": [SPECULATIVE]}}),
+    "model_facts": ({}, {"settings": [{"arguments": {"--x": True}}]}, {}),
     "task": ("chat", "embedding", {}),
     "tensor_parallel_size": (2, 4, {}),
     "extra_args": ([], ["--x"], {}),
@@ -74,7 +81,9 @@ H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
 
 
 def wanted(**given: Any) -> ContainerSpec:
-    asked = request({**options.DEFAULTS, "cache_dir": "/cache", "compile_cache_dir": "/compiled", **given})
+    asked = request(
+        {**options.DEFAULTS, "served_model_name": "m", "cache_dir": "/cache", "compile_cache_dir": "/compiled", **given}
+    )
     return deployment(asked, placement(asked, [H100] * 4)).container
 
 

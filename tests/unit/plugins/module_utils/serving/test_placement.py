@@ -12,11 +12,14 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_GPUS, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
+from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
 
+PAGE = Model.of(catalogue.facts("Qwen/Qwen3-Coder-Next") or {})
 UNKNOWN = Request("vllm", "someone/else", "else", "/cache")
-KNOWN = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
+KNOWN = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache", known=PAGE)
 
 
 def host(count: int, name: str = "NVIDIA H100 80GB HBM3", memory_mib: int | None = 81559) -> list[dict[str, Any]]:

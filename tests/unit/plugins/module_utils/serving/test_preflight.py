@@ -19,10 +19,10 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
 )
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_health, requirements
-from ansible_collections.inference.fleet.plugins.module_utils.models import model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
+from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
 
-WEIGHTS = model("Qwen/Qwen3-Coder-Next").weights_gib
+WEIGHTS = (catalogue.facts("Qwen/Qwen3-Coder-Next") or {})["weights_gib"]
 OURS, THEIRS = "a" * 64, "b" * 64
 CUDA_13 = {"Config": {"Env": ["PATH=/bin", "NVIDIA_REQUIRE_CUDA=cuda>=13.0 brand=tesla,driver>=570,driver<571"]}}
 

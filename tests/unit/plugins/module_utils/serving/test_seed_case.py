@@ -15,10 +15,13 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.spec im
     Port,
     create_config,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placement
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
+from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
 
+PAGE = Model.of(catalogue.facts("Qwen/Qwen3-Coder-Next") or {})
 HARDWARE = {
     "b200x2": [{"name": "NVIDIA B200", "memory_mib": 183359}] * 2,
     "h100x4": [{"name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}] * 4,
@@ -64,6 +67,7 @@ def test_container_is_what_the_page_runs(engine: str, profile: str) -> None:
         model="Qwen/Qwen3-Coder-Next",
         served_model_name="qwen3-coder-next",
         cache_dir="/home/ubuntu/.cache/huggingface",
+        known=PAGE,
     )
 
     result = deployment(request, placement(request, HARDWARE[profile]))
@@ -81,7 +85,7 @@ def test_container_is_what_the_page_runs(engine: str, profile: str) -> None:
 
 
 def test_the_daemon_is_asked_for_what_gpus_all_asks() -> None:
-    request = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache")
+    request = Request("vllm", "Qwen/Qwen3-Coder-Next", "qwen3-coder-next", "/cache", known=PAGE)
 
     config = create_config(deployment(request, placement(request, HARDWARE["h100x4"])).container)
 
