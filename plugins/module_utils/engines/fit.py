@@ -11,47 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What of a model is divided among GPUs; ``None`` and empty where its config.json does not tell.
-
-    C(heads) are (what, number); C(kv_heads) may also be repeated on several GPUs. C(expert) is the size of each expert
-    between its two matrices, and C(block) the blocks in which weights are quantised.
-    """
-
-    heads: tuple[tuple[str, int], ...] = ()
-    kv_heads: int | None = None
-    expert: int | None = None
-    block: tuple[int, int] | None = None
-
-
-def shape(config: Mapping[str, Any]) -> Shape:
-    """Read a model's config.json, in which one that also sees or hears has its text model's sizes apart."""
-    inner = config.get("text_config")
-    text = inner if isinstance(inner, dict) else config
-    kinds = (
-        ("attention heads", "num_attention_heads"),
-        ("key heads of linear attention", "linear_num_key_heads"),
-        ("value heads of linear attention", "linear_num_value_heads"),
-    )
-    heads = tuple((name, count) for name, key in kinds for count in [_count(text.get(key))] if count)
-    quantised = text.get("quantization_config") or config.get("quantization_config")
-    block = quantised.get("weight_block_size") if isinstance(quantised, dict) else None
-    pair = [_count(side) for side in block] if isinstance(block, list) else []
-    # Multi-head latent attention keeps one latent vector, whatever is said of heads.
-    kv_heads = None if text.get("kv_lora_rank") else _count(text.get("num_key_value_heads"))
-    return Shape(
-        heads,
-        kv_heads,
-        _count(text.get("moe_intermediate_size")),
-        (pair[0], pair[1]) if len(pair) == 2 and pair[0] and pair[1] else None,
-    )
+from ansible_collections.inference.fleet.plugins.module_utils.models.architecture import Shape, shape
 
 
 def misfit(
@@ -100,10 +64,6 @@ def _reasons(sizes: Shape, spread: Parallel, finest: int | None) -> list[str]:
 
 def _finer(block: tuple[int, int], part: float, finest: int | None) -> bool:
     return finest is not None and part == int(part) and math.gcd(*block, int(part)) >= finest
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _listed(sizes: Sequence[int]) -> str:

@@ -39,6 +39,8 @@ MANAGED_FLAGS = {
     "--api-key": "api_key",
     "--config": "api_key",
 }
+# It starts whatever the longest request is, and refuses what is too long for its room.
+CONTEXT_FLAG: str | None = None
 # What spreads a model beside its tensor parallel size, and the option that sets it.
 SPREAD_FLAGS = {
     "--pp-size": "pipeline_parallel_size",

@@ -43,6 +43,7 @@ MANAGED_FLAGS = {
     "--figures": "simulates",
     "--api-key-file": "api_key",
 }
+CONTEXT_FLAG: str | None = None
 SPREAD_FLAGS: dict[str, str] = {}
 REPOSITORY = "inference-fleet/simulator"
 

@@ -16,6 +16,8 @@ An engine file is a module with these names, all of them pure:
 ``MANAGED_FLAGS``
     A mapping from each flag that the collection sets itself to the option that sets it. Extra
     arguments may not repeat them.
+``CONTEXT_FLAG``
+    The flag of the longest request that it serves, where it does not start without room for one.
 ``SPREAD_FLAGS``
     The same for flags that spread a model: extra arguments may have them where their option is not given.
 ``spread(sizes) -> list[str]``

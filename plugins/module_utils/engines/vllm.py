@@ -46,6 +46,8 @@ MANAGED_FLAGS = {
     "--uds": "port",
     "--headless": "port",
 }
+# It does not start without room for one request as long.
+CONTEXT_FLAG: str | None = "--max-model-len"
 # What spreads a model beside its tensor parallel size, and the option that sets it.
 SPREAD_FLAGS = {
     "--pipeline-parallel-size": "pipeline_parallel_size",

@@ -82,6 +82,7 @@ def _found(
     gib = cache.size_gib(here, weights.form if weights else HUB) if here else None
     if listed and weights:
         gib = listed.weights_gib(weights.form)
+    config = _config(request, weights, here, listed) if look else None
     repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
     root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
     return preflight.Found(
@@ -107,7 +108,10 @@ def _found(
         weights_gib=gib or request.known.weights_gib,
         weights_due_gib=listed.due_gib(request.cache_dir, weights) if listed and weights else None,
         weights_here=here is not None,
-        misfit=_misfit(result, look, _config(request, weights, here, listed)) if look else None,
+        misfit=_misfit(result, look, config) if look else None,
+        config=config,
+        smaller=_smaller(result, look),
+        context_flag=result.engine.CONTEXT_FLAG,
         disks={
             place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
             for place, path in (("image", root), ("weights", request.cache_dir))
@@ -137,6 +141,14 @@ def _config(
         # The engine tells what is wrong with it.
         return None
     return found if isinstance(found, dict) else None
+
+
+def _smaller(result: Deployment, look: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the model's other precisions that the GPUs of the engine would hold."""
+    family = profiles.split(result.placement.profile)[0]
+    sizes = [gpu["memory_mib"] for gpu in look if gpu["memory_mib"]]
+    asked = result.request
+    return asked.known.smaller(asked.engine, family, min(sizes), len(asked.gpus or look)) if sizes else []
 
 
 def _misfit(result: Deployment, look: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,15 +14,14 @@ from ansible_collections.inference.fleet.plugins.module_utils.addresses import E
 from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import chosen, meet
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Gpus
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
+from ansible_collections.inference.fleet.plugins.module_utils.extra_args import value
 from ansible_collections.inference.fleet.plugins.module_utils.host.gpu_health import troubles
 from ansible_collections.inference.fleet.plugins.module_utils.host.requirements import requirements, satisfied
+from ansible_collections.inference.fleet.plugins.module_utils.models import memory
 
-# What vLLM takes of a GPU's memory by default; SGLang takes about as much.
-_MEMORY_SHARE = 0.9
+# What is not known of the room that an engine takes beside its weights, in GiB.
+_DOUBT_GIB = 1.0
 _SHARE_OPTIONS = ("--gpu-memory-utilization", "--mem-fraction-static")
-# For activations and CUDA graphs on each GPU, in GiB, and the least share for KV cache.
-_WORKING_GIB = 2.0
-_KV_SHARE = 0.05
 # Weights are then not as large on the GPUs as their files.
 _OTHERWISE = ("--quantization", "-q", "--cpu-offload-gb")
 # More than a driver keeps for itself, in MiB.
@@ -45,6 +45,8 @@ class Found:
     collection's containers; ``own_ports`` those that the engine to be replaced has; ``others`` the GPUs that each other
     engine of the collection has. ``image`` is what Docker tells of the image, ``None`` where it is not there.
     ``misfit`` says why the model cannot be spread as it is to be.
+    ``config`` is the model's config.json; ``smaller`` are names of its precisions that these GPUs would hold.
+    ``context_flag`` sets the longest request, for which the engine has to have room; ``None`` where it makes do.
     ``weights_gib`` is ``None`` where the size is not known, and ``weights_due_gib``, which is what the host has not of
     them yet, where the hub did not tell.
     """
@@ -61,6 +63,9 @@ class Found:
     weights_due_gib: float | None = None
     weights_here: bool = False
     misfit: str | None = None
+    config: Mapping[str, Any] | None = None
+    smaller: Sequence[str] = ()
+    context_flag: str | None = None
     disks: Mapping[str, Disk] = field(default_factory=dict)
 
 
@@ -81,7 +86,7 @@ def problems(container: ContainerSpec, spread: Parallel, found: Found, fetch_onl
         *_missing_gpus(container.gpus, mine),
         *_sick(mine),
         *_divided(container.gpus, mine),
-        *_memory(container.command, spread, mine, found.weights_gib),
+        *_memory(container.command, spread, mine, found),
         *_strangers(mine, found.own),
         *_shared(mine, found),
         *_driver(container.environment, mine, found),
@@ -125,9 +130,8 @@ def _divided(request: Gpus, mine: Iterable[Mapping[str, Any]]) -> list[str]:
     return listed
 
 
-def _memory(
-    command: Sequence[str], spread: Parallel, mine: Sequence[Mapping[str, Any]], weights: float | None
-) -> list[str]:
+def _memory(command: Sequence[str], spread: Parallel, mine: Sequence[Mapping[str, Any]], found: Found) -> list[str]:
+    weights = found.weights_gib
     sizes = [gpu["memory_mib"] / 1024 for gpu in mine if gpu["memory_mib"]]
     options = {word.partition("=")[0] for word in command}
     # The GPUs that hold the weights together: of one copy, or of all where each has experts of its own.
@@ -136,14 +140,67 @@ def _memory(
         return []
     share = _share(command)
     each = min(sizes)
-    room = size * (each * share * (1 - _KV_SHARE) - _WORKING_GIB)
+    room = memory.for_weights(each, size, share)
     if weights <= room:
-        return []
+        return _context(command, spread, each, share, found)
+    count = memory.needed(weights, each, share)
+    others = f"{count} GPUs of this kind hold it" if count else "No host's GPUs of this kind hold it"
+    if count and count > len(found.gpus) > 0:
+        others += f", which are {-(-count // len(found.gpus))} hosts like this one"
+    smaller = f" {' or '.join(found.smaller)} fits here: set model to it." if found.smaller else ""
     return [
         f"memory: wanted room for {weights:.0f} GiB of weights and some KV cache, found {size} GPUs of {each:.0f} GiB, "
-        f"of which the engine takes {share:.0%}: about {max(room, 0):.0f} GiB for weights. Take more GPUs, "
-        "larger ones, or a quantised model."
+        f"of which the engine takes {share:.0%}: about {max(room, 0):.0f} GiB for weights. {others}. "
+        f"Take more GPUs, larger ones, or a quantised model.{smaller}"
     ]
+
+
+def _context(command: Sequence[str], spread: Parallel, each: float, share: float, found: Found) -> list[str]:
+    """Return why one request of the longest context has no room, where that is beyond doubt."""
+    flag = found.context_flag
+    if not (flag and found.config and found.weights_gib):
+        return []
+    asked = value(command, flag)
+    length = tokens(asked) if asked else None
+    if asked and not length:
+        # The engine chooses one that fits.
+        return []
+    copies = spread.data if spread.experts else 1
+    fit = memory.fit(
+        found.config,
+        found.weights_gib / copies,
+        each,
+        spread.tensor,
+        spread.pipeline,
+        share,
+        length,
+        value(command, "--kv-cache-dtype") or "auto",
+    )
+    if fit.request_gib is None or fit.request_gib <= max(fit.cache_gib, 0) + _DOUBT_GIB:
+        return []
+    return [
+        f"context: wanted room for a request of {fit.context:,} tokens, which is {fit.request_gib:.1f} GiB of KV cache "
+        f"on each GPU, found about {max(fit.cache_gib, 0):.1f} GiB beside the weights ({each:.0f} GiB x {share:.0%} - "
+        f"{memory.WORKING_GIB:.0f} GiB - {found.weights_gib / copies / (spread.tensor * spread.pipeline):.1f} GiB). "
+        + (
+            f"The longest that fits is about {fit.longest:,}: add {flag} {fit.longest} to extra_args. "
+            if fit.longest
+            else ""
+        )
+        + "Or take more GPUs, larger ones, or a KV cache of fewer bits (--kv-cache-dtype fp8)."
+    ]
+
+
+def tokens(text: str) -> int | None:
+    """Return a number of tokens as vLLM reads it; ``None`` for one that it derives itself.
+
+    >>> tokens("32768"), tokens("32k"), tokens("32K"), tokens("auto"), tokens("-1")
+    (32768, 32000, 32768, None, None)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text)
+    if match is None:
+        return None
+    return int(float(match.group(1)) * {"": 1, "k": 1000, "K": 2**10, "m": 10**6, "M": 2**20}[match.group(2)])
 
 
 def _share(command: Sequence[str]) -> float:
@@ -154,7 +211,7 @@ def _share(command: Sequence[str]) -> float:
                 return float(value or command[index + 1])
             except (ValueError, IndexError):
                 break
-    return _MEMORY_SHARE
+    return memory.SHARE
 
 
 def _strangers(mine: Iterable[Mapping[str, Any]], own: frozenset[str]) -> list[str]:

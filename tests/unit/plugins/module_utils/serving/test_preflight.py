@@ -96,6 +96,35 @@ class TestMemory:
         (problem,) = found(gpus=gpus(4, 40960))
         assert "wanted room for 149 GiB of weights" in problem
         assert "found 4 GPUs of 40 GiB, of which the engine takes 90%" in problem
+        assert "8 GPUs of this kind hold it, which are 2 hosts like this one. Take more GPUs" in problem
+        (problem,) = found(gpus=gpus(4, 40960), smaller=["x-fp8"])
+        assert problem.endswith("x-fp8 fits here: set model to it.")
+
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            ((), "for a request of 131,072 tokens, which is 18.0 GiB of KV cache on each GPU, found about 4.7 GiB"),
+            (("--max-model-len=64k",), "for a request of 64,000 tokens"),
+            (("--max-model-len", "16384"), None),
+            (("--max-model-len", "auto"), None),
+            (("--kv-cache-dtype", "fp8", "--max-model-len", "24576"), None),
+        ],
+    )
+    def test_a_context_without_room(self, command: tuple[str, ...], said: str | None) -> None:
+        config = {
+            "num_hidden_layers": 36, "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128,
+            "max_position_embeddings": 131072,
+        }  # fmt: skip
+        given = {"weights_gib": 65.0, "config": config, "context_flag": "--max-model-len"}
+        told = found(1, container=replace(CONTAINER, command=command), spread=Parallel(), gpus=gpus(1), **given)
+        if said is None:
+            assert told == []
+            return
+        (problem,) = told
+        assert said in problem
+        assert "The longest that fits is about 34,096: add --max-model-len 34096 to extra_args." in problem
+        # An engine that makes do with the room that there is.
+        assert found(1, spread=Parallel(), gpus=gpus(1), **{**given, "context_flag": None}) == []
 
     @pytest.mark.parametrize(
         "command",
