@@ -38,6 +38,7 @@ _VARIANT = {
     "precision": {"type": "str", "required": True},
     "served_model_name": {"type": "str"},
     "revision": {"type": "str"},
+    "gpus": {"type": "list", "elements": "str"},
     "weights_gib": {"type": "float"},
     "memory_gb": {"type": "float"},
     "shapes": {"type": "list", "elements": "dict", "options": _SHAPE},
@@ -85,7 +86,7 @@ SCHEMA: dict[str, Any] = {
     "sources": {"type": "dict"},
 }
 # What a host is told of a variant, and of the model.
-_OF_VARIANT = ("id", "precision", "served_model_name", "weights_gib", "memory_gb", "shapes")
+_OF_VARIANT = ("id", "precision", "served_model_name", "gpus", "weights_gib", "memory_gb", "shapes")
 _OF_MODEL = ("trust_remote_code", "context", "engines", "settings", "speculative_decoding")
 
 

@@ -22,7 +22,8 @@ class Model:
     ``entry`` is its name in the catalogue. ``memory_gb`` is what serving it takes of GPU memory, in GB of 10^9 bytes,
     ``weights_gib`` the size of its files. ``engines`` has, by engine, the parsers and the version from which it serves
     the model. ``settings`` are arguments and environment, each under the conditions that it names. ``shapes`` are
-    parallel sizes that are known to work on a kind of GPU, or to fail. ``variants`` are the model's other precisions.
+    parallel sizes that are known to work on a kind of GPU, or to fail. ``gpus`` are kinds that its precision is for,
+    where it is not for all. ``variants`` are the model's other precisions.
     ``speculative_decoding`` is what speeds it up for who asks for it, by engine.
     """
 
@@ -37,6 +38,7 @@ class Model:
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Sequence[Mapping[str, Any]] = ()
     shapes: Sequence[Mapping[str, Any]] = ()
+    gpus: Sequence[str] = ()
     variants: Sequence[Mapping[str, Any]] = ()
     speculative_decoding: Sequence[Mapping[str, Any]] = ()
 
@@ -113,13 +115,17 @@ class Model:
                 return None
         return sizes({"tensor_parallel_size": count})
 
+    def made_for(self, family: str) -> bool:
+        """Tell whether the precision was made for a kind of GPU; others may have to emulate it, or refuse."""
+        return not self.gpus or family in self.gpus
+
     def smaller(self, engine: str, family: str, memory_mib: float | None, count: int) -> list[str]:
         """Return the names of the model's other precisions that so many GPUs hold."""
         names = []
         for variant in self.variants:
             other = Model.of({**variant, "engines": self.engines})
             needs = other.needed(engine, family, memory_mib)
-            if needs and gpus(needs) <= count:
+            if needs and gpus(needs) <= count and other.made_for(family):
                 names.append(str(variant["served_model_name"]))
         return names
 

@@ -67,6 +67,12 @@ class Deployment:
                 f"trust_remote_code is on, and revision is not a commit: at its start the engine runs whatever code "
                 f"{asked.model} then has on the hub. Pin revision, or set trust_remote_code to false."
             )
+        family = profiles.split(self.placement.profile)[0]
+        if not asked.known.made_for(family):
+            kinds = ", ".join(asked.known.gpus)
+            warnings.append(
+                f"{asked.model} is in {asked.known.precision}, which is for {kinds}, and the GPUs are {family}."
+            )
         oldest, tag = asked.known.oldest(asked.engine), self.container.image.partition("@")[0].rpartition(":")[2]
         if oldest and is_older(tag, oldest):
             warnings.append(

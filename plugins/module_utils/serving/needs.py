@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -20,8 +19,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.host import comman
 from ansible_collections.inference.fleet.plugins.module_utils.serving import preflight
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
-from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, hub, listing, tool
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import HUB, Weights
+from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, files, hub, tool
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
 
 def has_weights(request: Request, weights: Weights) -> bool:
@@ -77,12 +76,12 @@ def _found(
 ) -> preflight.Found:
     request, weights = result.request, result.weights
     look = gpus.query(command.run).gpus if result.container.gpus else []
-    here = cache.snapshot(request.cache_dir, weights) if weights else _on_host(request.model, result.container)
-    listed = listing.listing(weights, request.hf_token, request.environment) if weights and not here else None
-    gib = cache.size_gib(here, weights.form if weights else HUB) if here else None
-    if listed and weights:
-        gib = listed.weights_gib(weights.form)
-    config = _config(request, weights, here, listed) if look else None
+    own = (
+        files.of_hub(request.cache_dir, weights, request.hf_token, request.environment)
+        if weights
+        else files.of_directory(_on_host(request.model, result.container))
+    )
+    config = own.config() if look else None
     repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
     root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
     return preflight.Found(
@@ -105,9 +104,9 @@ def _found(
         },
         image=image,
         image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
-        weights_gib=gib or request.known.weights_gib,
-        weights_due_gib=listed.due_gib(request.cache_dir, weights) if listed and weights else None,
-        weights_here=here is not None,
+        weights_gib=own.gib or request.known.weights_gib,
+        weights_due_gib=own.listed.due_gib(request.cache_dir, weights) if own.listed and weights else None,
+        weights_here=own.here is not None,
         misfit=_misfit(result, look, config) if look else None,
         config=config,
         smaller=_smaller(result, look),
@@ -127,20 +126,6 @@ def _on_host(path: str, container: ContainerSpec) -> Path:
         return Path(path)
     nearest = max(mounts, key=lambda mount: len(mount.target))
     return Path(nearest.source) / PurePosixPath(path).relative_to(nearest.target)
-
-
-def _config(
-    request: Request, weights: Weights | None, here: Path | None, listed: listing.Listing | None
-) -> Mapping[str, Any] | None:
-    """Return the model's config.json, of the host or of the hub; ``None`` where neither has one that can be read."""
-    if here is None:
-        return listed.config(weights, request.hf_token, request.environment) if listed and weights else None
-    try:
-        found = json.loads((here / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # The engine tells what is wrong with it.
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _smaller(result: Deployment, look: Sequence[Mapping[str, Any]]) -> list[str]:
