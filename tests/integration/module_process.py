@@ -60,7 +60,10 @@ class ModuleProcess:
         return process
 
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"progress_file": str(self.progress), **self.defaults, **options}
+        from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
+
+        # As the action hands it over, which knows what the catalogue has of the model.
+        return catalogue.with_models({"progress_file": str(self.progress), **self.defaults, **options})
 
     @staticmethod
     def result(process: subprocess.Popen[str]) -> dict[str, Any]:

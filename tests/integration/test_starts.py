@@ -45,6 +45,7 @@ def start(
         "docker_host": docker_engine.url,
         "engine": "vllm",
         "model": "/models/local",
+        "served_model_name": "qwen3-coder-next",
         "profile": "cpu",
         "container_name": NAME,
         "port": free_port,
