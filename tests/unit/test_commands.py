@@ -35,7 +35,15 @@ ELSEWHERE = {
     "pip install -r": "test_readme.py runs it",
 }
 # Variables of the playbooks themselves; all others are options of a role.
-OF_PLAYBOOKS = {"model", "deploy_serial", "deploy_verify", "deploy_max_fail_percentage", "fleet_dir", "fleet_hosts"}
+OF_PLAYBOOKS = {
+    "model",
+    "deploy_serial",
+    "deploy_verify",
+    "deploy_max_fail_percentage",
+    "fleet_dir",
+    "fleet_hosts",
+    "gateway_hosts",
+}
 
 
 # What others say, in the pages' tables of symptoms.

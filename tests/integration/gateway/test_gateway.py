@@ -1,0 +1,282 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gateway lets through, to whom, and what it says of the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, OTHER, Engine, Gateway
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
+CHAT = {"model": MODEL, "max_tokens": 2, "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture
+def served(gateway: Gateway, engine: Callable[..., Engine]) -> Gateway:
+    """A gateway before one engine of each of two models."""
+    gateway.result = gateway.deploy(endpoints=[engine().endpoint("h1"), engine(OTHER, "").endpoint("h2")])
+    gateway.healthy()
+    return gateway
+
+
+def test_routes_and_keys(served: Gateway) -> None:
+    other = {**CHAT, "model": OTHER}
+    table: list[tuple[str, str, str, Any, int, str]] = [
+        ("GET", "/health", "", None, 200, ""),
+        ("POST", "/v1/chat/completions", ANNA, CHAT, 200, ""),
+        ("POST", "/v1/chat/completions?beta=true", BOB, CHAT, 200, ""),
+        ("POST", "/v1/completions", ANNA, {"model": MODEL, "max_tokens": 1, "prompt": "x"}, 200, ""),
+        ("POST", "/v1/messages", ANNA, CHAT, 200, ""),
+        ("POST", "/v1/messages/count_tokens", ANNA, CHAT, 200, ""),
+        ("POST", "/v1/chat/completions", ANNA, other, 200, ""),
+        ("POST", "/v1/chat/completions", BOB, other, 403, "model_not_allowed"),
+        ("POST", "/v1/chat/completions", ANNA, {**CHAT, "model": "none"}, 404, "model_not_found"),
+        # What says another model where the engine may look is sent to engines of the first alone.
+        ("POST", "/v1/chat/completions", BOB, f'{{"model": "{MODEL}", "model": "{OTHER}"}}'.encode(), 404, ""),
+        ("POST", "/v1/chat/completions", ANNA, b"{", 400, "model_required"),
+        ("POST", "/v1/chat/completions", ANNA, [MODEL], 400, "model_required"),
+        ("POST", "/v1/chat/completions", ANNA, {"metadata": {"model": MODEL}}, 400, "model_required"),
+        ("POST", "/v1/chat/completions", ANNA, {"model": 5}, 404, "model_not_found"),
+        ("POST", "/v1/chat/completions", "", CHAT, 401, "invalid_api_key"),
+        ("POST", "/v1/chat/completions", "sk-nobody-0123456789", CHAT, 401, "invalid_api_key"),
+        ("POST", "/v1/chat/completions", ENGINE_KEY, CHAT, 401, "invalid_api_key"),
+        ("POST", "/v1/chat/completions", ANNA.upper(), CHAT, 401, "invalid_api_key"),
+        ("GET", "/v1/models", "", None, 401, "invalid_api_key"),
+        ("GET", f"/v1/models/{MODEL}", BOB, None, 200, ""),
+        ("GET", f"/v1/models/{OTHER}", BOB, None, 404, "model_not_found"),
+        ("GET", "/v1/chat/completions", ANNA, None, 404, "unknown_url"),
+        ("DELETE", "/v1/models", ANNA, None, 404, "unknown_url"),
+        *(
+            (method, path, ANNA, None, 404, "unknown_url")
+            for method, path in (
+                ("GET", "/metrics"), ("GET", "/"), ("POST", "/pause"), ("POST", "/invocations"), ("GET", "/version"),
+                ("POST", "/tokenize"), ("POST", "/v1/load_lora_adapter"), ("POST", "/v1//chat/completions"),
+                ("POST", "/v1/chat/completions/"), ("POST", "/V1/chat/completions"), ("POST", "/v1/%63hat/completions"),
+                ("GET", "/health/../metrics"), ("OPTIONS", "/v1/chat/completions"), ("POST", "/health"),
+            )
+        ),
+    ]  # fmt: skip
+    for method, path, key, body, status, code in table:
+        answer = served.ask(method, path, key, body)
+        assert answer.status == status, (method, path, key, body, answer)
+        if code:
+            error = answer.json()
+            assert error["error"]["code"] == code, (method, path, answer)
+            assert (error["type"], set(error["error"])) == ("error", {"type", "code", "message", "param"})
+    assert served.ask("POST", "/v1/messages", "", CHAT, x_api_key=ANNA).status == 200
+    assert served.ask("POST", "/v1/messages", "", CHAT).headers["www-authenticate"] == "Bearer"
+    lists = [[each["id"] for each in served.ask("GET", "/v1/models", key).json()["data"]] for key in (ANNA, BOB)]
+    assert lists == [[OTHER, MODEL], [MODEL]]
+
+
+def test_sizes(served: Gateway) -> None:
+    # The model behind a prompt that is nearly as large as may be.
+    long = {"messages": [{"role": "user", "content": "word " * 40_000}], "max_tokens": 1, "model": MODEL}
+    assert served.ask("POST", "/v1/chat/completions", ANNA, long).status == 200
+    assert served.ask("GET", "/v1/models", ANNA, None, x_long="x" * 20_000).status == 400
+    # Refused by its length before it is sent, and without one once it is too much.
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    for header, sent in (
+        ("Content-Length: 1048577", [b""]),
+        ("Transfer-Encoding: chunked", [b"200000\r\n"]),
+        ("Transfer-Encoding: chunked", [chunk] * 17),
+    ):
+        connection = served.connect()
+        connection.connect()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ANNA}\r\n{header}\r\n\r\n"
+        connection.sock.sendall(head.encode())
+        with contextlib.suppress(OSError):
+            # It may hang up before the last byte.
+            for part in sent:
+                connection.sock.sendall(part)
+        assert b" 413 " in connection.sock.recv(1000).splitlines()[0], header
+        connection.close()
+
+
+def test_tls_and_the_redirect(served: Gateway) -> None:
+    plain = http.client.HTTPConnection("127.0.0.1", served.params["redirect_port"], timeout=30)
+    plain.request("POST", "/v1/chat/completions?a=b", body=b"{}", headers={"Authorization": f"Bearer {ANNA}"})
+    answer = plain.getresponse()
+    assert (answer.status, answer.getheader("location")) == (301, f"{served.url}/v1/chat/completions?a=b")
+    plain.close()
+
+    def agreed(*options: str) -> str:
+        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{served.port}", *options]
+        done = subprocess.run(argv, input=b"", capture_output=True, check=False, timeout=60)
+        return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+    assert "ALPN protocol: h2" in agreed("-alpn", "h2,http/1.1")
+    assert "TLSv1.3" in agreed("-tls1_3")
+    assert "Cipher is ECDHE" in agreed("-tls1_2")
+    for options in (("-tls1_1", "-cipher", "ALL:@SECLEVEL=0"), ("-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0")):
+        assert "Cipher is (NONE)" in agreed(*options), options
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as bare:
+        bare.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" not in bare.recv(100)
+
+
+def test_limits(served: Gateway, engine: Callable[..., Engine]) -> None:
+    served.key("bob", requests_per_minute=3)
+    statuses = [served.chat(BOB).status for _each in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    refused = served.chat(BOB)
+    assert (refused.headers["retry-after"], refused.json()["error"]["type"]) == ("21", "rate_limit_error")
+    # It is no other client's, and a look at the models costs nothing.
+    assert (served.chat(ANNA).status, served.ask("GET", "/v1/models", BOB).status) == (200, 200)
+    served.key("anna", concurrent_requests=1)
+    with opened(served, ANNA, 4000) as stream:
+        busy = served.chat(ANNA)
+        assert (busy.status, busy.headers["retry-after"]) == (429, "1")
+        assert busy.json()["error"]["code"] == "concurrency_limit_exceeded"
+        del stream
+    for _try in range(100):
+        if served.chat(ANNA).status == 200:
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("the place of a request whose client left is not free again")
+    past, soon = (datetime.now(timezone.utc) + timedelta(seconds=seconds) for seconds in (-1, 3600))
+    served.key("anna", concurrent_requests=0, expires=soon.isoformat())
+    assert served.chat(ANNA).status == 200
+    served.key("anna", expires=past.isoformat())
+    assert (served.chat(ANNA).status, served.chat(ANNA).json()["error"]["code"]) == (401, "expired_api_key")
+
+
+class opened:
+    """A stream that has begun, and is left at the end."""
+
+    def __init__(self, gateway: Gateway, key: str, tokens: int) -> None:
+        self._connection = gateway.connect()
+        body = {**CHAT, "max_tokens": tokens, "stream": True}
+        headers = {"Authorization": f"Bearer {key}"}
+        self._connection.request("POST", "/v1/chat/completions", body=json.dumps(body).encode(), headers=headers)
+        self.answer = self._connection.getresponse()
+
+    def __enter__(self) -> http.client.HTTPResponse:
+        assert self.answer.status == 200
+        assert self.answer.readline().startswith(b"data: ")
+        return self.answer
+
+    def __exit__(self, *_exception: Any) -> None:
+        self._connection.sock.shutdown(socket.SHUT_RDWR) if self._connection.sock else None
+        self.answer.close()
+        self._connection.close()
+
+
+def test_a_stream_is_not_held_and_ends_with_its_client(gateway: Gateway, engine: Callable[..., Engine]) -> None:
+    behind = engine()
+    gateway.deploy(endpoints=[behind.endpoint("h1")])
+    gateway.healthy()
+    with opened(gateway, ANNA, 20_000) as stream:
+        # The answer has begun and is far from its end: nothing waits for that.
+        assert stream.readline() == b"\n"
+        assert behind.metric("vllm:num_requests_running") == 1
+    for _try in range(100):
+        if behind.metric("vllm:num_requests_running") == 0:
+            break
+        time.sleep(0.1)
+    assert behind.metric("vllm:num_requests_running") == 0
+    assert behind.metric("vllm:generation_tokens_total") < 10_000
+
+
+def test_nobody_sees_a_key(served: Gateway) -> None:
+    secret = "a-prompt-that-nobody-may-read"
+    made = served.key("carl")["key"]
+    served.chat(made, messages=[{"role": "user", "content": secret}])
+    served.ask("POST", f"/v1/chat/completions?key={made}", made, CHAT)
+    served.ask("GET", f"/{secret}", BOB)
+    connection = http.client.HTTPConnection("127.0.0.1", served.params["metrics_port"], timeout=30)
+    connection.request("GET", "/metrics")
+    metrics = connection.getresponse().read().decode()
+    connection.close()
+    assert f'haproxy_server_http_responses_total{{proxy="model.{MODEL}"' in metrics
+    from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, sockets
+
+    admin = host.admin_socket(served.params["run_directory"])
+    asked = [f"show map {served.params['directory']}/{name}" for name in ("keys.map", "allowed.map")]
+    asked += ["show stat", "show sess all", "show table rates", "show errors", "show env", "show servers state"]
+    seen = [metrics, *(sockets.ask(admin, command) for command in asked)]
+    seen += [sockets.ask(host.master_socket(served.params["run_directory"]), "show proc")]
+    seen += ["\n".join(served.log.lines), json.dumps(served.result), json.dumps(served.deploy(max_body=1 << 19))]
+    seen += [
+        path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
+    ]
+    for text in seen:
+        for word in (ANNA, BOB, ENGINE_KEY, made, secret):
+            assert word not in text
+    directory = Path(served.params["directory"])
+    files = {path.name: path.read_text() for path in directory.iterdir()}
+    assert not [name for name, text in files.items() if any(key in text for key in (ANNA, BOB, made))]
+    assert [name for name, text in files.items() if ENGINE_KEY in text] == ["haproxy.cfg"]
+    assert {oct(path.stat().st_mode & 0o777) for path in directory.iterdir()} == {"0o600"}
+    last = next(each for each in served.log.requests() if each["client"] == "carl")
+    assert (last["route"], last["model"], last["status"], last["engine"][:3]) == ("chat", MODEL, 200, "h1:")
+
+
+def test_what_is_right_is_left_alone_and_what_is_wrong_is_not_taken(served: Gateway) -> None:
+    assert served.result["changed"]
+    again = served.deploy()
+    assert (again["changed"], again["steps"], again["diff"]) == (False, [], [])
+    planned = served.deploy(check=True, max_body=1 << 19)
+    assert (planned["changed"], planned["steps"]) == (True, ["write haproxy.cfg", "reload HAProxy"])
+    assert "tune.bufsize" in planned["diff"][0]["after"]
+    assert ENGINE_KEY not in json.dumps(planned)
+    config = Path(served.params["directory"]) / "haproxy.cfg"
+    before = config.read_text()
+    with pytest.raises(FleetError, match=r"HAProxy does not take the configuration.*nothing was changed"):
+        served.deploy(log="/no such\nword")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(FleetError, match="the old one is back and goes on"):
+            served.deploy(log=served.params["log"] if False else str(served.log.path), port=taken.getsockname()[1])
+    assert config.read_text() == before
+    served.params["port"] = served.port
+    assert served.chat(ANNA).status == 200
+
+
+def test_keys_over_time(served: Gateway) -> None:
+    made = served.key("carl", models=[OTHER])
+    assert made["changed"]
+    assert (served.chat(made["key"]).status, served.chat(made["key"], OTHER).status) == (403, 200)
+    again = served.key("carl")
+    assert (again["changed"], "key" in again) == (False, False)
+    assert served.key("carl", models=[])["changed"]
+    assert served.chat(made["key"]).status == 200
+    fresh = served.key("carl", regenerate=True)["key"]
+    assert (served.chat(made["key"]).status, served.chat(fresh).status) == (401, 200)
+    with pytest.raises(FleetError, match=r"carl: models: no-such is served by no engine"):
+        served.key("carl", models=["no-such"])
+    # A reload forgets nothing of it, and the inventory does not let in again who was revoked.
+    served.key("bob", state="absent")
+    assert served.deploy(max_body=1 << 19)["changed"]
+    assert (served.chat(made["key"]).status, served.chat(fresh).status, served.chat(BOB).status) == (401, 200, 401)
+    assert "bob: its key was revoked" in served.deploy()["warnings"][0]
+    assert not served.key("bob", state="absent")["changed"]
+
+
+def test_a_certificate_of_ones_own(served: Gateway, tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match="gateway_certificate: wanted a PEM file"):
+        served.deploy(certificate=str(tmp_path / "none.pem"))
+    own = tmp_path / "own.pem"
+    own.write_bytes(Path(served.certificate).read_bytes())
+    assert served.deploy(certificate=str(own))["changed"]
+    assert ssl.get_server_certificate(("127.0.0.1", served.port)) in own.read_text()
+    assert served.deploy(state="absent")["changed"]
+    assert not served.deploy(state="absent")["changed"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", served.port), timeout=5)

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks gateway.yml and gateway_key.yml, from an inventory to a client that is answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway_rig import ANNA, ENGINE_KEY, Engine, Gateway
+
+from ansible_collections.inference import fleet
+
+COLLECTION = Path(next(iter(fleet.__path__)))
+
+
+def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., Engine], tmp_path: Path) -> None:
+    behind = engine()
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
+    names = ("bind_addresses", "port", "redirect_port", "metrics_port", "log", "directory", "run_directory")
+    host = {**here, "engine_port": behind.port, "engine_api_key": ENGINE_KEY}
+    inventory = {
+        "all": {
+            "vars": {f"gateway_{name}": gateway.params[name] for name in names}
+            | {"gateway_clients": [{"name": "anna", "key": ANNA}]},
+            "children": {"h100": {"hosts": {"gpu-1": host}}, "gateway": {"hosts": {"front-1": here}}},
+        }
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+
+    def play(name: str, *options: str, **variables: Any) -> str:
+        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.json", *options]
+        done = subprocess.run(
+            [*argv, str(COLLECTION / f"playbooks/{name}.yml"), "-e", json.dumps(variables)],
+            cwd=tmp_path,
+            env={
+                **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+                "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
+                "ANSIBLE_STDOUT_CALLBACK": "default",
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for secret in (ANNA, ENGINE_KEY):
+            assert secret not in done.stdout + done.stderr
+        return done.stdout
+
+    planned = play("gateway", "--check", "--diff")
+    assert "frontend gateway" in planned
+    assert not Path(gateway.params["directory"]).exists()
+    assert re.search(r"front-1 .*changed=1 ", play("gateway", "--diff", "-vvv"))
+    gateway.healthy()
+    assert gateway.chat(ANNA).status == 200
+    assert re.search(r"front-1 .*changed=0 ", play("gateway"))
+    printed = play("gateway_key", gateway_key_name="bob", gateway_key_requests_per_minute="2")
+    (key,) = set(re.findall(r"sk-fleet-[\w-]+", printed))
+    assert [gateway.chat(key).status for _each in range(3)] == [200, 200, 429]
+    assert "sk-fleet-" not in play("gateway_key", gateway_key_name="bob", gateway_key_requests_per_minute="0")
+    assert gateway.chat(key).status == 200
+    assert re.search(r"front-1 .*changed=1 ", play("gateway_key", gateway_key_name="bob", gateway_key_state="absent"))
+    assert gateway.chat(key).status == 401
+    # On the engine's own host, by its name, where the same is there already.
+    assert re.search(r"gpu-1 .*changed=0 ", play("gateway", gateway_hosts="gpu-1"))
+    assert re.search(r"front-1 .*changed=1 ", play("gateway", gateway_state="absent"))
+    assert not Path(gateway.params["directory"]).exists()

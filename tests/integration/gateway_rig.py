@@ -1,0 +1,188 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A gateway as the modules set it up, requests to it, and simulators behind it that are processes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+ANNA, BOB, ENGINE_KEY = "sk-anna-0123456789abcdef", "sk-bob-0123456789abcdef", "sk-engine-0123456789abcdef"
+MODEL, OTHER = "qwen3-coder-next", "other-model"
+
+
+class Engine:
+    """A simulator as a process of its own, on a port that it keeps over restarts."""
+
+    def __init__(self, folder: Path, model: str, key: str = "") -> None:
+        self._log = folder / f"engine-{model}-{id(self)}.log"
+        self._key = folder / f"key-{id(self)}"
+        self._key.write_text(key)
+        self.model, self.key, self.port = model, key, 0
+        self.start()
+
+    def start(self) -> None:
+        from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
+
+        figures = json.dumps({key: PUBLISHED[0][key] for key in ("id", "cold", "workload", "metrics")})
+        program = "from ansible_collections.inference.fleet.plugins.module_utils.simulator.server import main; main()"
+        argv = [sys.executable, "-c", program, "--port", str(self.port), "--model", "m", "--figures", figures]
+        argv += ["--served-model-name", self.model]
+        argv += ["--api-key-file", str(self._key)] if self.key else []
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / ".build/collections")}
+        with self._log.open("wb") as stream:
+            self._process = subprocess.Popen(argv, env=environment, stdout=stream, stderr=stream)
+        while not (found := re.search(r"http://[\d.]+:(\d+)", self._log.read_text(encoding="utf-8"))):
+            assert self._process.poll() is None, self._log.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        self.port = int(found[1])
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stop_answering(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def metric(self, name: str) -> float:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.key}"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return float(re.search(rf"^{name}{{[^}}]*}} (\S+)$", text, re.M)[1])
+
+    def endpoint(self, host: str) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port}"
+        return {
+            **{"host": host, "slot": str(self.port), "url": url, "external_url": url, "port": self.port},
+            **{"bind_address": "127.0.0.1", "api_key": self.key, "served_model_names": [self.model]},
+        }
+
+
+class Log:
+    """Takes what HAProxy logs, a datagram a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lines = path, []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while (line := self._socket.recv(65536)) != b"end":
+            self.lines.append(line.decode())
+
+    def requests(self) -> list[dict[str, Any]]:
+        return [json.loads(line[line.index("{") :]) for line in list(self.lines) if '{"at"' in line]
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"end", str(self.path))
+        self._thread.join(10)
+        self._socket.close()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Gateway:
+    """The gateway's parameters, and requests to it."""
+
+    folder: Path
+    port: int
+    params: dict[str, Any]
+    log: Log
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def certificate(self) -> str:
+        return f"{self.params['directory']}/self-signed.pem"
+
+    def deploy(self, *, check: bool = False, **changes: Any) -> dict[str, Any]:
+        from ansible_collections.inference.fleet.plugins.modules import gateway
+
+        self.params.update(changes)
+        return gateway.run(dict(self.params), check)
+
+    def key(self, name: str, **options: Any) -> dict[str, Any]:
+        from ansible_collections.inference.fleet.plugins.modules import gateway_key
+
+        given = dict.fromkeys(("key_sha256", "models", "expires")) | {
+            "requests_per_minute": -1,
+            "concurrent_requests": -1,
+        }
+        places = {place: self.params[place] for place in ("directory", "run_directory")}
+        return gateway_key.run(
+            {**given, "state": "present", "regenerate": False, **places, "name": name, **options}, False
+        )
+
+    def server(self, state: str | None = None, hosts: tuple[str, ...] = (), wait: int = 0) -> dict[str, Any]:
+        from ansible_collections.inference.fleet.plugins.modules import gateway_server
+
+        places = {place: self.params[place] for place in ("directory", "run_directory")}
+        return gateway_server.run({**places, "hosts": list(hosts), "state": state, "wait": wait}, False)
+
+    def connect(self) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=self.certificate)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+
+    def ask(self, method: str, path: str, key: str = "", body: Any = None, **headers: str) -> Answer:
+        connection = self.connect()
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
+        content = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+        connection.request(method, path, body=content, headers=sent)
+        answer = connection.getresponse()
+        found = Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        connection.close()
+        return found
+
+    def chat(self, key: str, model: str = MODEL, tokens: int = 2, **more: Any) -> Answer:
+        body = {"model": model, "max_tokens": tokens, "messages": [{"role": "user", "content": "hello"}], **more}
+        return self.ask("POST", "/v1/chat/completions", key, body)
+
+    def healthy(self) -> None:
+        """Wait until each engine is seen healthy: a server counts as up before its first check."""
+        for _try in range(200):
+            if all(each["status"] == "UP" for each in self.server()["servers"]):
+                return
+            time.sleep(0.1)
+        raise AssertionError(self.server())
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.socket() for _each in range(count)]
+    for listener in listeners:
+        listener.bind(("127.0.0.1", 0))
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports

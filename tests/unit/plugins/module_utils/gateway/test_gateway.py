@@ -1,0 +1,143 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is behind a gateway and before it, as its files have it."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, host, maps, routes, spec, store
+
+KEY = "sk-of-the-test-0123456789"
+SETTINGS = spec.Settings("/etc/gw", "/run/gw", certificate="/etc/gw/own.pem")
+
+
+@pytest.mark.parametrize("module", [spec, routes, maps, host])
+def test_examples_in_docstrings(module: Any) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
+
+
+def endpoint(host: str, slot: str = "8000", models: tuple[str, ...] = ("m",), **more: Any) -> dict[str, Any]:
+    return {
+        **{"host": host, "slot": slot, "url": "http://127.0.0.1:8000", "external_url": f"http://{host}:8000"},
+        **{"port": 8000, "bind_address": "0.0.0.0", "api_key": "k", "served_model_names": list(models), **more},
+    }
+
+
+def test_engines_of_one_name_are_replicas() -> None:
+    found = spec.pools(
+        [endpoint("b"), endpoint("a", models=("m", "alias")), endpoint("a", "8001", ("other/one",), api_key="")],
+        "gw",
+        True,
+    )
+    assert [(pool.models, [server.name for server in pool.servers], pool.api_key) for pool in found] == [
+        (("alias",), ["a:8000"], "k"),
+        (("m",), ["a:8000", "b:8000"], "k"),
+        (("other/one",), ["a:8001"], ""),
+    ]
+    # What HAProxy cannot spell is no reason for two to be one.
+    alike = spec.pools([endpoint("a", models=("x/y",)), endpoint("b", models=("x y".replace(" ", "_"),))], "gw", True)
+    assert len({pool.name for pool in alike}) == 2
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "without_tls", "told"),
+    [
+        ([endpoint("10.0.0.5")], False, "in the clear.*gateway_engines_without_tls: true"),
+        ([endpoint("a", external_url="", bind_address="127.0.0.1")], True, "bound to 127.0.0.1.*engine_bind_address"),
+        ([endpoint("a"), endpoint("b", api_key="other")], True, "a:8000, b:8000. have different keys"),
+        ([endpoint("a", models=("a b",))], True, "has a space"),
+    ],
+)
+def test_what_cannot_be_served_is_told(endpoints: list[dict[str, Any]], without_tls: bool, told: str) -> None:
+    with pytest.raises(FleetError, match=told) as caught:
+        spec.pools(endpoints, "gw", without_tls)
+    assert "'k'" not in str(caught.value)
+
+
+def test_the_gateways_own_engine_is_asked_on_loopback() -> None:
+    (pool,) = spec.pools([endpoint("gw", bind_address="127.0.0.1", external_url="")], "gw")
+    assert pool.servers == (spec.Server("gw:8000", "127.0.0.1", 8000),)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"name": "an na", "key": KEY}, "wanted a name"),
+        ({"name": "a/b", "key": KEY}, "wanted a name"),
+        ({"name": "anna"}, "found neither"),
+        ({"name": "anna", "key": KEY, "key_sha256": "0" * 64}, "found both"),
+        ({"name": "anna", "key": "short"}, "16 characters"),
+        ({"name": "anna", "key_sha256": "xyz"}, "64 hexadecimal"),
+        ({"name": "anna", "key": KEY, "models": ["none"]}, "none is served by no engine.*There is: m"),
+        ({"name": "anna", "key": KEY, "requests_per_minute": -1}, "requests_per_minute: wanted 0"),
+        ({"name": "anna", "key": KEY, "expires": "tomorrow"}, "expires: wanted a date"),
+    ],
+)
+def test_a_client_that_is_none(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(FleetError, match=told) as caught:
+        spec.client(given, ["m"])
+    assert KEY not in str(caught.value)
+
+
+def test_two_clients_share_neither_name_nor_key() -> None:
+    with pytest.raises(FleetError, match="anna and bob have the same key"):
+        spec.clients([{"name": "anna", "key": KEY}, {"name": "bob", "key": KEY}])
+    with pytest.raises(FleetError, match="anna and anna have the same name"):
+        spec.clients([{"name": "anna", "key": KEY}, {"name": "anna", "key": KEY + "2"}])
+
+
+def test_maps_change_in_an_order_that_lets_nobody_in() -> None:
+    anna, bob = (spec.client({"name": name, "key": KEY + name, "models": ["m"]}) for name in ("anna", "bob"))
+    before, after = maps.of_clients([anna], ["m"]), maps.of_clients([bob], ["m"])
+    commands = maps.changes("/d", before, after)
+    assert commands[0] == f"del map /d/keys.map {anna.key_sha256}"
+    assert commands[-1] == f"add map /d/keys.map {bob.key_sha256} bob"
+    assert "add map /d/allowed.map bob/m 1" in commands
+    assert maps.changes("/d", after, after) == []
+    assert {name: maps.parsed(maps.text(entries)) for name, entries in after.items()} == after
+
+
+def test_clients_of_the_inventory_and_of_the_host() -> None:
+    made = spec.client({"name": "made", "key": KEY}, source=store.HOST)
+    anna = spec.client({"name": "anna", "key": KEY + "a"})
+    both, _warnings = store.Clients().having(made).with_inventory([anna])
+    assert {client.name for client in both.known} == {"made", "anna"}
+    assert [client.name for client in both.with_inventory([])[0].known] == ["made"]
+    with pytest.raises(FleetError, match="names made, and gateway_key made"):
+        both.with_inventory([spec.client({"name": "made", "key": KEY + "b"})])
+    revoked, warnings = both.without("anna").with_inventory([anna])
+    assert [client.name for client in revoked.known] == ["made"]
+    assert "stays so" in warnings[0]
+
+
+def test_a_file_of_clients_is_read_as_it_was_written(tmp_path: Path) -> None:
+    clients = store.Clients().having(spec.client({"name": "anna", "key": KEY, "models": ["m"]})).without("bob")
+    store.write(tmp_path / store.FILE, clients.text())
+    assert store.read(tmp_path) == clients
+    assert (tmp_path / store.FILE).stat().st_mode & 0o777 == 0o600
+    (tmp_path / store.FILE).write_text("{}")
+    with pytest.raises(FleetError, match=r"clients.json is not as gateway_key wrote it"):
+        store.read(tmp_path)
+
+
+def test_the_configuration_names_what_it_must_and_hides_what_it_can() -> None:
+    text = config.text(
+        SETTINGS, spec.pools([endpoint("a"), endpoint("b", external_url="http://[fd00::5]:8000")], "gw", True)
+    )
+    assert "server b:8000 [fd00::5]:8000" in text
+    assert 'set-header Authorization "Bearer k"' in text
+    assert "Bearer k" not in host.masked(text)
+    assert "balance leastconn" in text
+    for refusal in (routes.NO_KEY, routes.TOO_MANY, *routes.OWN):
+        assert json.loads(routes.body(refusal))["error"]["message"]
+        assert "'" not in routes.body(refusal)
