@@ -501,6 +501,13 @@ ready:
   description: Whether the endpoint serves. With O(instances), whether all do.
   returned: success
   type: bool
+takes:
+  description:
+    - What the engine is (C(engine), C(model), C(profile), C(simulates), C(image)), and in C(fetch) its image and
+      weights, each with C(what), whether it is C(here), its size in C(gib) where it is not, and the C(disk) that it
+      goes to. A size that nothing tells is none.
+  returned: success, with O(state=prefetched)
+  type: dict
 name:
   description: The container's name, also where it is gone.
   returned: success, for one engine

@@ -516,7 +516,7 @@ def test_an_error_that_nobody_thought_of(
             seen.append(container.id)
             raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(serving, "_readiness", ready)
+    monkeypatch.setattr(serving, "readiness_of", ready)
     failed = process(**CHANGED)
 
     assert seen

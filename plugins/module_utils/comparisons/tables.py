@@ -27,9 +27,9 @@ class Table:
     remarks: tuple[str, ...] = ()
 
 
-def tables(outcome: Outcome) -> list[Table]:
+def tables(outcome: Outcome, published: bool = True) -> list[Table]:
     """Return the page's tables with ours beside them, then the variants side by side, then what failed."""
-    return [*_page(outcome), *_side_by_side(outcome), *_failures(outcome)]
+    return [*(_page(outcome) if published else ()), *_side_by_side(outcome), *_failures(outcome)]
 
 
 def title(outcome: Outcome) -> str:
@@ -48,10 +48,10 @@ def text(outcome: Outcome) -> str:
     return "\n".join([*lines, "", *(f"  {sentence}" for sentence in outcomes.sentences(outcome))])
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: Outcome, published: bool = True) -> str:
     """Return a comparison as Markdown to paste."""
     parts = [f"## {_escaped(title(outcome))}"]
-    for table in tables(outcome):
+    for table in tables(outcome, published):
         head, *rows = table.rows
         marks = ["---", *["---:"] * (len(head) - 1)] if rows and len(head) > 2 else ["---"] * len(head)
         lines = [_row(head), _row(marks, plain=True), *map(_row, rows)]
@@ -155,4 +155,6 @@ def _row(cells: Sequence[str], plain: bool = False) -> str:
 
 
 def _escaped(text_: str) -> str:
-    return "".join(f"\\{char}" if char in "|*_`<>[]#" else char for char in words.clean(text_))
+    """Return text so that Markdown shows it as it is, in one line, and notifies nobody."""
+    plain = "".join(f"\\{char}" if char in "\\|*_`[]~$#" else char for char in words.clean(text_))
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
 from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, shared, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
-from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import LABEL_SLOT
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import LABEL_SLOT, STAND_IN
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Port
 
 
@@ -37,6 +37,11 @@ def conflicts(wanted: ContainerSpec, others: Iterable[Observed], cards: Cards = 
 
 def _or_its_place(other: Observed) -> str:
     slot = other.spec.labels.get(LABEL_SLOT)
+    if slot and slot.startswith(STAND_IN):
+        return (
+            "; or, as that is left of a comparison that was cut off, run compare.yml again, with "
+            "-e compare_abandon=true to give it up"
+        )
     return f"; or, to have it take the place of {other.name}, set slot to {slot}" if slot else ""
 
 

@@ -27,6 +27,8 @@ LABEL_REPLACES = f"{LABEL_PREFIX}replaces"
 # These say who a container is, and not how it should be.
 IDENTITY = frozenset({LABEL_SLOT, LABEL_NAME, LABEL_REPLACES})
 
+# How the slot of what takes a slot's place for a while begins, before that slot's own name.
+STAND_IN = "compare-"
 NEXT, PREVIOUS = "-next", "-previous"
 # A name that the daemon takes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -20,6 +20,8 @@ STATE_DIR = Path("/var/lib/inference.fleet/engines")
 # Labels that a container was given after it was made, by its id; an earlier version kept one file a name.
 _LABELS = ".labels"
 _OLD_LABELS = "labels.json"
+# Which container had a slot when something else took its place for a while, by the slot.
+_PAUSED = ".paused"
 _KEPT_LOGS = 10
 
 
@@ -85,6 +87,37 @@ def relabel(container: Observed, given: Mapping[str, str]) -> None:
 
 def _labels_path(container_id: str) -> Path:
     return STATE_DIR / _LABELS / f"{container_id}.json"
+
+
+def paused(slot: str) -> dict[str, str] | None:
+    """Return what is known of the container that is to have a slot again: its C(id), its C(name), C(since) when."""
+    try:
+        found = json.loads(_paused_path(slot).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("id") else None
+
+
+def paused_slots() -> frozenset[str]:
+    """Return the slots whose container is to have it again."""
+    return frozenset(path.stem for path in (STATE_DIR / _PAUSED).glob("*.json"))
+
+
+def set_paused(slot: str, container: Observed) -> None:
+    """Remember, before it is stopped, that a container is to have its slot again."""
+    path = _paused_path(slot)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    since = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    write(path, json.dumps({"id": container.id, "name": container.name, "since": since}))
+
+
+def forget_paused(slot: str) -> None:
+    """Forget it."""
+    _paused_path(slot).unlink(missing_ok=True)
+
+
+def _paused_path(slot: str) -> Path:
+    return STATE_DIR / _PAUSED / f"{slot}.json"
 
 
 def write(path: Path, content: str) -> None:

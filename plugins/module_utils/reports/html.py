@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.comparisons import tables as side_by_side
+from ansible_collections.inference.fleet.plugins.module_utils.comparisons.outcome import Outcome, sentences
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     changes,
     cohorts,
@@ -53,6 +55,8 @@ _COSTS = (
 _TREND = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")
 # Small plots of single hosts in one page. What changed is drawn first, then the slowest.
 _PANELS = 120
+# Comparisons of variants in one page, the newest.
+_COMPARISONS = 10
 
 _TEXT = re.compile(r'<pre id="table">(.*?)</pre>', re.DOTALL)
 
@@ -88,6 +92,7 @@ def page(report: Report, text: str) -> str:
         groups=[_group(report, place, budget) for place in range(len(report.groups))],
         sweeps=[_sweep(plot, place) for place, plot in enumerate(sweeps.plots(report.documents))],
         costs=_costs(report),
+        comparisons=[_comparison(item) for item in report.comparisons[:_COMPARISONS]],
         published=tables.published_rows(report.cohorts, report.published),
         text=text,
         system=system,
@@ -228,6 +233,15 @@ def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[
 def _sweep(plot: sweeps.Plot, place: int) -> dict[str, Any]:
     label = f"Output throughput per GPU against the speed for each user, {plot.model}, {plot.workload}."
     return {"plot": plot, "svg": _markup(plots.pareto(plot.sweeps, label, f"s{place}"))}
+
+
+def _comparison(outcome: Outcome) -> dict[str, Any]:
+    """Return a comparison of variants as the template shows it. The page has the published tables elsewhere."""
+    return {
+        "title": side_by_side.title(outcome),
+        "tables": side_by_side.tables(outcome, published=False),
+        "sentences": sentences(outcome),
+    }
 
 
 def _costs(report: Report) -> dict[str, Any]:

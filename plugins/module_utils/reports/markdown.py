@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ansible_collections.inference.fleet.plugins.module_utils.comparisons import tables as side_by_side
 from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, sweeps, tables
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Ranked
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
@@ -37,6 +38,7 @@ def page(report: Report) -> str:
         ("The published tables, with ours beside them", _published(report)),
         ("Latest of each engine and profile", _latest(report)),
         ("Cost and energy", _costs(report)),
+        ("Side by side", _comparisons(report)),
         ("Sweeps", _sweeps(report)),
         ("Hosts ranked", _ranks(report)),
         ("Left out", _damaged(report)),
@@ -81,6 +83,15 @@ def _lead(report: Report) -> list[str]:
         verb = "is" if simulated in (1, runs) else "are"
         lines += ["", f"> **{SIMULATED}**: {which} {verb} simulated. Such figures say nothing about hardware."]
     return lines
+
+
+def _comparisons(report: Report) -> list[str]:
+    """Return the newest comparison of variants."""
+    return [
+        line
+        for outcome in report.comparisons[:1]
+        for line in side_by_side.markdown(outcome, published=False).replace("\n## ", "\n### ").splitlines()
+    ]
 
 
 def _changes(report: Report) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.comparisons.outcome import Outcome, of_documents
 from ansible_collections.inference.fleet.plugins.module_utils.history import findings, regressions, siblings
 from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
@@ -50,6 +51,11 @@ class Report:
     def cohorts_of(self, place: int) -> tuple[Cohort, ...]:
         """Return the cohorts of the group at *place*."""
         return self._by_group[place]
+
+    @functools.cached_property
+    def comparisons(self) -> tuple[Outcome, ...]:
+        """The comparisons of variants, the newest first."""
+        return of_documents(self.documents)
 
     @property
     def cohorts(self) -> tuple[Cohort, ...]:

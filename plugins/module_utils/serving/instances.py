@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between, conflicts
-from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import STAND_IN, Slot
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of, slot
@@ -40,7 +40,10 @@ def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:
 
 def _pruned(one: dict[str, Any], result: Result, others: Sequence[Mapping[str, Any]], check_mode: bool) -> Result:
     """Remove the engines of the host that the task does not name, or tell of them."""
-    if not others:
+    # One that something else stands in for is to have its place again; and what stands in is told of no neighbour.
+    paused = state.paused_slots() if others else frozenset()
+    others = [other for other in others if other["slot"] not in paused]
+    if not others or slot(one).name.startswith(STAND_IN):
         return result
     if not one["prune"]:
         listed = ", ".join(f"{other['name']} (slot {other['slot']}, {other['state']})" for other in others)

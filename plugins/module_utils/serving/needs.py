@@ -67,6 +67,65 @@ def problems(
     return preflight.problems(result.container, result.placement.parallel, found, fetch_only)
 
 
+def takes(docker_host: str, result: Deployment, image_here: bool) -> dict[str, Any]:
+    """Return what an engine is on this host, and its image and weights: whether they are here, and else their GiB.
+
+    A size is None where nothing tells it.
+    """
+    request, weights = result.request, result.weights
+    disks = _disks(docker_host, request)
+    image_gib = None if image_here or result.engine.image_build() else _image_gib(result)
+    listed = [
+        {
+            "what": f"image {result.container.image}",
+            "here": image_here or bool(result.engine.image_build()),
+            "gib": image_gib,
+            "disk": _plain(disks["image"]),
+        }
+    ]
+    if weights:
+        own = files.of_hub(request.cache_dir, weights, request.hf_token, request.environment)
+        here = own.here is not None
+        gib = own.listed.due_gib(request.cache_dir, weights) if own.listed else request.known.weights_gib
+        revision = f" at {weights.revision}" if weights.revision else ""
+        listed.append(
+            {
+                "what": f"the weights of {weights.model}{revision}",
+                "here": here,
+                "gib": None if here else gib,
+                "disk": _plain(disks["weights"]),
+            }
+        )
+    return {
+        "engine": request.engine,
+        "model": request.model,
+        "profile": result.placement.profile,
+        "simulates": dict(request.simulates) if request.simulates else None,
+        "image": result.container.image,
+        "fetch": listed,
+    }
+
+
+def _plain(disk: preflight.Disk) -> dict[str, Any]:
+    return {"path": disk.path, "device": disk.device, "free_gib": disk.free_gib}
+
+
+def _image_gib(result: Deployment) -> float | None:
+    """Return the size of the engine's own image; of another one nothing is known."""
+    repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
+    return result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None
+
+
+def _disks(docker_host: str, request: Request) -> dict[str, preflight.Disk]:
+    """Return the file systems that image and weights are, or will be, on."""
+    root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
+    return {
+        place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
+        for place, path in (("image", root), ("weights", request.cache_dir))
+        for at in [system.existing(Path(path))]
+    }
+
+
 def _found(
     docker_host: str,
     result: Deployment,
@@ -82,8 +141,6 @@ def _found(
         else files.of_directory(_on_host(request.model, result.container))
     )
     config = own.config() if look else None
-    repository = (result.engine.DEFAULT_IMAGE or "").rpartition(":")[0]
-    root = docker.docker(docker_host)["root"] or docker.DEFAULT_ROOT
     return preflight.Found(
         gpus=gpu_health.with_health(look, gpu_health.parse(command.run(gpu_health.QUERY)[1]), gpu_health.kernel_log())
         if look
@@ -103,7 +160,7 @@ def _found(
             if container.running and container.id not in spared and container.spec.gpus
         },
         image=image,
-        image_gib=result.engine.IMAGE_GIB if result.container.image.rpartition(":")[0] == repository else None,
+        image_gib=_image_gib(result),
         weights_gib=own.gib or request.known.weights_gib,
         weights_due_gib=own.listed.due_gib(request.cache_dir, weights) if own.listed and weights else None,
         weights_here=own.here is not None,
@@ -111,11 +168,7 @@ def _found(
         config=config,
         smaller=_smaller(result, look),
         context_flag=result.engine.CONTEXT_FLAG,
-        disks={
-            place: preflight.Disk(path, os.stat(at).st_dev, shutil.disk_usage(at).free / 2**30)
-            for place, path in (("image", root), ("weights", request.cache_dir))
-            for at in [system.existing(Path(path))]
-        },
+        disks=_disks(docker_host, request),
     )
 
 

@@ -83,6 +83,7 @@ def run(
             raise
         except OSError as error:
             raise as_told(error) from error
+    takes = _takes(params, daemon) if wanted.state == plan.PREFETCHED else None
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:
         images = _removable_images(daemon, wanted.container, look.current)
@@ -104,6 +105,7 @@ def run(
         "steps": [*look.steps, *([STEP] if reordered else []), *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
         "engine": describe(daemon, container) if container else {},
+        **({"takes": takes} if takes else {}),
         "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
         "diff": _diff(look, images),
     }
@@ -130,6 +132,15 @@ def _holding(looker: Looker, wanted: Wanted) -> Iterator[None]:
             now = looker.container()
             for name, specs in known.items():
                 caches.settle(name, specs, now.spec if now and now.name == name else None)
+
+
+def _takes(params: Mapping[str, Any], daemon: Daemon) -> dict[str, Any]:
+    """Return what an engine is, and what of it has to be brought to this host."""
+    from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
+
+    asked = request(params)
+    result = deployment(asked, placement(asked, found_gpus(asked)))
+    return needs.takes(params["docker_host"], result, daemon.image(result.container.image) is not None)
 
 
 def _other(item: Listed) -> dict[str, Any]:
@@ -187,7 +198,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         cards=cards(params),
         warnings=result.warnings,
     )
-    return wanted, Probe(_readiness, result.engine.log, _warm_up(params))
+    return wanted, Probe(readiness_of, result.engine.log, _warm_up(params))
 
 
 def _build(result: Deployment) -> Build | None:
@@ -236,9 +247,9 @@ def _preflight(params: Mapping[str, Any], result: Deployment) -> Preflight | Non
     return Preflight(problems, strict=params["preflight"] == FAIL)
 
 
-def _readiness(container: Observed, within: float | None) -> str | None:
+def readiness_of(container: Observed, within: float | None) -> str | None:
     """Tell what a container's endpoint lacks, asked where and as the container itself says."""
-    endpoint, key = deployments.endpoint(container), _api_key(container)
+    endpoint, key = deployments.endpoint(container), api_key(container)
     if within is None:
         answer = readiness(endpoint.url, endpoint.served_model_name, key, completion=False)
     else:
@@ -263,7 +274,7 @@ def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | N
             warm_up(
                 endpoint.url,
                 endpoint.served_model_name,
-                _api_key(container),
+                api_key(container),
                 concurrency=concurrency,
                 requests=2 * concurrency,
                 input_words=WARM_UP_WORDS,
@@ -283,12 +294,12 @@ def _version(container: Observed) -> str | None:
     if not (module and endpoint.url and container.running):
         return None
     try:
-        return module.parse_version(Client(endpoint.url, _api_key(container), timeout=5).get_json(module.VERSION_PATH))
+        return module.parse_version(Client(endpoint.url, api_key(container), timeout=5).get_json(module.VERSION_PATH))
     except EndpointError:
         return None
 
 
-def _api_key(container: Observed) -> str | None:
+def api_key(container: Observed) -> str | None:
     """Read the key of an engine from its own files."""
     return common.read_api_key(secrets.read(container.secrets_source))
 

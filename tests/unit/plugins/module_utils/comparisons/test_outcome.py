@@ -146,3 +146,14 @@ def test_what_is_due_after_a_cut():
     # An engine that did not start will not do so in the next round; a benchmark may.
     begun = begun.with_failure(Failure("b", 1, START, "no", "t")).with_failure(Failure("c", 1, MEASURE, "no", "t"))
     assert [f"{turn.variant}{turn.round}" for turn in begun.due(done)] == ["c2", "a2"]
+
+
+def test_a_report_shows_a_comparison_on_its_page_and_as_markdown():
+    from ansible_collections.inference.fleet.plugins.module_utils.reports import html, markdown, overview
+    from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
+
+    found = overview.report(rounds({"a": 1.0, "<b>": 1.2}), PUBLISHED)
+    page = html.page(found, "")
+    assert '<section id="comparisons">' in page
+    assert "For throughput choose &lt;b&gt;" in page
+    assert "For throughput choose &lt;b&gt;" in markdown.page(found)
