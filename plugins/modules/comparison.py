@@ -29,7 +29,7 @@ options:
       - V(planned) says which turns are left and what they take, and begins the comparison, or goes on with one of the
         same variants, rounds and workload that is not over. In check mode it begins none.
       - V(noted) keeps why a turn has no result.
-      - V(finished) notes that a comparison is over, where no turn of it is left. Until then the next run goes on with it.
+      - V(finished) notes that a comparison is over, where no turn is left. Until then the next run goes on with it.
       - V(reported) prints tables, verdicts and what to choose, for all hosts of O(paths) together.
     type: str
     choices: [planned, noted, reported, finished]
