@@ -19,6 +19,9 @@ import pytest
 from conftest import a_free_port
 from docker_engine import DockerEngine
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers import state
+from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "before-the-comparison"
 # A stub of `vllm bench serve` in what it reads and writes; its requests and its figures are real.
@@ -55,8 +58,6 @@ class Fleet:
     """One host, this machine, with an engine of its own, and the playbooks on it."""
 
     def __init__(self, folder: Path, engine: DockerEngine) -> None:
-        from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
-
         self.folder, self.engine, self.port = folder, engine, a_free_port()
         client = folder / "client"
         client.write_text(CLIENT.format(python=sys.executable, metrics=METRICS))
@@ -92,12 +93,13 @@ class Fleet:
     def start(self, playbook: str, *arguments: str, **extra: Any) -> subprocess.Popen[str]:
         inventory = self.folder / "hosts.json"
         inventory.write_text(json.dumps({"all": {"hosts": {"here": {**self.host, **extra}}}}))
+        self.log = self.folder / f"{playbook}.log"
         return subprocess.Popen(
             ["ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks" / f"{playbook}.yml"), *arguments],
             env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=self.log.open("w"),
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
@@ -105,7 +107,8 @@ class Fleet:
 
     def play(self, playbook: str, *arguments: str, code: int = 0, **extra: Any) -> str:
         with self.start(playbook, *arguments, **extra) as process:
-            output, _nothing = process.communicate()
+            process.wait()
+        output = self.log.read_text()
         assert process.returncode == code, output
         return output
 
@@ -120,6 +123,7 @@ class Fleet:
 def fleet(docker_engine: DockerEngine, tmp_path: Path) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path, docker_engine)
     yield fleet
+    state.forget_paused(NAME)
     for container in docker_engine.client.containers.list(all=True):
         container.remove(force=True)
 
@@ -137,7 +141,7 @@ def test_a_comparison_that_is_cut_off_goes_on_and_leaves_the_host_as_it_was(flee
     # Killed outright as soon as one turn is done: nothing of the playbook gets to put anything back.
     with fleet.start("compare") as process:
         while not fleet.documents():
-            assert process.poll() is None, process.stdout.read()
+            assert process.poll() is None, fleet.log.read_text()
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGKILL)
     assert fleet.containers()[NAME] == (before[0], "exited")
