@@ -78,14 +78,14 @@ def path(folder: Path, identity: str, host: str, slot: str) -> Path:
 
 def text(progress: Progress) -> str:
     """Return what its file holds."""
-    return json.dumps({"schema_version": 1, **asdict(progress)}, indent=1) + "\n"
+    return json.dumps({"format": 1, **asdict(progress)}, indent=1) + "\n"
 
 
 def read(file: Path) -> Progress:
     """Return the comparison that a file tells of. FleetError where it tells of none."""
     try:
         given = json.loads(file.read_text(encoding="utf-8"))
-        given.pop("schema_version")
+        given.pop("format")
         return Progress(
             **{
                 **given,
