@@ -109,7 +109,7 @@ EXAMPLES = r"""
   inference.fleet.comparison:
     state: reported
     results_dir: results
-    paths: [results/comparisons/20261126T090000Z-a1b2c3-gpu1-8000.json]
+    paths: [results/comparisons/20261126T090000Z-a1b2c3-gpu1-8000.progress]
     markdown_path: comparison.md
 """
 

@@ -73,7 +73,7 @@ def over(progress: Progress, at: str) -> Progress:
 
 def path(folder: Path, identity: str, host: str, slot: str) -> Path:
     """Return the file of a host's comparison in a folder of results."""
-    return folder / FOLDER / f"{identity}-{_plain(host)}-{_plain(slot)}.json"
+    return folder / FOLDER / f"{identity}-{_plain(host)}-{_plain(slot)}.progress"
 
 
 def text(progress: Progress) -> str:
@@ -107,7 +107,7 @@ def read(file: Path) -> Progress:
 
 def unfinished(folder: Path, host: str, slot: str) -> list[Progress]:
     """Return the comparisons of a slot of a host that were cut off, the newest first."""
-    files = sorted((folder / FOLDER).glob(f"*-{_plain(host)}-{_plain(slot)}.json"), reverse=True)
+    files = sorted((folder / FOLDER).glob(f"*-{_plain(host)}-{_plain(slot)}.progress"), reverse=True)
     found = [read(file) for file in files]
     return [item for item in found if item.finished_at is None and (item.host, item.slot) == (host, slot)]
 
