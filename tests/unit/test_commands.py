@@ -30,7 +30,6 @@ ELSEWHERE = {
     "ssh -N -L": "it lasts until it is ended; the rig's hosts are reached by ssh all the time",
     "ansible-vault encrypt_string": "it asks for a password",
     "curl http://127.0.0.1:8000/v1/chat/completions": "the demo prints the same; verify sends the same request",
-    "export ANTHROPIC_BASE_URL": "it sets variables",
     "ansible-galaxy collection install --upgrade": "test_readme.py installs in the same way",
     "pip install -r": "test_readme.py runs it",
 }
