@@ -34,6 +34,10 @@ options:
     description: What to bring them to. Nothing is changed where it is not given.
     type: str
     choices: [drain, ready]
+  required:
+    description: Whether it is a failure that no gateway runs on this host.
+    type: bool
+    default: true
   wait:
     description:
       - How long to wait, in seconds. With O(state=drain), until they answer nothing any more; with O(state=ready),
@@ -65,6 +69,7 @@ servers:
     name: {description: Host and slot., type: str, sample: "h100-1:8000"}
     status: {description: HAProxy's word for how it is., type: str, sample: UP}
     sessions: {description: The requests that it answers now., type: int, sample: 3}
+    drained: {description: "Whether it was taken out, whatever its health is.", type: bool}
 waited_out:
   description: Whether what was waited for came. Requests that are still under way end with the engine.
   returned: when O(state) is given
@@ -88,6 +93,8 @@ def run(params: dict, check_mode: bool) -> dict:
     def mine() -> list[sockets.ServerState]:
         return [each for each in sockets.servers(path) if not prefixes or each.name.startswith(prefixes)]
 
+    if not params["required"] and not sockets.answers(path):
+        return {"changed": False, "servers": [], "waited_out": True}
     found, state = mine(), params["state"]
     if not state:
         return {"changed": False, "servers": [asdict(each) for each in found]}
@@ -110,6 +117,7 @@ def main() -> None:
             "run_directory": {"type": "path", "default": "/run/inference-fleet-gateway"},
             "hosts": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["drain", "ready"]},
+            "required": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

@@ -147,7 +147,9 @@ class Gateway:
         from ansible_collections.inference.fleet.plugins.modules import gateway_server
 
         places = {place: self.params[place] for place in ("directory", "run_directory")}
-        return gateway_server.run({**places, "hosts": list(hosts), "state": state, "wait": wait}, False)
+        return gateway_server.run(
+            {**places, "hosts": list(hosts), "state": state, "wait": wait, "required": True}, False
+        )
 
     def connect(self) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=self.certificate)

@@ -22,17 +22,16 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class ServerState:
-    """An engine as HAProxy sees it. *sessions* are the requests that it answers now."""
+    """An engine as HAProxy sees it. *sessions* are the requests that it answers now.
+
+    *drained*: it was taken out by a person or a play, whatever its health is.
+    """
 
     pool: str
     name: str
     status: str
     sessions: int
-
-    @property
-    def drained(self) -> bool:
-        """Whether it was taken out by a person or a play, and not by its health."""
-        return self.status.startswith(("DRAIN", "MAINT"))
+    drained: bool
 
 
 def ask(path: Path, command: str) -> str:
@@ -115,8 +114,12 @@ def reload(path: Path, patience: float = 30) -> bool:
 def servers(path: Path) -> list[ServerState]:
     """Return every engine as HAProxy sees it."""
     rows = csv.DictReader(ask(path, "show stat").removeprefix("# ").splitlines())
+    out = {(fields["be_name"], fields["srv_name"]) for fields in _states(path) if _is_out(fields)}
     return [
-        ServerState(row["pxname"], row["svname"], row["status"], int(row["scur"] or 0))
+        ServerState(
+            *(row["pxname"], row["svname"], row["status"], int(row["scur"] or 0)),
+            drained=(row["pxname"], row["svname"]) in out,
+        )
         for row in rows
         if row["pxname"].startswith("model.") and row["svname"] not in ("BACKEND", "FRONTEND")
     ]
@@ -139,14 +142,18 @@ def wait_until(done: Callable[[], bool], patience: float) -> bool:
 
 def drained_state(path: Path) -> str:
     """Return what a reload has to know: the servers that were taken out, and nothing of anybody's health."""
+    kept = [{**fields, "srv_op_state": "2"} for fields in _states(path) if _is_out(fields)]
+    head = ask(path, "show servers state").splitlines()[:2]
+    return "\n".join([*head, *(" ".join(fields.values()) for fields in kept)]) + "\n"
+
+
+def _states(path: Path) -> list[dict[str, str]]:
+    """Return what HAProxy keeps of its servers, by the names of the columns."""
     lines = ask(path, "show servers state").splitlines()
     columns = lines[1].strip("# ").split()
-    status, admin = columns.index("srv_op_state"), columns.index("srv_admin_state")
-    kept = []
-    for line in lines[2:]:
-        fields = line.split()
-        # Forced maintenance or drain: the bits that a command sets.
-        if len(fields) > admin and int(fields[admin]) & (0x01 | 0x08):
-            fields[status] = "2"
-            kept.append(" ".join(fields))
-    return "\n".join([*lines[:2], *kept]) + "\n"
+    return [dict(zip(columns, line.split(), strict=False)) for line in lines[2:] if line.strip()]
+
+
+def _is_out(fields: dict[str, str]) -> bool:
+    """Tell whether a command took a server out: the bits of forced maintenance and forced drain."""
+    return bool(int(fields["srv_admin_state"]) & (0x01 | 0x08))
