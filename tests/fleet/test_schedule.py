@@ -424,13 +424,14 @@ def test_a_timer_fires_at_its_time_a_limit_ends_the_run_and_the_webhook_hears_of
     control: Machine, webhook: Hooked, tmp_path: Path
 ) -> None:
     slow = {**NIGHTLY, "name": "slow", "playbooks": ["slow.yml"], "timeout": 5}
-    for _attempt in range(3):
-        due = datetime.now(timezone.utc) + timedelta(seconds=12)
+    # More time each time, where this machine was too busy to set it up.
+    for seconds in (12, 60, 180):
+        due = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         slow["on_calendar"] = f"{due:%Y-%m-%d %H:%M:%S} UTC"
         ran = play(control, tmp_path, schedule_benchmarks=[NIGHTLY, slow], schedule_webhook_url=webhook.url)
         assert (ran.code, ran.changed) == (0, 1), ran.output
         if datetime.now(timezone.utc) < due:
-            break  # else this machine was too busy to set it up in time
+            break
     headers, body = until(lambda: webhook.got and webhook.got.pop(), "the webhook is told")
     assert headers["Authorization"] == f"Bearer {TOKEN}"
     assert (body["schedule"], body["host"], body["unit"]) == ("slow", control.name, f"{UNIT}slow.service")
@@ -521,13 +522,14 @@ def test_a_timer_tells_of_a_host_of_its_schedule_that_was_not_measured(
     control.write("/srv/fleet/hosts.yml", json.dumps(inventory))
     webhook.got.clear()
     watched = {**NIGHTLY, "name": "watched", "playbooks": ["benchmark", "report", "regression"]}
-    for _attempt in range(3):
-        due = datetime.now(timezone.utc) + timedelta(seconds=30)
+    # More time each time, where this machine was too busy to set it up.
+    for seconds in (20, 60, 180):
+        due = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         watched["on_calendar"] = f"{due:%Y-%m-%d %H:%M:%S} UTC"
         ran = play(control, tmp_path, schedule_benchmarks=[watched], schedule_webhook_url=webhook.url)
         assert ran.code == 0, ran.output
         if datetime.now(timezone.utc) < due:
-            break  # else this machine was too busy to set it up in time
+            break
     until(lambda: "watched: failed after" in control.journal("watched"), "the timer's run ends")
     journal = control.journal("watched")
     (told,) = {line.strip() for line in journal.splitlines() if "NOT MEASURED" in line}

@@ -25,6 +25,9 @@ LOOK_BACK = 8
 LEARN_FROM = 60
 # How often one look at steady figures may find a step. A history has dozens of looks.
 CHANCE = 2e-4
+# A level of fewer figures than this has few looks, and what it tells of its noise hides most of a loss: a look may find
+# one more often, at little cost over the whole history.
+YOUNG, YOUNG_CHANCE = 13, 1.3e-3
 # A slow slide is measured from so many first figures of a level, and must be by so much larger than a step.
 BEGINNING = 16
 _SLIDE = 1.25
@@ -119,7 +122,8 @@ def _slide(values: Sequence[float], start: int, now: int, expected: float, least
 def allowance(of: noise.Noise, before: int, after: int) -> float:
     """Return how far the level of so many runs may be from that of the runs before them for no reason."""
     variance = of.of_mean(before) * noise.MEDIAN + of.of_mean(after) * (noise.MEDIAN if after > _ALL else 1)
-    return noise.student_t(1 - CHANCE, of.freedom) * math.sqrt(variance)
+    chance = YOUNG_CHANCE if before < YOUNG else CHANCE
+    return noise.student_t(1 - chance, of.freedom) * math.sqrt(variance)
 
 
 def level(after: Sequence[float], before: float) -> float:
