@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from ansible.module_utils.common.validation import check_type_int
@@ -18,7 +17,7 @@ from ansible_collections.inference.fleet.plugins.plugin_utils.instance_secrets i
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"
-KINDS = tuple(field.name for field in fields(Timeouts))
+KINDS = Timeouts._fields
 
 
 class ActionModule(LongTaskAction):

@@ -374,7 +374,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan im
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload, seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
+from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.results import spool
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.tokenizer import tokenizer_files

@@ -273,6 +273,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     summary,
     table,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.junit import junit
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import traces
@@ -325,7 +326,7 @@ def check(params: dict, check_mode: bool, interfaces: list | None = None) -> dic
     url, key, timeout = params["url"], params["api_key"] or None, params["timeout"]
     if timeout <= 0:
         raise FleetError(f"timeout is {timeout}: wanted a number of seconds above 0.")
-    keyed = client.Client(url, key, timeout)
+    keyed = GenerationClient(url, key, timeout)
     if check_mode and not keyed.listens():
         told = f"nothing listens on {url}, and check mode deploys nothing"
         return {"changed": False, "url": url, "ok": True, "summary": told, "checks": [], "lines": [f"not run  {told}"]}

@@ -88,7 +88,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place, expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.serving import caches
 
 

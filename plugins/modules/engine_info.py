@@ -70,9 +70,7 @@ def main() -> None:
     name = module.params["container_name"]
     try:
         connection = daemon.Daemon(module.params["docker_host"])
-        engines = [
-            serving.describe(connection, container) for container in connection.ours() if name in (None, container.name)
-        ]
+        engines = [serving.describe(container) for container in connection.ours() if name in (None, container.name)]
         module.exit_json(changed=False, engines=engines)
     except FleetError as error:
         module.fail_json(msg=str(error), **error.details)

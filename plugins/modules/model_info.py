@@ -119,7 +119,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
+from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import fits
 from ansible_collections.inference.fleet.plugins.module_utils.weights import files

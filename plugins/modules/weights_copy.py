@@ -61,7 +61,7 @@ bytes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
+from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache
 from ansible_collections.inference.fleet.plugins.module_utils.weights.copy import copy

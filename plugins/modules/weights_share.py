@@ -64,7 +64,7 @@ port:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place
+from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.weights import seed
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name, is_revision
 

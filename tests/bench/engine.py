@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the engine module costs, on a real Docker Engine: figures and ratios of one run, no judgement.
 
-Usage: python tests/bench/engine.py [noop] [readiness] [outage]
+Usage: python tests/bench/engine.py [noop] [readiness] [outage] [earlier=COMMIT]
+
+``earlier`` sets a look that finds nothing to do beside that of a commit.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / path) for path in (".build/collections", "tests/integration", "tests/rigs/hub")]
 
-import requests  # noqa: E402  (after the path, as what follows)
+import earlier as earlier_commit  # noqa: E402  (after the path, as what follows)
+import requests  # noqa: E402
 from docker_engine import DockerEngine  # noqa: E402
 from hub import Hub, Model, repository  # noqa: E402
 from module_process import ModuleProcess  # noqa: E402
@@ -108,22 +111,32 @@ def playbook(folder: Path, name: str, task: dict[str, Any]) -> Callable[[], str]
     return run
 
 
+def _stub_gpus(folder: Path) -> None:
+    """Have the host's driver tell of four GPUs."""
+    stubs = ROOT / "tests/fleet/stubs"
+    os.environ |= {"STUB_GPUS": str(folder / "gpus"), "PATH": f"{stubs}:{os.environ['PATH']}"}
+    (folder / "gpus").write_text("h100x4")
+
+
+def _noop_options(engine: DockerEngine, folder: Path, gpus: bool) -> dict[str, Any]:
+    options = {
+        **SERVED,
+        "docker_host": engine.url,
+        "prefetch": False,
+        "cache_dir": str(folder / "weights"),
+        "compile_cache_dir": "",
+    }
+    return options if gpus else {**options, "profile": "cpu"}
+
+
 def noop(engine: DockerEngine, folder: Path) -> None:
     """Time our module and community.docker's docker_container in pairs, each on a container that it made."""
     found = list(community().glob("ansible_collections/community/docker/MANIFEST.json"))
     version = json.loads(found[0].read_text())["collection_info"]["version"]
     print(f"\nA redeploy that changes nothing, {REPEATS} pairs of ansible-playbook runs with one task")
-    stubs = ROOT / "tests/fleet/stubs"
-    os.environ |= {"STUB_GPUS": str(folder / "gpus"), "PATH": f"{stubs}:{os.environ['PATH']}"}
-    (folder / "gpus").write_text("h100x4")
+    _stub_gpus(folder)
     for gpus in (False, True):
-        ours = {
-            **SERVED,
-            "docker_host": engine.url,
-            "prefetch": False,
-            "cache_dir": str(folder / "weights"),
-            "compile_cache_dir": "",
-        }
+        ours = _noop_options(engine, folder, gpus)
         theirs: dict[str, Any] = {
             "docker_host": engine.url,
             "name": "bench-theirs",
@@ -138,8 +151,6 @@ def noop(engine: DockerEngine, folder: Path) -> None:
         }
         if gpus:
             theirs["device_requests"] = [{"count": -1, "capabilities": [["gpu"]]}]
-        else:
-            ours["profile"] = "cpu"
         runs = {
             "inference.fleet.engine": playbook(folder, "ours", {"inference.fleet.engine": ours}),
             f"community.docker {version}": playbook(folder, "theirs", {"community.docker.docker_container": theirs}),
@@ -161,6 +172,27 @@ def noop(engine: DockerEngine, folder: Path) -> None:
         print(f"    ratio ours / theirs, median of the pairs: {statistics.median(ratios):.2f}")
         for name in names.values():
             engine.client.containers.get(name).remove(force=True)
+
+
+def earlier(engine: DockerEngine, folder: Path, commit: str) -> None:
+    """Set the cost of a look that finds nothing to do beside that of a commit, each at an engine that it made."""
+    print(f"\nA look that finds nothing to do, beside that of {commit}")
+    _stub_gpus(folder)
+    checkouts = {"now": ROOT / ".build/collections", "before": earlier_commit.checkout(ROOT, commit, folder)}
+    for gpus in (False, True):
+        programs = {}
+        for offset, (name, collections) in enumerate(checkouts.items()):
+            options = _noop_options(engine, folder, gpus) | {
+                "container_name": f"{NAME}-{name}",
+                "port": PORT + 2 + offset,
+                "gpus": [str(offset)] if gpus else None,
+                "tensor_parallel_size": 1,
+            }
+            programs[name] = earlier_commit.program(ROOT, collections, folder, f"{name}-{gpus}", options)
+        print("  with a GPU:" if gpus else "  without GPUs:")
+        earlier_commit.compare(programs["now"], programs["before"])
+        for name in checkouts:
+            engine.client.containers.get(f"{NAME}-{name}").remove(force=True)
 
 
 # From served to seen
@@ -256,19 +288,26 @@ def _process(engine: DockerEngine, folder: Path, **options: Any) -> ModuleProces
 
 
 def main() -> None:
-    """Run the benchmarks that are named, or all."""
-    benches = {"noop": noop, "readiness": readiness, "outage": outage}
+    """Run the benchmarks that are named, or all that need no commit."""
+    benches: dict[str, Callable[..., None]] = {
+        "noop": noop,
+        "readiness": readiness,
+        "outage": outage,
+        "earlier": earlier,
+    }
     folder = Path(tempfile.mkdtemp(prefix="fleet-bench-"))
     try:
         with DockerEngine() as engine:
             print(f"Docker Engine {engine.client.version()['Version']}, {os.cpu_count()} CPUs")
             make_image(engine, folder)
-            for name in sys.argv[1:] or benches:
-                benches[name](engine, folder)
+            for name in sys.argv[1:] or ("noop", "readiness", "outage"):
+                bench, _sign, commit = name.partition("=")
+                benches[bench](engine, folder, *filter(None, [commit]))
     finally:
         shutil.rmtree(folder)
-        shutil.rmtree(state.STATE_DIR / NAME, ignore_errors=True)
-        state.lock_path(NAME).unlink(missing_ok=True)
+        for name in (NAME, f"{NAME}-now", f"{NAME}-before"):
+            shutil.rmtree(state.STATE_DIR / name, ignore_errors=True)
+            state.lock_path(name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError, start
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 # Room for a model that thinks first.
@@ -170,7 +171,7 @@ def ask(endpoint: Endpoint, api_key: str | None, timeout: float = _TIMEOUT) -> S
     tokens = min(_TOKENS, context // 2)
 
     def one(question: Question) -> Mapping[str, str] | None:
-        client = Client(endpoint.url, api_key, timeout)
+        client = GenerationClient(endpoint.url, api_key, timeout)
         try:
             answer = client.chat(endpoint.served_model_name, question.prompt, tokens, temperature=0, **question.options)
         except EndpointError as error:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
     REQUESTS_IMPORT_ERROR,
-    Client,
     EndpointError,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 # Room for a chat template around each prompt, in tokens.
@@ -59,7 +59,7 @@ def ask_once(endpoint: Endpoint, workload: Workload, api_key: str | None = None)
     return "200 to one request of the same kind, with one token of output, sent afterwards"
 
 
-def _client(endpoint: Endpoint, api_key: str | None) -> Client:
+def _client(endpoint: Endpoint, api_key: str | None) -> GenerationClient:
     if REQUESTS_IMPORT_ERROR is not None:
         raise FleetError("a benchmark needs the Python package requests on the host: install python3-requests.")
-    return Client(endpoint.url, api_key, timeout=_TIMEOUT)
+    return GenerationClient(endpoint.url, api_key, timeout=_TIMEOUT)

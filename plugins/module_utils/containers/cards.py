@@ -10,17 +10,11 @@ requests are not told apart without.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Gpus
-
-Cards = Callable[[], Sequence[Mapping[str, Any]]]
-
-
-def unknown() -> Sequence[Mapping[str, Any]]:
-    """Tell of no cards: then requests are compared as they are written."""
-    return ()
+from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Cards, unknown
 
 
 def chosen(request: Gpus, cards: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

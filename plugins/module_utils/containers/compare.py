@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
@@ -30,8 +30,7 @@ REWRITE = "rewrite"
 _VERSION = re.compile(r"^VERSION = (\d+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One field that differs: what it is, what it shall be, and what it takes."""
 
     field: str
@@ -40,8 +39,7 @@ class Change:
     how: str = RECREATE
 
 
-@dataclass(frozen=True)
-class _Field:
+class _Field(NamedTuple):
     name: str
     show: Callable[[Any], Any]
     how: str = RECREATE

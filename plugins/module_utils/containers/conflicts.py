@@ -9,10 +9,11 @@ import itertools
 from collections.abc import Iterable
 
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import EVERY
-from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, shared, unknown
+from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import shared
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import LABEL_SLOT, STAND_IN
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, Port
+from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Cards, unknown
 
 
 def conflicts(wanted: ContainerSpec, others: Iterable[Observed], cards: Cards = unknown) -> list[str]:

@@ -1,16 +1,14 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container engine's daemon: the only file that talks to the Docker SDK."""
+"""The container engine's daemon, as it is asked: this file and :mod:`.acting` alone talk to the Docker SDK."""
 
 from __future__ import annotations
 
-import io
-import tarfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +21,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.observe
     observe,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed
-from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
-    DEFAULT_CPU_SHARES,
-    ROTATED_DRIVERS,
-    ROTATION,
-    ContainerSpec,
-    Log,
-    create_config,
-)
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import DOCKER_HOST
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.progress import size
 
 try:
     import docker
@@ -88,29 +77,32 @@ class Daemon:
         self._names: dict[str, str] = {}
         #: How often the daemon was away and came back.
         self.outages = 0
-        with _told(
+        with told(
             f"reach the Docker daemon at {host}", "Is it running? Run the host role, or: systemctl start docker."
         ):
-            self._version = self._api_version()
-            self._api = self._client(CALL_TIMEOUT)
+            self._version = DEFAULT_DOCKER_API_VERSION
+            self._api = self.client(CALL_TIMEOUT)
+            self._version = self._api._version = self._api_version()
 
     def _api_version(self) -> str:
         """Return the daemon's API version, which it tells with each ping.
 
         The SDK's own way takes ten times as long: for it, the daemon runs its helpers to ask them for theirs.
         """
-        client = docker.APIClient(base_url=self._host, version=DEFAULT_DOCKER_API_VERSION, timeout=CALL_TIMEOUT)
-        answer = client.get(f"{client.base_url}/_ping")
-        client._raise_for_status(answer)
-        return answer.headers.get("Api-Version", "auto")
+        answer = self._api.get(f"{self._api.base_url}/_ping")
+        self._api._raise_for_status(answer)
+        return answer.headers["Api-Version"]
 
-    def _client(self, timeout: float) -> docker.APIClient:
+    def client(self, timeout: float) -> docker.APIClient:
+        """Return a connection of its own, for a call that has another limit. *timeout* is in seconds."""
         client = docker.APIClient(base_url=self._host, version=self._version, timeout=timeout)
         # The SDK waits for the answer to a pull for ever, which a registry that hangs would make of it.
+        # A socket is behind no proxy, for which the library looks at each request.
+        client.trust_env = not self._host.startswith("unix://")
         client._set_request_timeout = lambda options: {**options, "timeout": options.get("timeout") or timeout}
         return client
 
-    def _ask(self, action: str, work: Callable[[], Any], remedy: str = "", repeatable: bool = True) -> Any:
+    def ask(self, action: str, work: Callable[[], Any], remedy: str = "", repeatable: bool = True) -> Any:
         """Return what a call gives; wait for a daemon that is being restarted.
 
         A call that never reached the daemon is made again. One that was cut off is made again where
@@ -119,7 +111,7 @@ class Daemon:
         deadline = time.monotonic() + DAEMON_RETURN_SECONDS
         away = False
         while True:
-            with _told(action, remedy):
+            with told(action, remedy):
                 try:
                     result = work()
                     self.outages += away
@@ -136,7 +128,7 @@ class Daemon:
 
     def container(self, name: str) -> Observed | None:
         """Return a container by name or id, or ``None``."""
-        found = self._found(f"inspect container {self._called(name)}", lambda: self._api.inspect_container(name))
+        found = self._found(f"inspect container {self.called(name)}", lambda: self._api.inspect_container(name))
         # A name may be the beginning of some other container's id.
         if not found or (found["Name"].lstrip("/") != name and found["Id"] != name):
             return None
@@ -146,9 +138,10 @@ class Daemon:
 
     def inspection(self, name: str) -> Mapping[str, Any] | None:
         """Return all that the daemon tells of a container, as it does, or ``None``."""
-        return self._found(f"inspect container {self._called(name)}", lambda: self._api.inspect_container(name))
+        return self._found(f"inspect container {self.called(name)}", lambda: self._api.inspect_container(name))
 
-    def _called(self, container: str) -> str:
+    def called(self, container: str) -> str:
+        """Return a container's name, where it was seen."""
         return self._names.get(container, container)
 
     def _found(self, action: str, work: Callable[[], Any]) -> Any:
@@ -160,11 +153,11 @@ class Daemon:
             except docker_errors.NotFound:
                 return None
 
-        return self._ask(action, look)
+        return self.ask(action, look)
 
     def host_size(self) -> HostSize:
         """Return the memory and the CPUs of the daemon's host."""
-        info = self._ask("ask the daemon for its host's size", self._api.info)
+        info = self.ask("ask the daemon for its host's size", self._api.info)
         nodes = None
         # The daemon does not tell them.
         if self._host.startswith("unix://"):
@@ -174,7 +167,7 @@ class Daemon:
 
     def listed(self) -> list[Listed]:
         """Return every container of the host in brief, whoever made it, by name."""
-        found = self._ask("list containers", lambda: self._api.containers(all=True))
+        found = self.ask("list containers", lambda: self._api.containers(all=True))
         listed = []
         for item in found:
             # One that is being removed may have no name any more.
@@ -191,145 +184,14 @@ class Daemon:
         containers = (self.container(item.id) for item in self.listed() if item.ours)
         return sorted((item for item in containers if item), key=lambda item: item.name)
 
-    def create(self, spec: ContainerSpec, name: str, secrets_source: str | None) -> str:
-        """Create a container, not started, and return its id."""
-        config = create_config(replace(spec, log=spec.log or self._rotation()), secrets_source)
-        made = self._ask(
-            f"create container {name} from {spec.image}",
-            lambda: self._api.create_container_from_config(config, name)["Id"],
-            repeatable=False,
-        )
-        self._names[made] = name
-        return made
-
-    def _rotation(self) -> Log | None:
-        """Return the log of a new container of which nobody says anything: the daemon's own, with an end to it."""
-        driver = self._ask("ask the daemon for its log driver", self._api.info).get("LoggingDriver")
-        return Log(driver, ROTATION) if driver in ROTATED_DRIVERS else None
-
-    def user(self, name: str, image: str, user: str | None = None) -> tuple[int, int]:
-        """Return the user and group id that a created container's process will have; *user* is not the image's."""
-        user = (user or ((self.image(image) or {}).get("Config") or {}).get("User") or "0").strip()
-        wanted, _unused, group = user.partition(":")
-        if wanted.isdigit():
-            return int(wanted), int(group) if group.isdigit() else int(wanted)
-        entries = (line.split(":") for line in self._file(name, "/etc/passwd").splitlines())
-        for entry in entries:
-            if entry[0] == wanted and len(entry) > 3:
-                return int(entry[2]), int(group) if group.isdigit() else int(entry[3])
-        raise FleetError(f"image {image} runs as user {wanted!r}, whom its /etc/passwd does not know.")
-
-    def _file(self, name: str, path: str) -> str:
-        """Return a text file of a container, started or not."""
-
-        def read() -> str:
-            stream, _unused = self._api.get_archive(name, path)
-            with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-                member = archive.extractfile(archive.getmembers()[0])
-                return member.read().decode("utf-8", "replace") if member else ""
-
-        return self._ask(f"read {path} of container {self._called(name)}", read)
-
-    def start(self, name: str, timeout: float = CALL_TIMEOUT) -> None:
-        """Start a container, or let a paused one go on; one that runs is left as it is. *timeout* is in seconds."""
-        container = self.container(name)
-        paused = bool(container and container.status == "paused")
-        try:
-            self._ask(
-                f"start container {self._called(name)}",
-                lambda: self._api.unpause(name) if paused else self._client(timeout).start(name),
-                repeatable=not paused,
-            )
-        except _TimedOut as error:
-            raise FleetError(
-                f"container {self._called(name)} did not start within start_timeout, {timeout} s: the daemon was still "
-                "at it. "
-                "Look at the daemon's log and at the GPUs (nvidia-smi)."
-            ) from error
-
-    def stop(self, name: str, timeout: int) -> None:
-        """Stop a container: SIGTERM, and after *timeout* seconds SIGKILL."""
-        self._ask(
-            f"stop container {self._called(name)}",
-            lambda: self._client(CALL_TIMEOUT + timeout).stop(name, timeout=timeout),
-        )
-
-    def rename(self, old: str, new: str) -> None:
-        """Give a container another name."""
-        self._ask(
-            f"rename container {self._called(old)} to {new}", lambda: self._api.rename(old, new), repeatable=False
-        )
-        self._names[old] = new
-
-    def remove(self, name: str) -> None:
-        """Remove a container with its anonymous volumes; one that is gone already is no error."""
-
-        def remove() -> None:
-            try:
-                self._api.remove_container(name, v=True, force=True)
-            except docker_errors.NotFound:
-                return
-
-        self._ask(f"remove container {self._called(name)}", remove)
-
-    def update(self, name: str, spec: ContainerSpec, fields: Set[str]) -> None:
-        """Bring some fields of a container to those of *spec*, without a restart.
-
-        The daemon cannot take a limit off; the whole host is none.
-        """
-        body: dict[str, Any] = {}
-        if "restart_policy" in fields:
-            policy = spec.restart_policy
-            body["RestartPolicy"] = {"Name": policy.name, "MaximumRetryCount": policy.maximum_retries}
-        if fields & {"memory_bytes", "swap_bytes"}:
-            memory = spec.memory_bytes or self.host_size().memory_bytes
-            body["Memory"], body["MemorySwap"] = memory, memory
-        if "cpuset_cpus" in fields:
-            body["CpusetCpus"] = spec.cpuset_cpus or self.host_size().cpuset_cpus
-        if "cpuset_mems" in fields:
-            body["CpusetMems"] = self.host_size().memory_nodes
-        if "pids_limit" in fields:
-            body["PidsLimit"] = -1
-        if "cpu_shares" in fields:
-            body["CpuShares"] = DEFAULT_CPU_SHARES
-        if "nano_cpus" in fields:
-            # A quota that was set by hand stands in the way of a limit that is a number of CPUs.
-            self._update(name, {"CpuQuota": -1})
-            body["NanoCpus"] = spec.nano_cpus or self.host_size().nano_cpus
-        self._update(name, body)
-
-    def _update(self, name: str, body: Mapping[str, Any]) -> None:
-        def update() -> None:
-            # The SDK's own method knows neither NanoCpus nor a swap of -1.
-            url = self._api._url("/containers/{0}/update", name)
-            self._api._raise_for_status(self._api._post_json(url, data=body))
-
-        self._ask(f"update container {self._called(name)}", update)
-
     def has_network(self, network: str) -> bool:
         """Tell whether there is a network of this name or id."""
         return self._found(f"inspect network {network}", lambda: self._api.inspect_network(network)) is not None
 
-    def connect(self, name: str, network: str) -> None:
-        """Attach a container to a network, while it runs."""
-        self._ask(
-            f"attach container {self._called(name)} to network {network}",
-            lambda: self._api.connect_container_to_network(name, network),
-            repeatable=False,
-        )
-
-    def disconnect(self, name: str, network: str) -> None:
-        """Detach a container from a network, while it runs."""
-        self._ask(
-            f"detach container {self._called(name)} from network {network}",
-            lambda: self._api.disconnect_container_from_network(name, network),
-            repeatable=False,
-        )
-
     def logs(self, name: str, tail: int | str = "all", since: float | None = None) -> str:
         """Return a container's log, both streams, or its last lines."""
-        output = self._ask(
-            f"read the log of container {self._called(name)}",
+        output = self.ask(
+            f"read the log of container {self.called(name)}",
             lambda: self._api.logs(name, stdout=True, stderr=True, tail=tail, since=int(since) if since else None),
         )
         return output.decode("utf-8", "replace")
@@ -347,127 +209,22 @@ class Daemon:
     def registry_digest(self, reference: str, timeout: float = CALL_TIMEOUT) -> str:
         """Ask the registry for the digest that a reference has now, pulling nothing. *timeout* is in seconds."""
         limit = min(timeout, CALL_TIMEOUT)
-        return self._ask(
+        return self.ask(
             f"ask the registry for {reference}",
-            lambda: self._client(limit).inspect_distribution(reference, **self._login)["Descriptor"]["digest"],
+            lambda: self.client(limit).inspect_distribution(reference, **self._login)["Descriptor"]["digest"],
             REGISTRY_REMEDY,
         )
 
-    def images_in_use(self) -> dict[str, set[str]]:
-        """Return, for the id of each image that containers are made of, the names of those containers."""
-        found = self._ask("list containers", lambda: self._api.containers(all=True))
-        users: dict[str, set[str]] = {}
-        for item in found:
-            users.setdefault(item["ImageID"], set()).update(name.lstrip("/") for name in item["Names"])
-        return users
 
-    def images(self, label: str) -> list[str]:
-        """Return the references of the images that carry a label."""
-        found = self._ask("list images", lambda: self._api.images(filters={"label": label}))
-        return sorted(tag for item in found for tag in item.get("RepoTags") or [item["Id"]])
-
-    def pull(
-        self,
-        reference: str,
-        timeout: float,
-        say: Callable[[str], None],
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Pull an image, telling how far it is. *timeout* is in seconds, for the whole pull.
-
-        When *cancelled* says so, the pull ends with what it has.
-        """
-        deadline = time.monotonic() + timeout
-        late = FleetError(f"it took longer than pull_timeout, {timeout} s. Layers that are complete are kept")
-        with _told(f"pull image {reference}", REGISTRY_REMEDY):
-            # A registry that says nothing any more ends the wait too.
-            client = self._client(timeout)
-            try:
-                for text in pull_progress(
-                    client.pull(*_repository_and_tag(reference), stream=True, decode=True, **self._login)
-                ):
-                    say(text)
-                    if cancelled():
-                        return
-                    if time.monotonic() > deadline:
-                        raise late
-            except (requests_errors.Timeout, urllib3_errors.ReadTimeoutError) as error:
-                raise late from error
-            except (requests_errors.ConnectionError, urllib3_errors.ProtocolError) as error:
-                raise FleetError("the Docker daemon went away. Layers that are complete are kept") from error
-            finally:
-                client.close()
-
-    def import_image(self, path: str, reference: str, changes: Sequence[str]) -> None:
-        """Make an image from a root file system in a tar archive."""
-        repository, tag = _repository_and_tag(reference)
-        self._ask(
-            f"import image {reference}",
-            lambda: self._api.import_image_from_file(path, repository=repository, tag=tag, changes=list(changes)),
-        )
-
-    def remove_image(self, reference: str) -> bool:
-        """Remove an image; tell whether it went. One that is gone, or in use, stays as it is."""
-
-        def remove() -> bool:
-            try:
-                self._api.remove_image(reference)
-            except docker_errors.NotFound:
-                return False
-            except docker_errors.APIError as error:
-                if error.status_code == 409:
-                    return False
-                raise
-            return True
-
-        return self._ask(f"remove image {reference}", remove)
-
-
-def pull_progress(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Turn the daemon's events of a pull into lines; raise :class:`FleetError` on its error event.
-
-    A line comes for each layer that is complete and for each tenth of the bytes known so far.
-    """
-    sizes: dict[str, tuple[int, int]] = {}
-    done: set[str] = set()
-    layers: set[str] = set()
-    shown = (-1, -1)
-    for event in events:
-        if event.get("error"):
-            raise FleetError(str(event["error"]))
-        layer, status = event.get("id"), event.get("status")
-        if layer and status in (
-            "Pulling fs layer",
-            "Already exists",
-            "Downloading",
-            "Download complete",
-            "Pull complete",
-        ):
-            layers.add(layer)
-        detail = event.get("progressDetail") or {}
-        if layer and status == "Downloading" and detail.get("total"):
-            sizes[layer] = (detail.get("current", 0), detail["total"])
-        elif layer and status in ("Download complete", "Pull complete") and layer in sizes:
-            sizes[layer] = (sizes[layer][1], sizes[layer][1])
-        if layer and status in ("Already exists", "Pull complete"):
-            done.add(layer)
-        current, total = (sum(column) for column in zip(*sizes.values(), strict=True)) if sizes else (0, 0)
-        now = (len(done), current * 10 // total if total else 0)
-        if layers and now != shown:
-            shown = now
-            yield f"pulling: {len(done)} of {len(layers)} layers, {size(current)} of {size(total)} downloaded"
-
-
-def digest(image: Mapping[str, Any] | None, reference: str) -> str | None:
-    """Return the registry digest of an image under a reference, or ``None`` for one built on the host."""
-    repository = _repository_and_tag(reference)[0].split("@", 1)[0]
-    digests = (image or {}).get("RepoDigests") or ()
-    for item in sorted(digests, key=lambda item: not item.startswith(f"{repository}@")):
+def digest(container: Observed) -> str | None:
+    """Return the registry digest of a container's image under its reference, or ``None`` for one built on the host."""
+    repository = repository_and_tag(container.spec.image)[0].split("@", 1)[0]
+    for item in sorted(container.image_digests, key=lambda item: not item.startswith(f"{repository}@")):
         return item.partition("@")[2]
     return None
 
 
-def _repository_and_tag(reference: str) -> tuple[str, str | None]:
+def repository_and_tag(reference: str) -> tuple[str, str | None]:
     """Split a reference for the daemon: a digest stays with the name as its "tag"."""
     name, at, sha = reference.partition("@")
     repository, colon, tag = name.rpartition(":")
@@ -479,7 +236,7 @@ def _repository_and_tag(reference: str) -> tuple[str, str | None]:
 
 
 @contextmanager
-def _told(action: str, remedy: str = "") -> Iterator[None]:
+def told(action: str, remedy: str = "") -> Iterator[None]:
     """Turn what the SDK raises into a sentence."""
     try:
         yield
@@ -488,7 +245,7 @@ def _told(action: str, remedy: str = "") -> Iterator[None]:
     except docker_errors.APIError as error:
         raise FleetError(_sentence(action, str(error.explanation or error), remedy)) from error
     except (requests_errors.Timeout, urllib3_errors.ReadTimeoutError) as error:
-        raise _TimedOut(_sentence(action, "the daemon did not answer in time", remedy)) from error
+        raise TimedOut(_sentence(action, "the daemon did not answer in time", remedy)) from error
     except (
         docker_errors.DockerException,
         requests_errors.RequestException,
@@ -498,7 +255,7 @@ def _told(action: str, remedy: str = "") -> Iterator[None]:
         raise FleetError(_sentence(action, _root(error), remedy)) from error
 
 
-class _TimedOut(FleetError):
+class TimedOut(FleetError):
     """The daemon is there, and did not answer in time."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
-from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
+from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import IMAGE_LABEL, Build, Wanted
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError, as_told
@@ -21,7 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.progress import Pr
 class Fetch:
     """Brings what a new container needs to the host. ``warnings`` collects what the user should hear."""
 
-    def __init__(self, daemon: Daemon, wanted: Wanted, progress: Progress) -> None:
+    def __init__(self, daemon: ActingDaemon, wanted: Wanted, progress: Progress) -> None:
         self._daemon = daemon
         self._wanted = wanted
         self._progress = progress

@@ -11,9 +11,9 @@ from pathlib import Path
 from secrets import token_hex
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, slots, state
+from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
 from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
-from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.fetch import Fetch
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_SECRETS, Observed
@@ -44,7 +44,7 @@ class _Before:
 class Lifecycle(Looker):
     """One engine container on one host: does what a look at it, by :mod:`.turn`, found to do."""
 
-    def __init__(self, daemon: Daemon, wanted: Wanted, probe: Probe, progress: Progress) -> None:
+    def __init__(self, daemon: ActingDaemon, wanted: Wanted, probe: Probe, progress: Progress) -> None:
         super().__init__(daemon, wanted, probe)
         self._progress = progress
 
@@ -71,7 +71,7 @@ class Lifecycle(Looker):
             look = self.look()
         steps = tuple(step for step in look.steps if step not in plan.FETCH)
         self._do(steps, look.changes, ran)
-        return replace(look, steps=fetched + steps)
+        return look._replace(steps=fetched + steps)
 
     def _do(self, steps: Sequence[str], changes: Sequence[Change], ran: str | None) -> None:
         """Do the steps; *ran* is the id of the container that ran when this run began."""

@@ -8,11 +8,11 @@ Most runs find that nothing is: what acts is in :mod:`.lifecycle`, which :mod:`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import NamedTuple
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import cards, compare, plan, secrets, slots
+from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, secrets, slots
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import Change
-from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed
@@ -28,8 +28,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 _SERVING = (plan.PRESENT, plan.RESTARTED)
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What a look at the host found, and what follows from it.
 
     ``current`` is the container in the slot, or the one that is to be put back there; ``status`` is that of the slot.
@@ -39,7 +38,7 @@ class Look:
     changes: tuple[Change, ...]
     steps: tuple[str, ...]
     ready: bool
-    situation: plan.Situation = field(default_factory=plan.Situation)
+    situation: plan.Situation = plan.Situation()
     status: str = "absent"
 
     @property
@@ -159,14 +158,16 @@ class Looker:
         if plan.needs_image(wanted.state, steps):
             # A container that is to be put back serves first.
             self._require(strict=plan.PUT_BACK not in steps)
-            steps = plan.plan(wanted.state, replace(situation, missing=self._missing()), wanted.recreate)
+            steps = plan.plan(wanted.state, situation._replace(missing=self._missing()), wanted.recreate)
         elif not named and self._may_pull and self._daemon.image(wanted.container.image) is None:
             # The wanted reference is another name of the content that runs: the host only has to learn it.
-            steps = plan.plan(wanted.state, replace(situation, missing=(plan.PULL_IMAGE,)), wanted.recreate)
+            steps = plan.plan(wanted.state, situation._replace(missing=(plan.PULL_IMAGE,)), wanted.recreate)
         return tuple(steps)
 
     def _refuse_conflicts(self) -> None:
         """Fail where the engine would share a GPU or a port with another that runs."""
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import conflicts
+
         others = [self._observed(item) for item in self._listed if item.ours and item.id not in self._spared]
         found = conflicts(self._wanted.container, [item for item in others if item], self._wanted.cards)
         if found:
@@ -209,9 +210,12 @@ class Looker:
         if current is None or self._wanted.state not in _SERVING:
             return ()
         wanted = self._wanted.container
-        if cards.same(wanted.gpus, current.spec.gpus, self._wanted.cards):
+        if wanted.gpus != current.spec.gpus:
+            from ansible_collections.inference.fleet.plugins.module_utils.containers import cards
+
             # By index, by UUID or all of them: the same cards are no difference.
-            wanted = replace(wanted, gpus=current.spec.gpus)
+            if cards.same(wanted.gpus, current.spec.gpus, self._wanted.cards):
+                wanted = replace(wanted, gpus=current.spec.gpus)
         # A reference that is the same is the same image, even where its tag has moved on the host.
         image_id = None
         if wanted.image != current.spec.image:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import (
@@ -39,8 +39,7 @@ HIDDEN = "(hidden)"
 _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class HostSize:
+class HostSize(NamedTuple):
     """What the whole host has. A limit that reaches it is none.
 
     ``memory_nodes`` are its NUMA nodes, as a set; ``None`` where they are not known. ``limits_swap`` tells whether its
@@ -63,8 +62,7 @@ class HostSize:
         return normal.cpus(f"0-{self.cpus - 1}")
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(NamedTuple):
     """A container as found."""
 
     id: str
@@ -85,7 +83,8 @@ class Observed:
     image_environment: frozenset[str] = frozenset()
     image_entrypoint: tuple[str, ...] | None = None
     image_user: str = ""
-    image_labels: Mapping[str, str] = field(default_factory=dict)
+    image_labels: Mapping[str, str] = {}
+    image_digests: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -159,6 +158,7 @@ def observe(inspect: Mapping[str, Any], image: Mapping[str, Any] | None, host: H
         image_entrypoint=tuple(image_entrypoint) if image_entrypoint else None,
         image_user=image_config.get("User") or "",
         image_labels=image_config.get("Labels") or {},
+        image_digests=tuple((image or {}).get("RepoDigests") or ()),
     )
 
 

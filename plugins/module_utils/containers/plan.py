@@ -10,8 +10,7 @@ the new one is ready. A run that is cut off leaves some of them; :func:`plan` st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import (
     RECREATE,
@@ -57,8 +56,7 @@ _AFTER = {
 FETCH = (PULL_IMAGE, BUILD_IMAGE, FETCH_WEIGHTS)
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(NamedTuple):
     """What is on the host.
 
     ``changes`` is the difference between the wanted container and the current one; ``ready`` tells

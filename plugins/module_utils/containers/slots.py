@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, LABEL_PREFIX
@@ -34,8 +34,7 @@ NEXT, PREVIOUS = "-next", "-previous"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """A container as the daemon lists it; ``state`` is its word, and ``created`` of one that was never
     started. When it was made is in seconds since the epoch.
     """
@@ -73,8 +72,7 @@ class Listed:
         return self.labels.get(LABEL_SLOT)
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """An engine's place as a user names it: a slot, or else a container's name, or else a port.
 
     ``container`` is the name that its container is to have. ``named`` and ``named_container`` tell which of the two the
@@ -87,25 +85,23 @@ class Slot:
     named: bool = False
     named_container: bool = False
 
-    def __post_init__(self) -> None:
-        """Raise :class:`FleetError` for a name that the daemon, or a directory, would not take."""
-        for option, value in (("slot", self.name), ("container_name", self.container)):
-            if not _NAME.fullmatch(value):
-                raise FleetError(
-                    f"{option} is {value!r}. Wanted letters, digits, '_', '.' and '-', the first a letter or a digit."
-                )
-
 
 def slot(name: str | None, container: str | None, default_container: str, port: int) -> Slot:
     """Return the slot of an engine: as it is named, else as its container is, else its port.
 
     So an engine keeps its slot when its model, and with it the served model name and the container's name, changes.
+    Raises :class:`FleetError` for a name that the daemon, or a directory, would not take.
     """
-    return Slot(name or container or str(port), container or default_container, port, bool(name), bool(container))
+    found = Slot(name or container or str(port), container or default_container, port, bool(name), bool(container))
+    for option, value in (("slot", found.name), ("container_name", found.container)):
+        if not _NAME.fullmatch(value):
+            raise FleetError(
+                f"{option} is {value!r}. Wanted letters, digits, '_', '.' and '-', the first a letter or a digit."
+            )
+    return found
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """The containers of one slot, by their parts.
 
     ``current`` has the engine's place, or is to have it back where ``kept``: an interrupted run stopped it and gave it

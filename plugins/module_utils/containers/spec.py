@@ -10,9 +10,9 @@ Both sides of a comparison take this form, and cannot take another: what these c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 
@@ -34,7 +34,7 @@ class _Normal:
             object.__setattr__(self, name, value)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Mount(_Normal):
     """A directory or file of the host inside the container, or a volume by its name."""
 
@@ -49,7 +49,7 @@ class Mount(_Normal):
         return f"{self.source}:{self.target}:{'ro' if self.read_only else 'rw'}"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Port(_Normal):
     """A published TCP port."""
 
@@ -83,7 +83,7 @@ class Gpus(_Normal):
 ALL_GPUS = Gpus(count=-1)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Ulimit(_Normal):
     """A resource limit of the container's processes."""
 
@@ -95,7 +95,7 @@ class Ulimit(_Normal):
         self._put(name=self.name.lower())
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Device(_Normal):
     """A device of the host inside the container."""
 
@@ -112,12 +112,11 @@ class Device(_Normal):
         return f"{self.source}:{self.target}:{self.permissions}"
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(NamedTuple):
     """Where the container's log goes: a driver, and its options. An empty driver is the daemon's own."""
 
     driver: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         return ", ".join([self.driver, *(f"{name}={value}" for name, value in sorted(self.options.items()))])
@@ -191,10 +190,10 @@ class ContainerSpec(_Normal):
     def __post_init__(self) -> None:
         self._put(
             image=normal.image(self.image),
-            mounts=tuple(sorted(set(self.mounts))),
-            ports=tuple(sorted(set(self.ports))),
-            ulimits=tuple(sorted(set(self.ulimits))),
-            devices=tuple(sorted(set(self.devices))),
+            mounts=_sorted(self.mounts),
+            ports=_sorted(self.ports),
+            ulimits=_sorted(self.ulimits),
+            devices=_sorted(self.devices),
             cap_add=tuple(sorted(set(map(normal.capability, self.cap_add)))),
             security_opt=normal.security_options(self.security_opt, self.ipc_mode),
             user=None if self.user is None else normal.user(self.user),
@@ -204,6 +203,11 @@ class ContainerSpec(_Normal):
             cpuset_cpus=normal.cpus(self.cpuset_cpus),
             cpuset_mems=normal.cpus(self.cpuset_mems),
         )
+
+
+def _sorted(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values without what is there twice, in an order of their fields."""
+    return tuple(sorted(set(values), key=lambda value: tuple(vars(value).values())))
 
 
 def create_config(spec: ContainerSpec, secrets_source: str | None = None) -> dict[str, object]:

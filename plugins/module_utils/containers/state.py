@@ -74,7 +74,7 @@ def labels(container_id: str, name: str) -> dict[str, str]:
 def relabelled(container: Observed) -> Observed:
     """Return a container with the labels that it was given after it was made."""
     given = labels(container.id, container.name)
-    return replace(container, spec=replace(container.spec, labels={**container.spec.labels, **given}))
+    return container._replace(spec=replace(container.spec, labels={**container.spec.labels, **given}))
 
 
 def relabel(container: Observed, given: Mapping[str, str]) -> None:

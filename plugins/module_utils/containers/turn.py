@@ -41,9 +41,10 @@ class Turn(Looker):
             return self._act(look) if look.steps else look
 
     def _act(self, look: Look) -> Look:
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
         from ansible_collections.inference.fleet.plugins.module_utils.containers.lifecycle import Lifecycle
 
-        lifecycle = Lifecycle(self._daemon, self._wanted, self._probe, self._progress)
+        lifecycle = Lifecycle(ActingDaemon(self._daemon), self._wanted, self._probe, self._progress)
         look = lifecycle.act(look, self.warnings)
         self.warnings = lifecycle.warnings
         return look

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
+from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.start import Start
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Probe
@@ -31,7 +31,7 @@ class Waiting:
     """Waits for a container's endpoint. *start* starts it again, where the daemon ended it with itself."""
 
     def __init__(
-        self, daemon: Daemon, probe: Probe, progress: Progress, limit: float, start: Callable[[], None]
+        self, daemon: ActingDaemon, probe: Probe, progress: Progress, limit: float, start: Callable[[], None]
     ) -> None:
         self._daemon = daemon
         self._probe = probe

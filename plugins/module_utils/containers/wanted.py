@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
@@ -27,8 +25,16 @@ DOCKER_HOST = "unix:///var/run/docker.sock"
 IMAGE_LABEL = "inference.fleet.image"
 
 
-@dataclass(frozen=True)
-class Build:
+# What tells the host's GPUs, as :mod:`.gpus` of the room host does.
+Cards = Callable[[], Sequence[Mapping[str, Any]]]
+
+
+def unknown() -> Sequence[Mapping[str, Any]]:
+    """Tell of no cards: then requests are compared as they are written."""
+    return ()
+
+
+class Build(NamedTuple):
     """How to make the image on the host: see :class:`engines.spec.ImageBuild`."""
 
     entrypoint: tuple[str, ...]
@@ -36,8 +42,7 @@ class Build:
     label: str
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """What the engine would else download while nothing serves.
 
     ``here`` tells whether the host has it. ``fetch`` downloads it, gives up when the event is set,
@@ -48,8 +53,7 @@ class Weights:
     fetch: Callable[[Callable[[str], None], threading.Event], str | None]
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Limits in seconds."""
 
     pull: int = 3600
@@ -64,8 +68,7 @@ class Timeouts:
         return max(self.pull, self.weights) + 2 * (self.stop + self.start + self.ready)
 
 
-@dataclass(frozen=True)
-class Preflight:
+class Preflight(NamedTuple):
     """What a host has to have before a container is made, or its image and weights are brought.
 
     ``problems`` gets what Docker knows of the image, ``None`` where it is not there, the collection's containers, and
@@ -77,8 +80,7 @@ class Preflight:
     strict: bool = True
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What the user asked for."""
 
     state: str
@@ -88,7 +90,7 @@ class Wanted:
     build: Build | None = None
     weights: Weights | None = None
     recreate: bool = False
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Timeouts = Timeouts()
     preflight: Preflight | None = None
     # What its user should know of a new container.
     warnings: tuple[str, ...] = ()
@@ -102,8 +104,7 @@ class Wanted:
     cards: Cards = unknown
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """How to tell whether the endpoint of a container serves.
 
     ``ready`` returns ``None`` when it does, else what is missing; with a number of seconds it asks for a first answer

@@ -14,12 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
-    Client,
-    EndpointError,
-    chat_body,
-    start,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError, start
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient, chat_body
 
 PROMPT = "Write a haiku about a fleet of GPUs."
 MAX_TOKENS = 32
@@ -109,7 +105,7 @@ class Target:
     ``elsewhere`` the URLs at which it must not be reached.
     """
 
-    client: Client
+    client: GenerationClient
     served_model_name: str
     anonymous: Client | None = None
     stranger: Client | None = None

@@ -19,7 +19,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     mappings,
     text_of,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import ANTHROPIC_VERSION, start
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import start
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import ANTHROPIC_VERSION
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 HEADERS = {MESSAGES: {"anthropic-version": ANTHROPIC_VERSION}}

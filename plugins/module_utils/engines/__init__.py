@@ -1,19 +1,46 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engines. Add one: write its file here (see :mod:`.spec`) and name it in ``ENGINES``.
+"""The engines. Add one: write its file here (see :mod:`.spec`) and name it in ``NAMES``.
 
-The list is written out, because Ansible sends a host only what a module imports by name.
+One is loaded when it is asked for: a host that runs vLLM has no use for SGLang's. The imports are written out, because
+Ansible sends a host only what a module imports by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from ansible_collections.inference.fleet.plugins.module_utils.engines import sglang, simulator, vllm
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
-ENGINES: dict[str, ModuleType] = {module.NAME: module for module in (vllm, sglang, simulator)}
+if TYPE_CHECKING:
+    from ansible_collections.inference.fleet.plugins.module_utils.engines import sglang, simulator, vllm  # noqa: F401
+
+NAMES = ("vllm", "sglang", "simulator")
+
+
+class _Engines(Mapping[str, ModuleType]):
+    """The engines' files by their names."""
+
+    def __getitem__(self, name: str) -> ModuleType:
+        if name not in NAMES:
+            raise KeyError(name)
+        return import_module(f"{__name__}.{name}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in NAMES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+ENGINES = _Engines()
 
 
 def engine(name: str) -> ModuleType:

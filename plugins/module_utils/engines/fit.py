@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
@@ -33,10 +32,10 @@ def misfit(
     fit = [
         size
         for size in range(1, most + 1)
-        for other in [replace(spread, tensor=size)]
+        for other in [spread._replace(tensor=size)]
         if other.gpus <= most and not _reasons(sizes, other, finest)
     ]
-    apart = replace(spread, experts=True)
+    apart = spread._replace(experts=True)
     advice = [f"Set tensor_parallel_size to one that fits: {_listed(fit)}"] if fit else ["Choose another model"]
     if sizes.block and not spread.experts and not _reasons(sizes, apart, finest):
         advice.append(f"or add {whole_experts} to extra_args, which has whole experts on each GPU")

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
 
@@ -75,8 +75,7 @@ class EngineSpec:
     simulates: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class Parallel:
+class Parallel(NamedTuple):
     """How an engine spreads a model over GPUs, in the field's own terms.
 
     C(data) are copies that take GPUs of their own; C(attention) groups of attention that share those of one copy.
@@ -128,8 +127,7 @@ class SecretFile:
     version: int | None = None
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """How to start an engine: arguments, environment, files. It knows nothing of containers.
 
     ``argv`` follows the entry point of the image. ``mounts`` maps a path in the container to
@@ -139,15 +137,14 @@ class Launch:
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
-    mounts: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, str] = {}
     secrets: tuple[SecretFile, ...] = ()
     needs_gpus: bool = True
     weights: Weights | None = None
     earlier: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True)
-class ImageBuild:
+class ImageBuild(NamedTuple):
     """An image that is made on the host, pulling nothing.
 
     ``reference`` changes whenever the content does. ``write`` writes the root file system to a

@@ -9,9 +9,8 @@ import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.addresses import url
@@ -44,8 +43,7 @@ NO_PARSER = "none"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True)
-class Deployment:
+class Deployment(NamedTuple):
     """A request with everything derived: the container, and what it serves."""
 
     request: Request
@@ -194,8 +192,7 @@ def _labels(request: Request, placement: Placement) -> dict[str, str]:
     return {LABEL: request.engine, **labels, **networks, **request.labels}
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where a container serves, and what."""
 
     url: str

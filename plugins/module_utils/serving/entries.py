@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import slots
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, slots
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Slot
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.models.model import served_name
@@ -69,3 +69,13 @@ def slot(params: Params) -> Slot:
 def name_of(params: Params) -> str:
     """Return the name of an engine's container."""
     return slot(params).container
+
+
+def serves(params: Params) -> bool:
+    """Tell whether an engine is to serve."""
+    return params["state"] in (plan.PRESENT, plan.RESTARTED)
+
+
+def siblings(instances: Sequence[Params], one: Params) -> list[Slot]:
+    """Return the slots of the other engines of a task."""
+    return [slot(other) for other in instances if other is not one]

@@ -1,25 +1,19 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several engines of one host: one look for all, then each brought to where it should be."""
+"""The engines of one host: one look for all, before one is touched. What is then done is in :mod:`.rollout`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, state
-from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between, conflicts
-from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import STAND_IN, Slot
+from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import STAND_IN
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
-from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of, slot
+from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import name_of, serves, siblings, slot
 
-# Steps during which an engine that served does not: taken by one engine of a host at a time.
-_OUTAGE = frozenset({plan.REPLACE, plan.RESTART})
-
-Params = Mapping[str, Any]
 Result = dict[str, Any]
 
 
@@ -33,7 +27,9 @@ def run(instances: Sequence[dict[str, Any]], check_mode: bool) -> Result:
         return _pruned(instances[0], result, result.pop("others"), check_mode)
     results = looks = _look(instances)
     if not check_mode and any(look["steps"] for look in looks):
-        results = _act(instances, looks)
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import rollout
+
+        results = rollout.run(instances, looks)
     others = [result.pop("others") for result in results][-1]
     return _pruned(instances[0], _merged(instances, results), others, check_mode)
 
@@ -59,7 +55,9 @@ def _pruned(one: dict[str, Any], result: Result, others: Sequence[Mapping[str, A
 
 def _look(instances: Sequence[dict[str, Any]]) -> list[Result]:
     wanted = []
-    if _serves(instances[0]):
+    if serves(instances[0]):
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.conflicts import between
+
         wanted = [serving.wanted_container(one) for one in instances]
         found = between(wanted, serving.cards(instances[0]))
         if found:
@@ -67,107 +65,12 @@ def _look(instances: Sequence[dict[str, Any]]) -> list[Result]:
     looks, problems = [], []
     for one in instances:
         try:
-            looks.append(serving.run(one, check_mode=True, siblings=_siblings(instances, one)))
+            looks.append(serving.run(one, check_mode=True, siblings=siblings(instances, one)))
         except FleetError as error:
             problems.append(f"{name_of(one)}: {error}")
     if problems:
         raise FleetError("\n".join(problems))
     return looks
-
-
-def _siblings(instances: Sequence[dict[str, Any]], one: dict[str, Any]) -> list[Slot]:
-    return [slot(other) for other in instances if other is not one]
-
-
-def _act(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[Result]:
-    """Replace engines one after another, so that the others serve meanwhile; then start the new ones side by side."""
-    results = list(looks)
-    ran = frozenset(look["engine"]["container"]["id"] for look in looks if look["engine"].get("state") == "running")
-
-    def act(index: int) -> Result:
-        one = instances[index]
-        return serving.run(_speaking(one), check_mode=False, siblings=_siblings(instances, one), ran=ran)
-
-    busy = [index for index, look in enumerate(looks) if look["steps"]]
-    one_by_one = [index for index in busy if _OUTAGE & set(looks[index]["steps"]) or not _serves(instances[index])]
-    one_by_one = _in_order(instances, looks, one_by_one)
-    fetched = _fetch([instances[index] for index in busy], [looks[index] for index in busy])
-    for place, index in enumerate(one_by_one):
-        try:
-            results[index] = act(index)
-        except FleetError as error:
-            left = [name_of(instances[other]) for other in busy if other not in one_by_one[: place + 1]]
-            untouched = f"\nNot touched any more: {', '.join(left)}." if left else ""
-            raise FleetError(f"{name_of(instances[index])}: {error}{untouched}", **error.details) from error
-    side_by_side = [index for index in busy if index not in one_by_one]
-    problems = []
-    with ThreadPoolExecutor(max_workers=len(side_by_side) or 1) as pool:
-        futures = {index: pool.submit(act, index) for index in side_by_side}
-        for index, future in futures.items():
-            try:
-                results[index] = future.result()
-            except FleetError as error:
-                problems.append(f"{name_of(instances[index])}: {error}")
-    if problems:
-        raise FleetError("\n".join(problems))
-    for index, steps in zip(busy, fetched, strict=True):
-        results[index] = {
-            **results[index],
-            "changed": results[index]["changed"] or bool(steps),
-            "steps": [*steps, *(step for step in results[index]["steps"] if step not in steps)],
-        }
-    for index in one_by_one:
-        engine = results[index]["engine"]
-        # Another engine of the task had its name until just now.
-        if engine and engine["name"] != name_of(instances[index]):
-            results[index] = {**results[index], "engine": act(index)["engine"]}
-    return results
-
-
-def _in_order(instances: Sequence[dict[str, Any]], looks: Sequence[Result], indices: Sequence[int]) -> list[int]:
-    """Order engines to be replaced so that each finds its GPUs and ports left by those before it.
-
-    Raises :class:`FleetError` where two want each other's: neither could be put back.
-    """
-    if not indices or not _serves(instances[0]):
-        return list(indices)
-    current = serving.containers(instances[0], [slot(one) for one in instances])
-    wanted = {index: serving.wanted_container(instances[index]) for index in indices}
-    ordered, left = [], list(indices)
-    while left:
-        for index in left:
-            others = [current[other] for other in range(len(instances)) if other != index and other not in ordered]
-            found = conflicts(wanted[index], [item for item in others if item], serving.cards(instances[0]))
-            if not found:
-                ordered.append(index)
-                left.remove(index)
-                break
-        else:
-            names = " and ".join(name_of(instances[index]) for index in left)
-            raise FleetError(
-                f"{names} would have what the other has now, and no engine was touched: {' '.join(found)} "
-                "Deploy one of them with state stopped first."
-            )
-    return ordered
-
-
-def _fetch(instances: Sequence[dict[str, Any]], looks: Sequence[Result]) -> list[list[str]]:
-    """Bring images and weights, which engines may have in common, before one is stopped; return each one's steps."""
-    done = []
-    for one, look in zip(instances, looks, strict=True):
-        wanted = _serves(one) and set(look["steps"]) & set(plan.FETCH)
-        done.append(
-            serving.run({**_speaking(one), "state": plan.PREFETCHED}, check_mode=False)["steps"] if wanted else []
-        )
-    return done
-
-
-def _serves(one: Params) -> bool:
-    return one["state"] in (plan.PRESENT, plan.RESTARTED)
-
-
-def _speaking(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one, "progress_name": name_of(one)}
 
 
 def _merged(instances: Iterable[dict[str, Any]], results: Sequence[Result]) -> Result:

@@ -13,9 +13,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import compare, plan, wanted
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Device, Log, RestartPolicy, Ulimit
@@ -32,8 +31,7 @@ RECREATE, UPDATE, REWRITE, NOTHING = compare.RECREATE, compare.UPDATE, compare.R
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option. ``field`` is where its value goes as ``read`` makes it; ``per_host`` is said once for all engines."""
 
     name: str

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.containers import slots, state
+from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.waiting import Waiting
@@ -33,7 +34,7 @@ STATES = (PAUSED, RESUMED, RELEASED)
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Do what the module engine_pause was asked for; return its result."""
     progress = Progress(params["progress_file"])
-    daemon = Daemon(params["docker_host"], progress.say)
+    daemon = ActingDaemon(Daemon(params["docker_host"], progress.say))
     with _lock(params["slot"]):
         if params["state"] == PAUSED:
             return _pause(params, check_mode, daemon, progress)
@@ -45,7 +46,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         return _result(bool(kept), kept)
 
 
-def _pause(params: Mapping[str, Any], check_mode: bool, daemon: Daemon, progress: Progress) -> dict[str, Any]:
+def _pause(params: Mapping[str, Any], check_mode: bool, daemon: ActingDaemon, progress: Progress) -> dict[str, Any]:
     slot = params["slot"]
     current = _current(daemon, slot)
     if current is None or not current.running:
@@ -70,7 +71,7 @@ def _pause(params: Mapping[str, Any], check_mode: bool, daemon: Daemon, progress
     return _result(True, kept, [note] if note else [])
 
 
-def _resume(params: Mapping[str, Any], check_mode: bool, daemon: Daemon, progress: Progress) -> dict[str, Any]:
+def _resume(params: Mapping[str, Any], check_mode: bool, daemon: ActingDaemon, progress: Progress) -> dict[str, Any]:
     slot = params["slot"]
     kept = state.paused(slot)
     if kept is None:

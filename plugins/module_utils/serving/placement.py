@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ALL_GPUS, Gpus
@@ -16,13 +15,14 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines import ENG
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Parallel
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_repeated
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as models
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
 
+if TYPE_CHECKING:
+    from ansible_collections.inference.fleet.plugins.module_utils.host import gpus
 
-@dataclass(frozen=True)
-class Placement:
+
+class Placement(NamedTuple):
     """A profile, how the model is spread, and the GPUs to ask for; none on a CPU.
 
     ``arguments`` have the engine spread it so, beside its tensor parallel size and the user's own arguments.
@@ -184,4 +184,6 @@ def found_gpus(request: Request) -> Sequence[Mapping[str, Any]]:
 @functools.lru_cache(maxsize=1)
 def query() -> gpus.Gpus:
     """Ask for the GPUs once, for however many engines: each answer may take seconds."""
+    from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
+
     return gpus.query(command.run)

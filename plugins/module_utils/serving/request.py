@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers import 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import NOT_TO_BE_SENT, can_be_sent
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host.system import cache_place, expand_home
+from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place, expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
 from ansible_collections.inference.fleet.plugins.module_utils.serving import options
 

@@ -12,35 +12,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets, slots
-from ansible_collections.inference.fleet.plugins.module_utils.containers.cards import Cards, unknown
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, Login, digest
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL, Observed
 from ansible_collections.inference.fleet.plugins.module_utils.containers.slots import Listed, Slot
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec
-from ansible_collections.inference.fleet.plugins.module_utils.containers.turn import Turn
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import (
     FAIL,
-    IMAGE_LABEL,
     SKIP,
     Build,
+    Cards,
     Preflight,
     Probe,
     Timeouts,
     Wanted,
     Weights,
+    unknown,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
-    Client,
-    EndpointError,
-    readiness,
-    warm_up,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError, serves
 from ansible_collections.inference.fleet.plugins.module_utils.engines import ENGINES, common
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError, as_told
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
@@ -70,11 +63,13 @@ def run(
     progress = Progress(params["progress_file"], params.get("progress_name"))
     daemon = Daemon(params["docker_host"], progress.say, _login(params))
     wanted, probe = _wanted(params)
-    wanted = replace(wanted, siblings=tuple(siblings), spares_siblings=check_mode, ran=ran)
+    wanted = wanted._replace(siblings=tuple(siblings), spares_siblings=check_mode, ran=ran)
     if check_mode:
         looker = Looker(daemon, wanted, probe)
         look = looker.look()
     else:
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.turn import Turn
+
         looker = turn = Turn(daemon, wanted, probe, progress)
         try:
             with _holding(turn, wanted):
@@ -86,9 +81,9 @@ def run(
     takes = _takes(params, daemon) if wanted.state == plan.PREFETCHED else None
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:
-        images = _removable_images(daemon, wanted.container, look.current)
-        if not check_mode:
-            images = [image for image in images if daemon.remove_image(image)]
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
+
+        images = ActingDaemon(daemon).remove_images(wanted.container, look.current, only_look=check_mode)
     serving = wanted.state in (plan.PRESENT, plan.RESTARTED)
     boot = DropIn(
         slot(params).name, wanted.container, params["docker_host"], wanted=serving and params["start_after_mounts"]
@@ -104,7 +99,7 @@ def run(
         "warnings": looker.warnings,
         "steps": [*look.steps, *([STEP] if reordered else []), *(f"remove image {image}" for image in images)],
         "ready": look.ready if check_mode else bool(container and container.running),
-        "engine": describe(daemon, container) if container else {},
+        "engine": describe(container) if container else {},
         **({"takes": takes} if takes else {}),
         "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
         "diff": _diff(look, images),
@@ -167,10 +162,9 @@ def wanted_container(params: Mapping[str, Any]) -> ContainerSpec:
     return _wanted(params)[0].container
 
 
-def describe(daemon: Daemon, container: Observed) -> dict[str, Any]:
+def describe(container: Observed) -> dict[str, Any]:
     """Return an engine as the modules return it, asking it for its version where it runs."""
-    image = daemon.image(container.image_id)
-    return deployments.describe(container, digest(image, container.spec.image), _version(container))
+    return deployments.describe(container, digest(container), _version(container))
 
 
 def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
@@ -251,8 +245,9 @@ def readiness_of(container: Observed, within: float | None) -> str | None:
     """Tell what a container's endpoint lacks, asked where and as the container itself says."""
     endpoint, key = deployments.endpoint(container), api_key(container)
     if within is None:
-        answer = readiness(endpoint.url, endpoint.served_model_name, key, completion=False)
+        answer = serves(endpoint.url, endpoint.served_model_name, key)
     else:
+        from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import readiness
         from ansible_collections.inference.fleet.plugins.module_utils.serving.tasks import task_of
 
         answer = readiness(
@@ -269,6 +264,8 @@ def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | N
         return None
 
     def run(container: Observed, limit: float) -> None:
+        from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import warm_up
+
         endpoint = deployments.endpoint(container)
         try:
             warm_up(
@@ -302,21 +299,6 @@ def _version(container: Observed) -> str | None:
 def api_key(container: Observed) -> str | None:
     """Read the key of an engine from its own files."""
     return common.read_api_key(secrets.read(container.secrets_source))
-
-
-def _removable_images(daemon: Daemon, wanted: ContainerSpec, container: Observed | None) -> list[str]:
-    """Return the images that go with an engine: its own and those that the collection built, unless others use them."""
-    candidates = [container.spec.image] if container else []
-    candidates += [wanted.image] if wanted.image else []
-    candidates += daemon.images(IMAGE_LABEL)
-    users = daemon.images_in_use()
-    own = {container.name} if container else set()
-    removable = []
-    for reference in dict.fromkeys(candidates):
-        image = daemon.image(reference)
-        if image and users.get(image["Id"], set()) <= own:
-            removable.append(reference)
-    return removable
 
 
 def _diff(look: Look, images: Sequence[str]) -> dict[str, Any]:

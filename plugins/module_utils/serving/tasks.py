@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_PREFIX, Observed
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import (
     CHAT,
     COMPLETION,
     EMBEDDING,

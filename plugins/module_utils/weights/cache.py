@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.host.files import make_directory
@@ -51,7 +50,7 @@ def cached(cache_dir: str, weights: Weights) -> str | None:
 
 def in_any_form(cache_dir: str, weights: Weights) -> str | None:
     """Return the commit of a model that some engine could load, or ``None``."""
-    forms = (replace(weights, form=form) for form in (HUB, MISTRAL, BIN, PT))
+    forms = (weights._replace(form=form) for form in (HUB, MISTRAL, BIN, PT))
     return next(filter(None, (cached(cache_dir, each) for each in forms)), None)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # The forms of one model's weights that a repository may have side by side, as download.wanted() knows them. AUTO is
 # Mistral's own where there is one, and else the hub's.
@@ -17,8 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*(/[A-Za-z0-9_][A-Za-z0-9._+@=-]*)*")
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """A model on the hub; a revision of ``None`` is the hub's default. ``form`` is that which the engine loads."""
 
     model: str

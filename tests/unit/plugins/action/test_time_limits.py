@@ -36,5 +36,5 @@ def test_an_engine_s(args: dict[str, Any], seconds: int) -> None:
 
 def test_the_defaults_are_the_modules_own() -> None:
     spec = engine.argument_spec()
-    assert {kind: spec[f"{kind}_timeout"]["default"] for kind in action.KINDS} == vars(Timeouts())
+    assert {kind: spec[f"{kind}_timeout"]["default"] for kind in action.KINDS} == Timeouts()._asdict()
     assert copy_module.argument_spec()["timeout"]["default"] == weights_copy.TIMEOUT

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,7 +74,7 @@ TABLE = [
     ("absent", Situation(previous=("e-previous",)), [plan.REMOVE], True, PREVIOUS_GOES),
     ("absent", Situation(prepared=("e-next",)), [plan.REMOVE], True, NEXT_GOES),
     # Cut off before the swap: the old one serves, the new one was only prepared.
-    ("present", replace(SERVES, prepared=("e-next",)), [plan.REMOVE_NEXT], True, NEXT_GOES),
+    ("present", SERVES._replace(prepared=("e-next",)), [plan.REMOVE_NEXT], True, NEXT_GOES),
     ("stopped", Situation(prepared=("e-next",)), [plan.REMOVE_NEXT], True, NEXT_GOES),
     # Cut off between the two renames: only the kept container is there.
     (
@@ -100,16 +99,16 @@ TABLE = [
         {"exists": (False, True), "status": ("absent", "exited"), **PREVIOUS_GOES},
     ),
     # Cut off while the new container was loading.
-    ("present", replace(LOADS, previous=("e-previous",)), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
+    ("present", LOADS._replace(previous=("e-previous",)), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
     (
         "present",
-        replace(STOPPED, previous=("e-previous",)),
+        STOPPED._replace(previous=("e-previous",)),
         [plan.START, plan.WAIT, plan.REMOVE_PREVIOUS],
         True,
         {**RUNS, **PREVIOUS_GOES},
     ),
     # Cut off when the new container served and the old one was not removed yet.
-    ("present", replace(SERVES, previous=("e-previous",)), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
+    ("present", SERVES._replace(previous=("e-previous",)), [plan.WAIT, plan.REMOVE_PREVIOUS], True, PREVIOUS_GOES),
     # Cut off, and now something else is wanted: what serves is the way back.
     (
         "present",
@@ -138,7 +137,7 @@ TABLE = [
     # Another name of the image that runs.
     (
         "present",
-        replace(SERVES, missing=(plan.PULL_IMAGE,)),
+        SERVES._replace(missing=(plan.PULL_IMAGE,)),
         [plan.PULL_IMAGE],
         True,
         {"fetched": ([], [plan.PULL_IMAGE])},

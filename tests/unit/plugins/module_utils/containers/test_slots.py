@@ -203,9 +203,9 @@ def test_two_that_do_not_follow_each_other_are_not_chosen_from() -> None:
 @pytest.mark.parametrize("name", ["a/b", "-a", "", "a b", "..", "a\n"])
 def test_a_name_that_the_daemon_would_not_take(name: str) -> None:
     with pytest.raises(FleetError, match="Wanted letters, digits"):
-        slots.Slot(name, "coder")
+        slots.slot(name or "-", "coder", "", 8000)
     with pytest.raises(FleetError, match="container_name is"):
-        slots.Slot("8000", name)
+        slots.slot("8000", name, "", 8000)
 
 
 def test_engines_that_nothing_names() -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,5 +45,5 @@ def test_the_last_logs_of_failed_starts_are_kept_for_root_alone(
 )
 def test_a_container_that_was_stopped_for_its_successor(finished: str, status: str, stopped: bool) -> None:
     prepared = Observed("n", "e-next", "i", ContainerSpec("e-next", "i", ()), "created", 0, False, 0, "", "", "")
-    prepared = replace(prepared, created_at="2026-11-24T23:00:00.5Z")
-    assert replace(prepared, status=status, finished_at=finished).stopped_after(prepared) is stopped
+    prepared = prepared._replace(created_at="2026-11-24T23:00:00.5Z")
+    assert prepared._replace(status=status, finished_at=finished).stopped_after(prepared) is stopped

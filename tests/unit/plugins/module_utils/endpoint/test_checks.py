@@ -13,7 +13,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     run_checks,
     summary,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 
 from .conftest import (
     ARGUMENTS,
@@ -40,7 +40,7 @@ KEY = "a-secret-4711"
 
 
 def target(url, key=None, timeout=30.0):
-    return Target(Client(url, key, timeout), MODEL, Client(url, None, timeout) if key else None)
+    return Target(GenerationClient(url, key, timeout), MODEL, GenerationClient(url, None, timeout) if key else None)
 
 
 def statuses(results):

@@ -14,10 +14,10 @@ import threading
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint import client as module
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
-    Client,
-    EndpointError,
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint import client, generation
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import EndpointError, serves
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import (
+    GenerationClient,
     event_data,
     readiness,
     warm_up,
@@ -29,7 +29,8 @@ KEY = "a-secret-4711"
 
 
 def test_the_examples_hold():
-    assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(client).failed == 0
+    assert doctest.testmod(generation).failed == 0
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -44,7 +45,7 @@ def test_events_are_the_same_however_the_stream_is_cut(end):
 def test_a_stream_is_read_with_its_usage_and_its_end(serve):
     odd = "a\u2028b\u0085c"
     endpoint = serve({CHAT: Events((*TEXT, delta(content=odd), b": a comment\n\n", usage(3), "[DONE]"))})
-    *events, end = Client(endpoint.url).chat_stream(MODEL, "Hi.", 3)
+    *events, end = GenerationClient(endpoint.url).chat_stream(MODEL, "Hi.", 3)
     assert end == "[DONE]"
     assert [json.loads(event) for event in events][-2:] == [delta(content=odd), usage(3)]
     asked = endpoint.seen[-1][2]
@@ -53,7 +54,7 @@ def test_a_stream_is_read_with_its_usage_and_its_end(serve):
 
 
 def test_what_the_endpoint_tells_about_itself(serve):
-    client = Client(serve().url + "/")
+    client = GenerationClient(serve().url + "/")
     assert client.health() is None
     assert client.version() == {"version": "1.2.3"}
     assert client.metrics() == "running 0\n"
@@ -62,7 +63,7 @@ def test_what_the_endpoint_tells_about_itself(serve):
 
 def test_a_message_names_the_version_of_the_api(serve):
     endpoint = serve()
-    assert Client(endpoint.url).messages(MODEL, "Hi.", 3)["type"] == "message"
+    assert GenerationClient(endpoint.url).messages(MODEL, "Hi.", 3)["type"] == "message"
     assert endpoint.seen[-1][1]["anthropic-version"]
 
 
@@ -87,7 +88,7 @@ def test_a_message_names_the_version_of_the_api(serve):
 def test_an_answer_that_is_none_is_told(serve, answer, told):
     endpoint = serve({MODELS: answer})
     with pytest.raises(EndpointError) as raised:
-        Client(endpoint.url, timeout=patience(answer)).models()
+        GenerationClient(endpoint.url, timeout=patience(answer)).models()
     assert told in str(raised.value)
     assert raised.value.details["url"] == endpoint.url
     status = re.search(r"answered (\d+)", told)
@@ -97,7 +98,7 @@ def test_an_answer_that_is_none_is_told(serve, answer, told):
 
 def test_a_long_answer_is_told_by_its_start(serve):
     with pytest.raises(EndpointError) as raised:
-        Client(serve({HEALTH: Reply("x " * 9999, 500)}).url).health()
+        GenerationClient(serve({HEALTH: Reply("x " * 9999, 500)}).url).health()
     assert len(str(raised.value)) < 300
     assert raised.value.status == 500
 
@@ -113,20 +114,20 @@ def test_a_long_answer_is_told_by_its_start(serve):
 )
 def test_a_stream_that_is_none_is_told(serve, answer, told):
     with pytest.raises(EndpointError) as raised:
-        list(Client(serve({CHAT: answer}).url, timeout=patience(answer)).chat_stream(MODEL, "Hi.", 3))
+        list(GenerationClient(serve({CHAT: answer}).url, timeout=patience(answer)).chat_stream(MODEL, "Hi.", 3))
     assert told in str(raised.value)
 
 
 def test_nothing_listens(nowhere):
     with pytest.raises(EndpointError, match=r"GET /health got no answer: connection refused$") as raised:
-        Client(nowhere).health()
+        GenerationClient(nowhere).health()
     assert raised.value.refused
-    assert not Client(nowhere).listens()
+    assert not GenerationClient(nowhere).listens()
 
 
 @pytest.mark.parametrize("answer", [Reply(), Reply("loading", 503), hang_up])
 def test_something_listens(serve, answer):
-    assert Client(serve({HEALTH: answer}).url).listens()
+    assert GenerationClient(serve({HEALTH: answer}).url).listens()
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_something_listens(serve, answer):
 )  # fmt: skip
 def test_what_is_no_url_of_an_endpoint(url):
     with pytest.raises(EndpointError, match=r"wanted one such as http://127\.0\.0\.1:8000, without /v1"):
-        Client(url)
+        GenerationClient(url)
 
 
 def test_an_endpoint_below_a_path(serve):
     endpoint = serve({("GET", "/engines/a/health"): Reply()})
-    Client(endpoint.url + "/engines/a/").health()
+    GenerationClient(endpoint.url + "/engines/a/").health()
     assert endpoint.seen[-1][0] == ("GET", "/engines/a/health")
 
 
@@ -150,7 +151,7 @@ def test_no_proxy_of_the_environment_is_used(serve, nowhere, monkeypatch):
         monkeypatch.setenv(name, nowhere)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    Client(serve().url).health()
+    GenerationClient(serve().url).health()
 
 
 def test_the_key_is_sent_and_never_told(serve):
@@ -159,7 +160,7 @@ def test_the_key_is_sent_and_never_told(serve):
     }
     endpoint = serve(echo)
     with pytest.raises(EndpointError) as raised:
-        Client(endpoint.url, KEY).version()
+        GenerationClient(endpoint.url, KEY).version()
     assert endpoint.seen[-1][1]["Authorization"] == f"Bearer {KEY}"
     assert KEY not in str(raised.value)
     assert "(with the API key that is set)" in str(raised.value)
@@ -168,7 +169,7 @@ def test_the_key_is_sent_and_never_told(serve):
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\r\nX: y", f"{KEY}€"])
 def test_a_key_that_no_header_carries_is_refused_unseen(key):
     with pytest.raises(EndpointError, match="cannot be sent in a header") as raised:
-        Client("http://127.0.0.1:1", key)
+        GenerationClient("http://127.0.0.1:1", key)
     assert KEY not in f"{raised.value} {raised.value.details}"
 
 
@@ -192,7 +193,7 @@ def test_a_key_that_no_header_carries_is_refused_unseen(key):
 )
 def test_readiness(serve, monkeypatch, routes, reason):
     limit = min(map(patience, routes.values()), default=30)
-    monkeypatch.setattr(module, "HEALTH_TIMEOUT", limit)
+    monkeypatch.setattr(client, "HEALTH_TIMEOUT", limit)
     answer = readiness(serve(routes).url, MODEL, completion_timeout=limit)
     assert (answer.ready, answer.reason) == (not reason, reason)
 
@@ -206,7 +207,7 @@ def test_readiness_generates_one_token_or_none(serve):
     assert readiness(endpoint.url, MODEL).ready
     assert endpoint.seen[-1][2]["max_tokens"] == 1
     endpoint.seen.clear()
-    assert readiness(endpoint.url, MODEL, completion=False).ready
+    assert serves(endpoint.url, MODEL).ready
     assert [route for route, *_unused in endpoint.seen] == [HEALTH, MODELS]
 
 
@@ -279,26 +280,26 @@ def test_a_warm_up_that_fails_says_how_often_and_why(serve):
 
 
 def test_an_endpoint_is_awaited(serve, monkeypatch):
-    monkeypatch.setattr(module, "POLL", 0.01)
+    monkeypatch.setattr(client, "POLL", 0.01)
     endpoint = serve({})
 
     def health(handler, body):
         Reply("", 503 if len(endpoint.seen) < 3 else 200)(handler, body)
 
     endpoint.routes[HEALTH] = health
-    Client(endpoint.url).wait_for_health(30)
+    GenerationClient(endpoint.url).wait_for_health(30)
     assert len(endpoint.seen) == 3
 
 
 def test_an_endpoint_that_never_comes_is_awaited_no_longer(nowhere, monkeypatch):
-    monkeypatch.setattr(module, "POLL", 0.01)
-    Client(nowhere).wait_for_health(0.05)
+    monkeypatch.setattr(client, "POLL", 0.01)
+    GenerationClient(nowhere).wait_for_health(0.05)
 
 
 def test_the_import_fails_in_no_module_without_requests():
     code = (
         "import sys; sys.modules['requests'] = None; "
-        f"from {module.__name__} import REQUESTS_IMPORT_ERROR as error; assert isinstance(error, ImportError)"
+        f"from {client.__name__} import REQUESTS_IMPORT_ERROR as error; assert isinstance(error, ImportError)"
     )
     path = next(entry for entry in sys.path if entry.endswith("collections"))
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": path})

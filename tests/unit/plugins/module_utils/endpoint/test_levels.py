@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import checks, levels
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Target, run_checks
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.junit import junit
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.faults import FAULTS
 
@@ -55,7 +55,7 @@ SEEN = {
 
 def target(url, key=KEY, traces=None, **more):
     def client(sent):
-        return Client(url, sent, 30)
+        return GenerationClient(url, sent, 30)
 
     guests = {"anonymous": client(None), "stranger": client("a-wrong-key"), "key": key} if key else {}
     return Target(client(key), MODEL, **guests, traces=traces or {"its log": "nothing"}, **more)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, system
+from ansible_collections.inference.fleet.plugins.module_utils.host import cache_place, command, system
 
 UBUNTU = 'PRETTY_NAME="Ubuntu 24.04.3 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n'
 SID = 'PRETTY_NAME="Debian GNU/Linux forky/sid"\nNAME="Debian GNU/Linux"\nID=debian\n'
@@ -59,17 +59,18 @@ def test_disks_that_are_not_there_yet_are_where_they_will_be(tmp_path: Path) -> 
     ],
 )
 def test_weights_go_to_a_file_system_that_outlives_the_host(lines: list[str], place: str | None) -> None:
-    assert system.persistent("\n".join(lines) + "\n") == place
+    assert cache_place.persistent("\n".join(lines) + "\n") == place
 
 
-def test_where_a_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cache_place, "MOUNTS", tmp_path / "mounts")
     monkeypatch.delenv("SUDO_USER", raising=False)
     monkeypatch.setenv("HOME", "/home/someone")
     for mounts, place in (("a /data ext4 rw 0 0\n", "/data/huggingface"), ("", "/home/someone/.cache/huggingface")):
-        monkeypatch.setattr(system, "_read", lambda _path, mounts=mounts: mounts)
-        assert system.cache_place("auto") == place
-    assert system.cache_place("~/weights") == "/home/someone/weights"
-    assert system.cache_place("/srv/auto") == "/srv/auto"
+        (tmp_path / "mounts").write_text(mounts)
+        assert cache_place.cache_place("auto") == place
+    assert cache_place.cache_place("~/weights") == "/home/someone/weights"
+    assert cache_place.cache_place("/srv/auto") == "/srv/auto"
 
 
 def test_a_command_that_is_missing_hangs_or_fails_is_data(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import yaml
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import compare
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import HostSize, observe
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import ContainerSpec, create_config
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import TASKS
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import TASKS
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import options
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import deployment
