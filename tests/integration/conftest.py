@@ -108,10 +108,11 @@ def fake_vllm(docker_engine: DockerEngine, archive: Path) -> Callable[..., str]:
     """Make an image that takes vLLM's arguments and serves as the simulator does."""
     figures = json.dumps({key: PUBLISHED[0][key] for key in ("id", "cold", "workload", "metrics")})
     start = (
-        "import os, sys; port = sys.argv[sys.argv.index('--port') + 1]; sys.path.insert(0, '/opt/inference.fleet'); "
-        "key = '/run/inference.fleet/api_key'; "
-        "sys.argv = ['x', '--host', '0.0.0.0', '--port', port, '--model', 'm', "
-        f"'--served-model-name', 'qwen3-coder-next', '--figures', {figures!r}] "
+        "import itertools, os, sys; sys.path.insert(0, '/opt/inference.fleet'); "
+        "key = '/run/inference.fleet/api_key'; after = lambda flag: sys.argv[sys.argv.index(flag) + 1:]; "
+        "names = itertools.takewhile(lambda word: not word.startswith('-'), after('--served-model-name')); "
+        "sys.argv = ['x', '--host', '0.0.0.0', '--port', after('--port')[0], '--model', 'm', "
+        f"'--served-model-name', *names, '--figures', {figures!r}] "
         "+ (['--api-key-file', key] if os.path.exists(key) else []); "
         "from inference_fleet.simulator.server import main; main()"
     )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,41 @@ def test_a_declared_network_comes_with_a_new_container(
     refused = process(networks=["nowhere"], environment={"A": "2"})
     assert refused["failed"]
     assert "docker network create nowhere" in refused["msg"]
+
+
+def test_a_network_that_was_attached_by_hand_comes_with_a_new_container(
+    docker_engine: DockerEngine, process: ModuleProcess, proxy: str
+) -> None:
+    process()
+    docker_engine.client.networks.get(proxy).connect(NAME)
+    settle(process, REPLACE, environment={"A": "2"})
+    assert sorted(inspect(docker_engine)["NetworkSettings"]["Networks"]) == ["bridge", proxy]
+    # Declared and not any more, it is the option's to take back.
+    settle(process, UPDATE, networks=[proxy], environment={"A": "2"})
+    settle(process, REPLACE, environment={"A": "3"})
+    assert sorted(inspect(docker_engine)["NetworkSettings"]["Networks"]) == ["bridge"]
+
+
+def test_a_model_is_served_by_each_of_its_names(
+    docker_engine: DockerEngine, process: ModuleProcess, fake_vllm: Callable[..., str]
+) -> None:
+    wanted = {
+        "engine": "vllm",
+        "image": fake_vllm("names"),
+        "model": "/weights",
+        "profile": "cpu",
+        "served_model_aliases": ["coder", "default"],
+    }
+    process(**wanted)
+    before = identity(docker_engine)
+    url = f"http://127.0.0.1:{process.defaults['port']}/v1"
+    listed = [item["id"] for item in requests.get(f"{url}/models", timeout=5).json()["data"]]
+    assert listed == ["qwen3-coder-next", "coder", "default"]
+    for name, status in (("coder", 200), ("default", 200), ("qwen3-coder-next", 200), ("other", 404)):
+        body = {"model": name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        assert requests.post(f"{url}/chat/completions", json=body, timeout=30).status_code == status, name
+    settle(process, [], **wanted)
+    assert identity(docker_engine) == before
 
 
 def test_a_new_container_s_log_is_rotated(docker_engine: DockerEngine, process: ModuleProcess) -> None:

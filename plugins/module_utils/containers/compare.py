@@ -137,6 +137,12 @@ def attachments(wanted: ContainerSpec, observed: Observed) -> tuple[list[str], l
     return attach, sorted(name for name in observed.networks if name in declared)
 
 
+def by_hand(wanted: ContainerSpec, observed: Observed) -> list[str]:
+    """Return the networks that somebody attached a container to by hand, and that its successor is to have too."""
+    known = {*networks(observed.spec), *networks(wanted)}
+    return [name for name in observed.networks if name not in known]
+
+
 def networks(spec: ContainerSpec) -> tuple[str, ...]:
     """Return the networks that a container is attached to: that of its mode first, then those that were declared."""
     mode = () if spec.network.startswith("container:") else (spec.network,)

@@ -140,20 +140,24 @@ class Lifecycle(Looker):
             self._daemon.rename(container, name)
 
     def _create_and_start(self) -> None:
-        self._id = self._create(self._slot.container, "")
+        self._id = self._create(self._slot.container)
         self._start_alone()
 
-    def _create(self, name: str, replaces: str) -> str:
-        """Create the container under a name, or one like it where somebody has that; return its id."""
+    def _create(self, name: str, replaces: Observed | None = None) -> str:
+        """Create the container under a name, or one like it where somebody has that; return its id.
+
+        It is attached to what the one that it replaces was attached to by hand, where that is still there.
+        """
         wanted = self._wanted.container
         # The daemon refuses a bind mount whose source is not there.
         made = [path for path in (Path(mount.source) for mount in wanted.mounts) if make_directory(path)]
         source = secrets.write_new(self._slot.name, wanted.secrets)
         labels = {**wanted.labels, **({LABEL_SECRETS: source} if source else {}), LABEL_NAME: self._slot.container}
-        labels |= {LABEL_SLOT: self._slot.name, **({LABEL_REPLACES: replaces} if replaces else {})}
+        labels |= {LABEL_SLOT: self._slot.name, **({LABEL_REPLACES: replaces.id} if replaces else {})}
+        found = compare.by_hand(wanted, replaces) if replaces else ()
         try:
             container = self._daemon.create(replace(wanted, labels=labels), self._free(name), source)
-            for network in compare.networks(wanted)[1:]:
+            for network in (*compare.networks(wanted)[1:], *filter(self._daemon.has_network, found)):
                 self._daemon.connect(container, network)
             user, group = self._daemon.user(container, wanted.image, wanted.user)
             if user:
@@ -172,12 +176,10 @@ class Lifecycle(Looker):
         """Put the new container in the old one's place; the old one is kept, stopped: they do not share GPUs."""
         old = self._own()
         if old is None:
-            raise FleetError(
-                f"the container in slot {self._slot.name} was removed while it was to be replaced. Run again."
-            )
+            raise self._vanished("replaced")
         self._adopt(old)
         self._remove_all(self._group.prepared)
-        new = self._create(f"{self._slot.container}{slots.NEXT}", old.id)
+        new = self._create(f"{self._slot.container}{slots.NEXT}", old)
         self._progress.say("stopping the old container; it is kept until the new one is ready")
         self._stop()
         self._daemon.rename(old.id, self._free(f"{old.name}{slots.PREVIOUS}"))
@@ -235,9 +237,7 @@ class Lifecycle(Looker):
         fields = {change.field for change in changes if change.how == compare.UPDATE}
         current, wanted = self._own(), self._wanted.container
         if current is None:
-            raise FleetError(
-                f"the container in slot {self._slot.name} was removed while it was to be updated. Run again."
-            )
+            raise self._vanished("updated")
         if fields - {"networks", "labels", "slot", "name"}:
             self._daemon.update(current.id, wanted, fields)
         if "networks" in fields:

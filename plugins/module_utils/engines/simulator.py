@@ -51,7 +51,6 @@ REPOSITORY = "inference-fleet/simulator"
 def launch(spec: EngineSpec) -> Launch:
     """Return how to start the simulator."""
     refuse_managed(spec.extra_args, MANAGED_FLAGS)
-    common.refuse_aliases(spec, NAME)
     followed = spec.simulates or {}
     row = published(followed.get("engine", ""), followed.get("profile", ""))
     if row is None:
@@ -61,7 +60,7 @@ def launch(spec: EngineSpec) -> Launch:
             "Wanted: engine vllm or sglang, and profile b200x2, h100x4 or a100x4."
         )
     argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
-    argv += ["--model", spec.model, "--served-model-name", spec.served_model_name]
+    argv += ["--model", spec.model, "--served-model-name", spec.served_model_name, *spec.served_model_aliases]
     figures = {key: row[key] for key in ("id", "cold", "workload", "metrics")}
     argv += ["--figures", json.dumps(figures, sort_keys=True)]
     argv += ["--api-key-file", f"{SECRETS_DIR}/{guard.FILE}"] if spec.api_keys else []

@@ -16,7 +16,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,15 +36,20 @@ class Options:
     """What the command line sets."""
 
     model: str
-    served_model_name: str
+    served_model_names: Sequence[str]
     max_model_len: int
     keys: Keys | None
     wrong: frozenset[str] = frozenset()
 
     @property
-    def listed_name(self) -> str:
-        """The name that /v1/models lists."""
-        return "another-name" if "other-name" in self.wrong else self.served_model_name
+    def served_model_name(self) -> str:
+        """The first of its names, which answers have."""
+        return self.served_model_names[0]
+
+    @property
+    def listed_names(self) -> Sequence[str]:
+        """The names that /v1/models lists."""
+        return ("another-name",) if "other-name" in self.wrong else self.served_model_names
 
     @property
     def longest(self) -> int:
@@ -125,14 +130,14 @@ class Server:
     async def _models(self, connection: Connection, _unused: Mapping[str, Any]) -> None:
         options = self._options
         model = {
-            "id": options.listed_name,
             "object": "model",
             "created": int(time.time()),
             "owned_by": "inference.fleet-simulator",
             "root": options.model,
             "max_model_len": options.max_model_len,
         }
-        connection.send_json(200, {"object": "list", "data": [model]})
+        data = [{"id": name, **model} for name in options.listed_names]
+        connection.send_json(200, {"object": "list", "data": data})
 
     async def _metrics(self, connection: Connection, _unused: Mapping[str, Any]) -> None:
         label = f'{{model_name="{self._options.served_model_name}"}}'
@@ -203,11 +208,12 @@ class Server:
         connection.close_events()
 
     def _check_model(self, body: Mapping[str, Any]) -> None:
-        name = self._options.served_model_name
+        names = self._options.served_model_names
         if "model" not in body:
             raise Refused(400, "model is missing")
-        if body["model"] != name:
-            raise Refused(404, f"The model {body.get('model')!r} does not exist; this endpoint serves {name!r}.")
+        if body["model"] not in names:
+            told = ", ".join(map(repr, names))
+            raise Refused(404, f"The model {body.get('model')!r} does not exist; this endpoint serves {told}.")
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -238,7 +244,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one, which the log names")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--served-model-name", required=True)
+    parser.add_argument("--served-model-name", required=True, nargs="+")
     parser.add_argument("--figures", required=True, type=_figures, help="the published row to follow, as JSON")
     parser.add_argument("--max-model-len", type=int, default=262144)
     parser.add_argument("--load-seconds", type=float, default=0, help="rehearse a slow start: 503 for so long")
