@@ -63,6 +63,10 @@ _raw:
     revision: {description: "The model's revision, empty for the hub's default.", type: str}
     served_model_name: {description: The name that requests give the model., type: str, sample: qwen3-coder-next}
     served_model_names: {description: All names that the endpoint knows the model by., type: list, elements: str}
+    task:
+      description: What the model is for, empty where its files tell.
+      type: str
+      sample: ""
     cache_dir: {description: "The host's directory for weights.", type: str}
     compile_cache_dir: {description: "The host's directory for what engines compile.", type: str}
     docker_host: {description: The URL of the Docker daemon., type: str}

@@ -364,6 +364,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
     CLIENTS,
     disturbances,
+    preconditions,
     result,
     runner,
     session,
@@ -451,6 +452,7 @@ def argument_spec() -> dict:
 
 def run(params: dict, check_mode: bool) -> dict:
     """Return the module's result. FleetError where no result counts."""
+    preconditions.require_chat(params["engine"])
     client = CLIENTS[params["client"]]
     host = params["run_host"] or socket.gethostname()
     run_id = result.run_id(host)

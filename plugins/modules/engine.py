@@ -68,7 +68,7 @@ options:
       - Where it is not given, that of the catalogue, else the last part of the name of O(model), in small letters.
     type: str
   served_model_aliases:
-    description: More names under which the endpoint serves the model. Only vLLM has more than one.
+    description: More names under which the endpoint serves the model. SGLang has no more than one.
     type: list
     elements: str
     default: []
@@ -254,7 +254,8 @@ options:
     description:
       - Networks of Docker's, by name, that the container is attached to beside C(bridge), such as a proxy's. They have
         to be there. A change needs no restart.
-      - One that somebody attached by hand is left, and is not taken over to a new container.
+      - One that somebody attached by hand is left, and taken over to a new container, without an alias or an address
+        that was given there.
     type: list
     elements: str
     default: []
@@ -479,6 +480,7 @@ engine:
     state: {description: The container's state., type: str, returned: success, sample: running}
     model: {description: The model., type: str, returned: success, sample: Qwen/Qwen3-Coder-Next}
     served_model_name: {description: The name it is served by., type: str, returned: success, sample: qwen3-coder-next}
+    task: {description: "What the model is for, where O(task) says it.", type: str, returned: success, sample: chat}
     profile: {description: The hardware shape it was made for., type: str, returned: success, sample: h100x4}
     tensor_parallel_size: {description: The tensor parallel size., type: int, returned: success, sample: 4}
     gpus: {description: "Its GPUs by index or UUID, or V(all).", type: list, elements: str, returned: success}

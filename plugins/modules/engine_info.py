@@ -44,7 +44,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 engines:
-  description: The engines, ordered by name, each as RV(inference.fleet.engine#module:engine).
+  description: The engines, ordered by name, each as RV(inference.fleet.engine#module:engine). C(task) is told by the
+    model's files where no option said it.
   returned: success
   type: list
   elements: dict
@@ -55,6 +56,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
+from ansible_collections.inference.fleet.plugins.module_utils.serving.tasks import task_of
 
 
 def main() -> None:
@@ -70,7 +72,11 @@ def main() -> None:
     name = module.params["container_name"]
     try:
         connection = daemon.Daemon(module.params["docker_host"])
-        engines = [serving.describe(container) for container in connection.ours() if name in (None, container.name)]
+        engines = [
+            {**serving.describe(container), "task": task_of(container)}
+            for container in connection.ours()
+            if name in (None, container.name)
+        ]
         module.exit_json(changed=False, engines=engines)
     except FleetError as error:
         module.fail_json(msg=str(error), **error.details)

@@ -29,6 +29,8 @@ OPTIONS = {
             "catalogue",
             "state",
             "served_model_name",
+            "served_model_aliases",
+            "task",
             "revision",
             "slot",
             "container_name",
@@ -99,7 +101,8 @@ def _endpoint(host: str, engine: Mapping[str, Any], host_address: str, local: bo
         "model": _text(engine["model"]),
         "revision": _text(engine["revision"]),
         "served_model_name": served,
-        "served_model_names": [served],
+        "served_model_names": list(dict.fromkeys([served, *map(_text, _list(host, engine["served_model_aliases"]))])),
+        "task": _text(engine["task"]),
         "cache_dir": _text(engine["cache_dir"]),
         "compile_cache_dir": _text(engine["compile_cache_dir"]),
         "docker_host": _text(engine["docker_host"]),
@@ -123,6 +126,14 @@ def _port(host: str, value: Any) -> int:
     if not 0 < number < 65536:
         raise FleetError(f"{host}: engine_port: wanted a port from 1 to 65535, found {value!r}.")
     return number
+
+
+def _list(host: str, value: Any) -> list[Any]:
+    if value in (None, ""):
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise FleetError(f"{host}: engine_served_model_aliases: wanted a list of names, found {value!r}.")
+    return list(value)
 
 
 def _text(value: Any) -> str:

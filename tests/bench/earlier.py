@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PAIRS = 25
+PAIRS = 11
 _ROOM = "ansible_collections/inference/fleet/"
 
 

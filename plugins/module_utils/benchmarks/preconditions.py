@@ -5,17 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import (
     REQUESTS_IMPORT_ERROR,
     EndpointError,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import CHAT, GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 # Room for a chat template around each prompt, in tokens.
 TEMPLATE_ROOM = 64
 _TIMEOUT = 20
+
+
+def require_chat(engine: Mapping[str, Any] | None) -> None:
+    """Raise FleetError for an engine whose model is known to answer no chat, which is what every client sends."""
+    task = (engine or {}).get("task") or CHAT
+    if task != CHAT:
+        raise FleetError(
+            f"wanted a chat model to benchmark, found {engine['model']} at {engine['url']}, which is for {task}: every "
+            "client here sends chat completions, so this endpoint cannot be measured. Leave it out of the benchmark; "
+            "where it does chat, say so: set the engine's task to chat."
+        )
 
 
 def require_ready(endpoint: Endpoint, workload: Workload, api_key: str | None = None) -> None:

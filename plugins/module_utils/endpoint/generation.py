@@ -25,12 +25,12 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client im
 # What a model is for.
 CHAT, COMPLETION, EMBEDDING, RERANK, TRANSCRIPTION = "chat", "completion", "embedding", "rerank", "transcription"
 TASKS = (CHAT, COMPLETION, EMBEDDING, RERANK, TRANSCRIPTION)
-# What a model of a task is asked first, and what its answer has. Of the others it is enough that they are listed:
+# Where a model of a task is asked first, and what its answer has. Of the others it is enough that they are listed:
 # engines answer a rerank in several forms, and a transcription takes sound.
-_FIRST: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
-    CHAT: ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 1}, "choices"),
-    COMPLETION: ("/v1/completions", {"prompt": "Say yes.", "max_tokens": 1}, "choices"),
-    EMBEDDING: ("/v1/embeddings", {"input": "Say yes."}, "data"),
+_ASKED: Mapping[str, tuple[str, str]] = {
+    CHAT: ("/v1/chat/completions", "choices"),
+    COMPLETION: ("/v1/completions", "choices"),
+    EMBEDDING: ("/v1/embeddings", "data"),
 }
 # Client errors that a server means for now: too slow, too early, too many.
 _PASSING = (408, 425, 429)
@@ -103,6 +103,15 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
             yield line.decode("utf-8", "replace")
 
 
+def body_of(task: str, model: str, prompt: str, max_tokens: int) -> dict[str, Any]:
+    """Return the body of what a model of a task is asked."""
+    if task == EMBEDDING:
+        return {"model": model, "input": prompt}
+    if task == COMPLETION:
+        return {"model": model, "prompt": prompt, "max_tokens": max_tokens}
+    return chat_body(model, prompt, max_tokens)
+
+
 def readiness(
     url: str,
     served_model_name: str,
@@ -125,11 +134,11 @@ def readiness(
 
 
 def _first_answer(client: Client, model: str, task: str) -> Readiness:
-    if task not in _FIRST:
+    if task not in _ASKED:
         return Readiness(True)
-    path, body, part = _FIRST[task]
+    path, part = _ASKED[task]
     try:
-        answer = client.post_json(path, {"model": model, **body})
+        answer = client.post_json(path, body_of(task, model, "Say yes.", 1))
     except EndpointError as error:
         # It serves, and says of a good request that it is not: it will say so again.
         final = error.status is not None and 400 <= error.status < 500 and error.status not in _PASSING
@@ -149,19 +158,23 @@ def warm_up(
     input_words: int,
     output_tokens: int,
     timeout: float,
+    task: str = CHAT,
 ) -> None:
     """Have an endpoint answer *requests* prompts, *concurrency* at once, within *timeout* seconds.
 
-    Each prompt is its own, so that no cache answers for the engine. Raises :class:`EndpointError`
-    with the first reason when any request fails.
+    Each prompt is its own, so that no cache answers for the engine. A model for something that no prompt asks for is
+    asked nothing. Raises :class:`EndpointError` with the first reason when any request fails.
     """
+    if task not in _ASKED:
+        return
+    path = _ASKED[task][0]
     deadline = time.monotonic() + timeout
     words = random.Random(0)
 
     def ask(prompt: str) -> str | None:
         try:
-            client = GenerationClient(url, api_key, max(0.1, deadline - time.monotonic()))
-            client.chat(served_model_name, prompt, output_tokens)
+            client = Client(url, api_key, max(0.1, deadline - time.monotonic()))
+            client.post_json(path, body_of(task, served_model_name, prompt, output_tokens))
         except EndpointError as error:
             return str(error)
         return None

@@ -227,6 +227,7 @@ def describe(container: Observed, digest: str | None, version: str | None) -> di
         "state": container.status,
         "model": label("model"),
         "served_model_name": label("served-model-name"),
+        "task": label("task"),
         "profile": label("profile"),
         "tensor_parallel_size": int(label("tensor-parallel-size") or 0),
         "gpus": _gpu_names(container.spec.gpus),

@@ -265,6 +265,7 @@ def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | N
 
     def run(container: Observed, limit: float) -> None:
         from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import warm_up
+        from ansible_collections.inference.fleet.plugins.module_utils.serving.tasks import task_of
 
         endpoint = deployments.endpoint(container)
         try:
@@ -277,6 +278,7 @@ def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | N
                 input_words=WARM_UP_WORDS,
                 output_tokens=WARM_UP_TOKENS,
                 timeout=limit,
+                task=task_of(container),
             )
         except EndpointError as error:
             raise FleetError(f"the warm-up with {concurrency} requests at once failed: {error}") from error

@@ -64,6 +64,13 @@ def test_the_address_of_a_host(variables: dict[str, str], external: str) -> None
     assert found["external_url"] == external
 
 
+def test_a_model_is_known_by_each_of_its_names_and_by_what_it_is_for() -> None:
+    found = one(served_model_name="m", served_model_aliases=["coder", "m"], task="embedding")
+    assert (found["served_model_names"], found["task"]) == (["m", "coder"], "embedding")
+    with pytest.raises(FleetError, match="engine_served_model_aliases: wanted a list of names, found 'coder'"):
+        one(served_model_aliases="coder")
+
+
 def test_each_entry_takes_the_rest_from_the_host() -> None:
     first, second, third = endpoints.endpoints(
         "gpu1",

@@ -222,6 +222,10 @@ def test_a_model_is_asked_what_it_is_for(serve, task, path, answer):
     endpoint = serve({CHAT: Reply("no chat", 400), ("POST", path): Reply(answer)})
     assert readiness(endpoint.url, MODEL, task=task).ready
     assert endpoint.seen[-1][0] == ("POST", path)
+    endpoint.seen.clear()
+    warm = {"concurrency": 2, "requests": 4, "input_words": 5, "output_tokens": 3, "timeout": 30}
+    warm_up(endpoint.url, MODEL, None, task=task, **warm)
+    assert [route for route, *_unused in endpoint.seen] == [("POST", path)] * 4
 
 
 @pytest.mark.parametrize("task", ["rerank", "transcription"])
