@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.endpoint import conftest as fakes
 
@@ -23,7 +24,7 @@ KEY = "a-secret-4711"
 simulator = fakes.simulator
 
 
-def connect(home, url, *arguments, **variables):
+def connect(home, url, *arguments, connection=("-c", "local"), **variables):
     environment = {
         **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "HOME": str(home),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build" / "collections"),
@@ -33,7 +34,7 @@ def connect(home, url, *arguments, **variables):
         "coding_client_url": url, "coding_client_api_key": KEY, "fleet_dir": str(home), "fleet_hosts": "here",
         **variables,
     }  # fmt: skip
-    command = [sys.executable, "-m", "ansible", "playbook", "inference.fleet.connect", "-i", "here,", "-c", "local"]
+    command = [sys.executable, "-m", "ansible", "playbook", "inference.fleet.connect", "-i", "here,", *connection]
     command += ["-e", json.dumps(given), *arguments]
     return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
 
@@ -90,6 +91,33 @@ def test_several_hosts_are_refused(tmp_path):
     assert "A client uses one endpoint, and the play has 2 hosts (here, another): name one with -l." in " ".join(
         (done.stdout + done.stderr).split()
     )
+
+
+def test_a_tunnel_leads_to_an_endpoint_that_only_its_host_reaches(simulator, ssh_host, free_port, tmp_path):
+    (tmp_path / "api_key").write_text(KEY)
+    url = simulator("--api-key-file", str(tmp_path / "api_key"), "--max-model-len", "65536")
+    tunnel = f"http://127.0.0.1:{free_port}"
+    host = {**ssh_host.variables, "engine_port": int(url.rsplit(":", 1)[1]), "coding_client_local_port": free_port}
+    asked = {"headers": {"Authorization": f"Bearer {KEY}"}, "timeout": 30}
+    try:
+        # The second run, and the one after a connection that was lost, find or bring the same.
+        for _run in range(2):
+            done = connect(tmp_path, "", connection=(), **host)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert requests.get(f"{tunnel}/v1/models", **asked).json()["data"][0]["id"] == fakes.MODEL
+        assert "changed=0" in done.stdout
+        settings = json.loads((tmp_path / ".claude/settings.json").read_text())
+        assert settings["env"]["ANTHROPIC_BASE_URL"] == tunnel
+        ssh_host.drop()
+        done = connect(tmp_path, "", connection=(), **host)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert requests.get(f"{tunnel}/health", timeout=30).status_code == 200
+    finally:
+        done = connect(tmp_path, "", connection=(), coding_client_state="absent", **host)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{tunnel}/health", timeout=30)
+    assert not (tmp_path / ".claude/settings.json").exists()
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client")
