@@ -43,7 +43,8 @@ def test_three_models_by_their_names_and_one_of_the_user_s_own(
         (container,) = docker_engine.client.containers.list()
         assert container.labels["inference.fleet.model"] == model
         assert play("deploy", *asked, **variables)["outcome"] == "ok"
-        assert play("verify", *asked, **variables)["checks"][0]["passed"] == 7
+        (checks,) = play("verify", *asked, **variables)["checks"]
+        assert checks["passed"] == checks["of"] >= 7
         assert [container.id] == [item.id for item in docker_engine.client.containers.list()]
     play("teardown", "-e", "model=mine", **variables)
     assert docker_engine.client.containers.list(all=True) == []
