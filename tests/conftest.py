@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 COLLECTIONS = ROOT / ".build" / "collections"
-SCHEMA = ROOT / "docs" / "result.schema.json"
+SCHEMA, ACCEPTANCE = (ROOT / "docs" / f"{name}.schema.json" for name in ("result", "acceptance"))
 # A result document's name is its run id, which begins with its time.
 _NAME = re.compile(r"\d{8}T\d{6}Z-.*\.json")
 
@@ -36,16 +36,18 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def check_document() -> Callable[[dict[str, Any]], None]:
     """Return what holds a result document against the schema."""
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
+    validators = {}
+    for path in (SCHEMA, ACCEPTANCE):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        validators[path.name.partition(".")[0]] = jsonschema.Draft202012Validator(schema)
 
     def check(document: dict[str, Any]) -> None:
         # As it is in the file: what JSON cannot hold must not be in a document.
         plain = json.loads(json.dumps(document, allow_nan=False))
         faults = [
             f"{'/'.join(map(str, fault.absolute_path))}: {fault.message[:200]}"
-            for fault in validator.iter_errors(plain)
+            for fault in validators.get(document.get("kind"), validators["result"]).iter_errors(plain)
         ]
         assert not faults, "\n".join(faults)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from ansible import constants as C
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
 
+from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import doctor
 from ansible_collections.inference.fleet.plugins.plugin_utils import files
@@ -29,12 +31,16 @@ class ActionModule(LocalAction):
         "results": {"type": "dict", "required": True},
         "ignored_checks": {"type": "dict", "default": {}},
         "path": {"type": "path"},
+        "results_dir": {"type": "path"},
         "fail": {"type": "bool", "default": True},
     }
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
         ignored = options["ignored_checks"]
-        rows = [doctor.row(host, found, ignored.get(host, ())) for host, found in options["results"].items()]
+        results = options["results"]
+        if options["results_dir"]:
+            results = with_acceptance(results, Path(options["results_dir"]))
+        rows = [doctor.row(host, found, ignored.get(host, ())) for host, found in results.items()]
         report = doctor.document(rows)
         display.display(f"\n{doctor.table(rows, _paint)}\n")
         # All that is known is in the file: a failure prints the whole result.
@@ -46,6 +52,17 @@ class ActionModule(LocalAction):
             result["path"] = str(Path(options["path"]).absolute())
             result["changed"] = _keep(Path(result["path"]), report, result, self._task.check_mode)
         return result
+
+
+def with_acceptance(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return results with a check more on each host that has GPUs: how its last acceptance test went."""
+    tests = kept.latest(each for each in kept.load(folder).documents if not each["simulated"])
+    found = {}
+    for host, result in results.items():
+        gpus = (result.get("host") or {}).get("gpus")
+        check = [kept.check(tests.get(host), gpus)] if gpus and "checks" in result else []
+        found[host] = {**result, "checks": [*result["checks"], *check]} if check else result
+    return found
 
 
 def _paint(text: str, well: bool) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import yaml
 from ansible.utils.display import Display
 
+from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import absence, acknowledged, regressions, webhook
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
@@ -23,6 +24,8 @@ from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import 
 display = Display()
 
 ACKNOWLEDGED = "acknowledged.yml"
+# The kind of an acknowledgement, of a host that did not pass its acceptance test.
+SICK = "sick"
 # A night, and what a schedule may be late.
 EXPECTED_HOURS = 26
 
@@ -70,16 +73,18 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
     find = finder(folder, options)
     loaded = load.opened(folder)
     found = find(loaded.documents)
+    sick = not_passed(folder, options, loaded.documents)
     result: dict[str, Any] = {
         "changed": False,
         "results_dir": str(folder),
         "runs": len(loaded.documents),
         "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in loaded.damaged],
         "warnings": [f"Not read: {folder / words.clean(item.file)}: {item.reason}" for item in loaded.damaged[:20]],
-        "text": told(found),
+        "text": "\n".join([told(found), *(f"  NOT SOUND  {words.clean(item['sentence'])}" for item in sick)]),
+        "sick": sick,
         **found.as_dict(),
     }
-    if not loaded.documents and not found.absent:
+    if not loaded.documents and not found.absent and not sick:
         message = (
             f"There is no result document in {folder}. Run the playbook benchmark.yml first, or name the folder that "
             "has them."
@@ -87,8 +92,8 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
         if not check_mode:
             raise FleetError(message, **result)
         return {**result, "msg": message}
-    if found.regressions or found.absent:
-        result["msg"] = summary(found)
+    if found.regressions or found.absent or sick:
+        result["msg"] = " ".join(filter(None, [summary(found), *(item["sentence"] for item in sick[:3])]))
         result["failed"] = options["fail"]
         if options["webhook_url"] and not check_mode:
             why_not = _send(result, options)
@@ -98,12 +103,29 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
     return result
 
 
+def not_passed(
+    folder: Path, options: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """Return the hosts whose last acceptance test they did not pass, each with a sentence, but those acknowledged."""
+    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    accepted = [each for each in known if each.kind == SICK]
+    tests = kept.sick(
+        kept.load(folder).documents, documents[-1]["started_at"] if documents else None, options["max_age"]
+    )
+    return [
+        {"host": each["host"], "run_id": each["run_id"], "sentence": kept.sentence(each)}
+        for each in tests
+        if not any(item.of_host(each["host"]) and item.since in (None, each["run_id"]) for item in accepted)
+    ]
+
+
 def finder(folder: Path, options: Mapping[str, Any]) -> Finder:
     """Return what looks through documents of *folder* as options of :data:`RULE` say; FleetError where one is none."""
     least = _minimum(options["minimum_change"])
     if options["confirm"] < 1:
         raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
-    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    every = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    known = tuple(each for each in every if each.kind != SICK)
     wanted = _wanted(options)
 
     def find(documents: Sequence[Mapping[str, Any]]) -> regressions.Found:
@@ -224,6 +246,7 @@ def _send(result: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
         "text": result["text"],
         "regressions": result["regressions"],
         "absent": result["absent"],
+        "sick": result["sick"],
         "results_dir": result["results_dir"],
     }
     return webhook.post(options["webhook_url"], body, options["webhook_headers"], options["webhook_timeout"])

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from ansible import constants as C
 from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.action.regressions import RULE, Finder, finder
+from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
@@ -88,6 +89,7 @@ def report(
     _refuse_same(wanted)
     loaded = load.opened(folder)
     found = overview.report(loaded.documents, PUBLISHED, loaded.damaged, find(loaded.documents))
+    found = replace(found, acceptances=tuple(kept.latest(kept.load(folder).documents).values()))
     result: dict[str, Any] = {
         "changed": False,
         **{name: str(file) for name, file in wanted.items()},

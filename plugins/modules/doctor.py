@@ -31,6 +31,11 @@ options:
       - It has C(schema_version), C(ok), and in C(hosts) for each host C(ok), C(reachable), C(error), C(mend) (the first
         check that fails and that an engine needs), C(checks) and C(host), as M(inference.fleet.host_info) returns them.
     type: path
+  results_dir:
+    description:
+      - Folder on the control host with the result documents. With it a host that has GPUs gets the check
+        C(gpu_acceptance) - how its last test by M(inference.fleet.gpu_acceptance) went, where it was of the same GPUs.
+    type: path
   fail:
     description: Whether to fail where a host is not ready. RV(ready) lets each host fail for itself instead.
     type: bool

@@ -55,9 +55,10 @@ options:
       kind:
         description:
           - What is accepted - a step in the host's own history, that it is slower than its siblings, that it is slow in
-            disturbed runs, or that it is not measured.
+            disturbed runs, that it is not measured, or that it did not pass its acceptance test (that whose run id is
+            O(acknowledged[].since), or any).
         type: str
-        choices: [step, siblings, disturbed, absent]
+        choices: [step, siblings, disturbed, absent, sick]
         default: step
       reason:
         description: Why it is accepted.
@@ -220,6 +221,13 @@ absent:
   description:
     - Hosts of O(hosts) without a run. Each has C(host), C(since), the time of its last run, C(last_run), C(reason) and
       C(sentence); what is not known is null.
+  returned: always
+  type: list
+  elements: dict
+sick:
+  description:
+    - Hosts that did not pass their last test by M(inference.fleet.gpu_acceptance), which fails the task. Each has
+      C(host), C(run_id) and C(sentence).
   returned: always
   type: list
   elements: dict

@@ -127,9 +127,13 @@ class LongTaskAction(ActionBase):
     def _follow(self, jid: str, job_file: str, progress_file: str, task_vars: dict[str, Any], limit: int) -> str:
         """Print progress until the job is over; return ``ended``, ``gone`` or ``lost``."""
         deadline = time.monotonic() + limit
+        run = os.getppid()
         seen = 0
         connected = True
         while time.monotonic() < deadline:
+            if self._ends_when_interrupted and os.getppid() != run:
+                # Ansible was killed, and nobody is there to be told. What watches this process tells the host.
+                os._exit(1)
             script = _POLL.strip().format(
                 progress=shlex.quote(progress_file),
                 job=shlex.quote(job_file),

@@ -60,7 +60,7 @@ SMALL = {
 }
 
 
-def play(cloud: str, folder: Path, *words: str, **more: Any) -> str:
+def play(cloud: str, folder: Path, *words: str, fails: bool = False, **more: Any) -> str:
     """Run ansible-playbook with the rented host's key, and return what it printed."""
     variables = {
         **SMALL,
@@ -89,7 +89,7 @@ def play(cloud: str, folder: Path, *words: str, **more: Any) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert bool(done.returncode) is fails, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
     return done.stdout
 
@@ -116,7 +116,7 @@ def test_rent_serves_proves_and_gives_back_twice_at_one_address(cloud: str, tmp_
     assert (document["host"], document["simulated"]) == ("coder", True)
     assert document["quality"]["completed"] == 8
     # In order: proved, measured and kept, reported, and only then given back.
-    said = ("Check the endpoint", f"Result: {result}", "Write the report", "Ended coder, US$")
+    said = ("Acceptance of coder", "Check the endpoint", f"Result: {result}", "Write the report", "Ended coder, US$")
     assert sorted(said, key=printed.index) == list(said)
     assert (tmp_path / "reports/index.html").exists()
     assert "since its launch. Still billing: no instance, US$ 0.00 an hour." in printed
@@ -130,6 +130,23 @@ def test_rent_serves_proves_and_gives_back_twice_at_one_address(cloud: str, tmp_
     assert running(cloud) == 0
     known = (tmp_path / "state/inference.fleet/lambda/known_hosts").read_text()
     assert len({line.split()[0] for line in known.splitlines()}) == 2
+
+
+def test_a_host_whose_gpu_is_sick_is_given_back_at_once(cloud: str, tmp_path: Path) -> None:
+    on("sh", "-c", "cp /etc/stub-gpus /root/; echo h100x4 ecc=2 >/etc/stub-gpus")
+    try:
+        # The usual engine: its image would be pulled, were it not for the look before.
+        printed = play(cloud, tmp_path, "inference.fleet.rent", "-i", "localhost,", fails=True, engine_name="vllm")
+    finally:
+        on("cp", "/root/stub-gpus", "/etc/stub-gpus")
+    assert "GPU 2, health: 3 uncorrected ECC errors" in printed
+    assert "Have it replaced, or give it back." in printed
+    assert "Have image and weights" not in printed
+    assert "Ended coder, US$" in printed
+    assert running(cloud) == 0
+    (path,) = (tmp_path / "results/acceptance").glob("*.json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert (document["verdict"], document["measured"], len(document["gpus"])) == ("sick", False, 4)
 
 
 def test_the_inventory_alone_is_enough_to_deploy(cloud: str, tmp_path: Path) -> None:

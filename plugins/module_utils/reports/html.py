@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons import tables as side_by_side
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons.outcome import Outcome, sentences
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
@@ -100,6 +101,7 @@ def page(report: Report, text: str) -> str:
         value=value,
         anchor=anchor,
         host_anchor=host_anchor,
+        acceptance=kept,
         run_anchor=run_anchor,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept, verdict
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons import tables as side_by_side
 from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, sweeps, tables
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Ranked
@@ -35,6 +36,7 @@ def page(report: Report) -> str:
         ("Change points", _changes(report)),
         ("Slow, without having changed", _slower(report)),
         ("Not measured", _absent(report)),
+        ("Acceptance tests", _accepted(report)),
         ("The published tables, with ours beside them", _published(report)),
         ("Latest of each engine and profile", _latest(report)),
         ("Cost and energy", _costs(report)),
@@ -121,6 +123,16 @@ def _slower(report: Report) -> list[str]:
 def _absent(report: Report) -> list[str]:
     absent = report.found.absent
     return [f"- {escape(item.sentence)}" for item in absent[:_LISTED]] + _more(len(absent))
+
+
+def _accepted(report: Report) -> list[str]:
+    """The last test of each host, what is not sound first."""
+    order = (verdict.SICK, verdict.ODD, verdict.SOUND)
+    tests = sorted(report.acceptances, key=lambda test: (order.index(test["verdict"]), test["host"]))
+    lines = [
+        f"- {'**' + SIMULATED + '** ' if test['simulated'] else ''}{escape(kept.sentence(test))}" for test in tests
+    ]
+    return lines[:_LISTED] + _more(len(lines))
 
 
 def _published(report: Report) -> list[str]:

@@ -34,7 +34,8 @@ class Report:
     """What every form of a report is made of.
 
     *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
-    *changes* the change points of the histories, *found* all that the history shows.
+    *changes* the change points of the histories, *found* all that the history shows, *acceptances* the last
+    acceptance test of each host.
     """
 
     documents: tuple[Document, ...]
@@ -43,6 +44,7 @@ class Report:
     damaged: tuple[Damaged, ...]
     changes: tuple[Change, ...]
     found: regressions.Found = field(default_factory=regressions.Found)
+    acceptances: tuple[Mapping[str, Any], ...] = ()
 
     @functools.cached_property
     def _by_group(self) -> tuple[tuple[Cohort, ...], ...]:
