@@ -31,9 +31,10 @@ def typed() -> dict[str, str]:
 
 def careless(text: str, variables: dict[str, str]) -> Iterator[str]:
     """Yield each line that decides or computes with such a variable as it was given."""
-    for line in text.splitlines():
+    for line in map(str.rstrip, text.splitlines()):
         decides = re.match(r"\s*(when|changed_when|failed_when|check_mode|until|throttle|loop):|\s*- (?!name:)", line)
-        computes = re.findall(r"\{\{[^}]*(?:default\(|ternary|[-+*<>]| if |range\()[^}]*\}\}", line)
+        # An option that is left out where the variable is not set has it as it was given, and reads it.
+        computes = re.findall(r"\{\{[^}]*(?:default\((?!omit\) \}\})|ternary|[-+*<>]| if |range\()[^}]*\}\}", line)
         read = line if decides else " ".join(computes)
         for name, kind in variables.items():
             if re.search(rf"\b{name}\b(?! \| {kind}\b)", read) and not re.search(rf"\b{name}:|O\(.*{name}", line):
