@@ -156,8 +156,9 @@ def test_the_roles_follow_one_another():
     defaults = yaml.safe_load((COLLECTION / "roles" / "report" / "defaults" / "main.yml").read_text())
     assert {name: option["default"] for name, option in options.items()} == defaults
     regression = yaml.safe_load((COLLECTION / "roles" / "regression" / "defaults" / "main.yml").read_text())
+    (task,) = yaml.safe_load((COLLECTION / "roles" / "report" / "tasks" / "main.yml").read_text())
     for name in action.RULE:
-        assert f"regression_{name} | default(" in defaults[f"report_{name}"]
+        assert f"regression_{name} | default(" in task["inference.fleet.report"][name]
         assert f"regression_{name}" in regression
 
 
