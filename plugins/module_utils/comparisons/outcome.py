@@ -212,7 +212,9 @@ def sentences(outcome: Outcome) -> list[str]:
 def _beside(outcome: Outcome, one: Measured, other: Measured) -> str:
     found = outcome.pairs.get((one.name, other.name), {})
     if not found:
-        return f"{one.name} and {other.name}: no verdict, as one is simulated and the other is not, or no run counts."
+        mixed = one.runs[0]["simulated"] != other.runs[0]["simulated"]
+        why = "one is simulated and the other is not" if mixed else "no run of one of them counts"
+        return f"{one.name} and {other.name}: no verdict, as {why}."
     parts = []
     for metric, name, (more, less) in _SPOKEN:
         verdict = found.get(metric)
