@@ -276,6 +276,8 @@ def _benchmark(run: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run_id": run.get("run_id"),
         "path": run.get("path"),
+        "url": (run.get("engine") or {}).get("url"),
+        "variant": (run.get("comparison") or {}).get("variant"),
         "simulated": run.get("simulated"),
         "output_throughput": (metrics.get("output_throughput") or {}).get("mean"),
         "variation": (metrics.get("output_throughput") or {}).get("cv"),
@@ -336,10 +338,23 @@ def _rows(host: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _state(host: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
-    checks = host["checks"]
+    checks = _of(host, engine, host["checks"])
     verified = f"{sum(check['passed'] for check in checks)} of {sum(check['of'] for check in checks)} checks"
-    measured = [f"{run['output_throughput']:.0f} tok/s" for run in host["benchmarks"] if run["output_throughput"]]
+    # What a comparison measured has a table of its own, and is no figure of an engine that serves.
+    runs = [run for run in _of(host, engine, host["benchmarks"]) if run["output_throughput"] and not run["variant"]]
+    measured = [f"{run['output_throughput']:.0f} tok/s" for run in runs]
     return ", ".join(filter(None, (engine.get("state"), verified if checks else "", *measured))) or "-"
+
+
+def _of(
+    host: Mapping[str, Any], engine: Mapping[str, Any], told: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return what was asked at an engine's own address; the host's first row has what no engine of it has."""
+    engines = host["engines"] or [engine]
+    known = [{each.get("url"), each.get("endpoint")} - {None} for each in engines]
+    own = known[engines.index(engine)]
+    elsewhere = [one for one in told if not any(one["url"] in each for each in known)]
+    return [one for one in told if one["url"] in own or (engine == engines[0] and one in elsewhere)]
 
 
 def _changed(words: Sequence[str], outcome_word: str) -> str:

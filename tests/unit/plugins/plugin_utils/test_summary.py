@@ -113,12 +113,18 @@ def test_several_engines_of_a_host_have_a_row_each() -> None:
     ]
     record = noted("h1", {"changed": True, "engine": DESCRIBED, "steps": [], "instances": parts})
     record.tasks.append("Install docker.io")
+    record.checks.append({"url": "http://127.0.0.1:8001", "passed": 8, "of": 8})
     host = made([record])["hosts"][0]
     assert host["changes"] == ["second: image", "second: command", "Install docker.io"]
-    first, second = summary.table({**made([record])}).splitlines()[1:3]
+    document = made([record])
+    run = {"url": "http://127.0.0.1:8001", "variant": None, "output_throughput": 379.4}
+    of_no_engine = {"url": "http://10.0.0.9:80", "variant": None, "output_throughput": 11.0}
+    document["hosts"][0]["benchmarks"] = [run, of_no_engine, {**run, "variant": "SGLang"}]
+    first, second = summary.table(document).splitlines()[1:3]
     assert first.split()[0] == "h1"
     assert "Install docker.io" in first
     assert second.split()[0] == "h100x4"
+    assert ("ready, 11 tok/s  " in first, "ready, 8 of 8 checks, 379 tok/s  " in second) == (True, True)
     assert second.split()[-3:] == ["image,", "command", "http://127.0.0.1:8001"]
 
 
