@@ -29,10 +29,14 @@ def program() -> str:
 
 
 class Registry:
-    """A running registry. Use it as a context manager."""
+    """A running registry. Use it as a context manager.
 
-    def __init__(self) -> None:
+    With a *login* (name, password) nobody else is served; *hashed* is the password by bcrypt, which Python has no more.
+    """
+
+    def __init__(self, login: tuple[str, str] | None = None, hashed: str = "") -> None:
         self._program = program()
+        self._login, self._hashed = login, hashed
         self._directory = Path(tempfile.mkdtemp(prefix="fleet-registry-"))
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -44,7 +48,10 @@ class Registry:
             "version: 0.1\nlog: {level: error}\n"
             f"storage: {{filesystem: {{rootdirectory: {self._directory}/data}}}}\n"
             f"http: {{addr: '{self.host}'}}\n"
+            + (f"auth: {{htpasswd: {{realm: tests, path: {self._directory}/htpasswd}}}}\n" if self._login else "")
         )
+        if self._login:
+            (self._directory / "htpasswd").write_text(f"{self._login[0]}:{self._hashed}\n")
         self.start()
         return self
 
@@ -94,7 +101,9 @@ class Registry:
         repository, _unused, tag = name.partition(":")
         reference = f"{self.host}/{repository}"
         engine.client.images.get(image).tag(reference, tag)
-        lines = list(engine.client.images.push(reference, tag, stream=True, decode=True))
+        # No login is one too: without any, the client would send that of the machine's user.
+        login = dict(zip(("username", "password"), self._login or ("", ""), strict=True))
+        lines = list(engine.client.images.push(reference, tag, stream=True, decode=True, auth_config=login))
         digest = next(line["aux"]["Digest"] for line in lines if "aux" in line)
         engine.client.images.remove(f"{reference}:{tag}", force=True)
         return digest

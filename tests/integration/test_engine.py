@@ -18,8 +18,12 @@ from typing import Any
 
 import docker
 import pytest
-from conftest import NAME, Module, Run, forget
+from conftest import NAME, Module, Run, forget, make_image
+from debian_package import NotToBeHadError
 from docker_engine import DockerEngine
+from registry import Registry
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -263,6 +267,45 @@ def test_secrets_are_nowhere_to_be_seen(
     assert source.stat().st_mode & 0o777 == 0o700
     engine(state="absent")
     assert not source.exists()
+
+
+def test_a_registry_s_password_is_sent_to_it_and_kept_nowhere(
+    docker_engine: DockerEngine, engine: Module, archive: Path, tmp_path: Path
+) -> None:
+    password = "planted-password-4711"
+    try:
+        registry = Registry(("anna", password), "$2b$05$cbsQ7rMyqu4zDWdNBovF9eIQ2Ko48cVEwm2iKE9baUkOKANs3JY8a")
+    except NotToBeHadError as error:
+        pytest.skip(str(error))
+    docker_config = tmp_path / "docker-config"
+    docker_config.mkdir()
+    engine.environment = {"DOCKER_CONFIG": str(docker_config)}
+    with registry:
+        registry.push(docker_engine, make_image(docker_engine, archive, "behind-a-login"), "sim:1")
+        docker_engine.client.images.remove("behind-a-login:1", force=True)
+        image = {"image": f"{registry.host}/sim:1"}
+        with _Processes(password) as processes:
+            refused = [
+                engine(**image),
+                engine(**image, registry_username="anna", registry_password="another"),
+                engine(**image, registry_username="anna"),
+            ]
+            runs = [
+                engine(verbosity=4, **image, registry_username="anna", registry_password=password),
+                engine(verbosity=4, **image, registry_username="anna", registry_password=password),
+            ]
+    for run, words in zip(refused, ("no basic auth credentials", "unauthorized", "together"), strict=True):
+        assert run.result["failed"]
+        assert words in run.result["msg"], run.result["msg"]
+    assert [run.result["changed"] for run in runs] == [True, False]
+    container = docker_engine.client.containers.get(NAME)
+    state_of_it = [path.read_text() for path in state.STATE_DIR.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    seen = [*(run.output for run in runs), str(container.attrs), container.logs().decode(), *state_of_it]
+    seen.append((docker_engine.directory / "dockerd.log").read_text())
+    assert processes.looks > 20
+    assert processes.found == set()
+    assert not [text for text in seen if password in text]
+    assert list(docker_config.iterdir()) == []
 
 
 def test_a_daemon_that_is_not_there_is_told_in_a_sentence(engine: Module) -> None:
