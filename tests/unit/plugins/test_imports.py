@@ -31,6 +31,7 @@ def look() -> set[str]:
     [
         "module_utils.containers.fetch",
         "module_utils.containers.lifecycle",
+        "module_utils.containers.turn",
         "module_utils.containers.waiting",
         "module_utils.diagnosis.log",
         "module_utils.serving.needs",
@@ -40,7 +41,7 @@ def look() -> set[str]:
     ],
 )
 def test_a_look_loads_nothing_that_acts(look: set[str], acting: str) -> None:
-    assert f"{OURS}.module_utils.containers.turn" in look
+    assert f"{OURS}.module_utils.containers.look" in look
     assert f"{OURS}.{acting}" not in look
     assert f"{OURS}.{acting}" in loaded_with(f"{OURS}.{acting}")
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,9 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
 from ansible_collections.inference.fleet.plugins.module_utils.models import architecture, memory
-from ansible_collections.inference.fleet.plugins.module_utils.weights import cache
 from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
 
 LOGS = Path(__file__).resolve().parents[1] / "diagnosis/logs"
-TINY = Path(__file__).resolve().parents[5] / ".build/models/tiny-qwen3"
 # Of Qwen3-Coder-Next's config.json, and of others', what counts here.
 PAGE: dict[str, Any] = {
     "num_hidden_layers": 48, "full_attention_interval": 4, "num_attention_heads": 16, "num_key_value_heads": 2,
@@ -67,18 +64,6 @@ def test_the_page_s_model_on_an_h200_has_the_cache_that_vllm_said() -> None:
     assert fit.cache_gib == pytest.approx(available, rel=0.02)
     assert fit.tokens == pytest.approx(tokens, rel=0.02)
     assert fit.longest == 262144
-
-
-@pytest.mark.skipif(not TINY.exists(), reason="the tiny model is not made: make demo ENGINE=vllm does it")
-def test_a_tiny_model_s_own_files_give_the_cache_that_vllm_said() -> None:
-    config = json.loads((TINY / "config.json").read_text(encoding="utf-8"))
-    text = log("vllm-0.32.0-cpu-start.log")
-    gib = told(text, r"Explicitly set \(([\d.]+)/")
-    kept = architecture.cache(config)
-    assert kept
-    assert kept.bytes(2048) / 2048 == 512
-    assert gib * 2**30 / kept.bytes(2048) * 2048 == told(text, r"CPU KV cache size: ([\d,]+) tokens")
-    assert cache.size_gib(TINY) == (TINY / "model.safetensors").stat().st_size / 2**30
 
 
 @pytest.mark.parametrize(
