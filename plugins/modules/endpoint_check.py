@@ -41,6 +41,14 @@ options:
   api_key:
     description: The key, sent as a Bearer token.
     type: str
+  task:
+    description:
+      - What the model is for. One that does not chat is asked for an embedding, a ranking or a transcription, a base
+        model for text at /v1/completions. It has the levels V(basic) and V(security) alone.
+    type: str
+    choices: [chat, completion, embedding, rerank, transcription]
+    default: chat
+    version_added: "0.1.0"
   levels:
     description:
       - What to prove. Each level has the checks of V(basic) (health, model, completion, stream) and its own.
@@ -127,6 +135,11 @@ options:
       - routes_with_wrong_key
       - loopback
       - no_secret
+      - text_completion
+      - text_stream
+      - embedding
+      - rerank
+      - transcription
     default: []
   skip:
     description: Checks to leave out. They are shown as skipped.
@@ -182,6 +195,11 @@ options:
       - routes_with_wrong_key
       - loopback
       - no_secret
+      - text_completion
+      - text_stream
+      - embedding
+      - rerank
+      - transcription
     default: []
   timeout:
     description: The time that each request may take until its answer is there as a whole, in seconds.
@@ -273,7 +291,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     summary,
     table,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import CHAT, TASKS, GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.junit import junit
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import traces
@@ -282,12 +300,13 @@ WRONG_KEY = "a-wrong-key"
 
 
 def main() -> None:
-    names = {"type": "list", "elements": "str", "choices": list(levels.CHECKS), "default": []}
+    names = {"type": "list", "elements": "str", "choices": list(levels.NAMES), "default": []}
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "default": "http://127.0.0.1:8000"},
             "served_model_name": {"type": "str", "default": "qwen3-coder-next"},
             "api_key": {"type": "str", "no_log": True},
+            "task": {"type": "str", "choices": list(TASKS), "default": CHAT},
             "levels": {"type": "list", "elements": "str", "choices": [*levels.LEVELS, "all"], "default": []},
             "trained": {"type": "bool", "default": True},
             "container_name": {"type": "str"},
@@ -331,7 +350,7 @@ def check(params: dict, check_mode: bool, interfaces: list | None = None) -> dic
         told = f"nothing listens on {url}, and check mode deploys nothing"
         return {"changed": False, "url": url, "ok": True, "summary": told, "checks": [], "lines": [f"not run  {told}"]}
     keyed.wait_for_health(params["wait"])
-    chosen = levels.chosen(params["levels"], params["checks"])
+    chosen = levels.chosen(params["levels"], params["checks"], params["task"])
     found = None
     if params["container_name"] and "no_secret" in chosen:
         # Only who looks at a container needs Docker's SDK.

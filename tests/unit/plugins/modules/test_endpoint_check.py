@@ -33,18 +33,18 @@ MODEL = fakes.MODEL
 def params(url, **more):
     return {
         "url": url, "served_model_name": MODEL, "api_key": None, "checks": [], "skip": [], "timeout": 30, "wait": 0,
-        "strict": True, "levels": [], "trained": True, "container_name": None, "docker_host": "unix:///var/run/docker.sock",
+        "strict": True, "levels": [], "task": "chat", "trained": True, "container_name": None, "docker_host": "unix:///var/run/docker.sock",
         "open_paths": ["/health"], **more,
     }  # fmt: skip
 
 
 def test_the_documentation_names_every_check():
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
-    assert options["checks"]["choices"] == options["skip"]["choices"] == list(levels.CHECKS)
+    assert options["checks"]["choices"] == options["skip"]["choices"] == list(levels.NAMES)
     assert options["levels"]["choices"] == [*levels.LEVELS, "all"]
     specs = yaml.safe_load((ROOT / "roles/verify/meta/argument_specs.yml").read_text())
     role = specs["argument_specs"]["main"]["options"]
-    assert role["verify_checks"]["choices"] == role["verify_skip"]["choices"] == list(levels.CHECKS)
+    assert role["verify_checks"]["choices"] == role["verify_skip"]["choices"] == list(levels.NAMES)
     assert role["verify_levels"]["choices"] == [*levels.LEVELS, "all"]
     defaults = yaml.safe_load((ROOT / "roles/verify/defaults/main.yml").read_text())
     assert {name: option["default"] for name, option in role.items()} == defaults
