@@ -23,7 +23,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers import 
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "before-the-comparison"
+# The host keeps by its name what is to serve again, and each process of the tests has one of its own.
+NAME = f"before-{os.getpid()}"
 # A stub of `vllm bench serve` in what it reads and writes; its requests and its figures are real.
 CLIENT = """#!{python}
 import json, os, sys, time, urllib.request

@@ -320,7 +320,7 @@ def test_engine_info_lists_what_runs(docker_engine: DockerEngine, engine: Module
     (tmp_path / "info").mkdir()
     info = Module("inference.fleet.engine_info", {"docker_host": docker_engine.url}, tmp_path / "info")
 
-    assert info().result["engines"] == [made]
+    assert info().result["engines"] == [{**made, "task": "chat"}]
     assert info(container_name="other").result["engines"] == []
     assert made["version"]
     with pytest.raises(docker.errors.NotFound):

@@ -94,7 +94,7 @@ def _is_sibling(other: Mapping[str, Any], gpu: Mapping[str, Any]) -> bool:
 
 def sick(documents: Sequence[Document], newest: str | None, days: float) -> list[Document]:
     """Return the last test of each host that did not pass, but those *days* older than *newest*, a run's start."""
-    last = [each for each in latest([each for each in documents if not each["simulated"]]).values()]
+    last = list(latest([each for each in documents if not each["simulated"]]).values())
     newest = max([each["started_at"] for each in last] + ([newest] if newest else []), default=None)
     if newest is None:
         return []

@@ -14,6 +14,9 @@ under load at once and one that dies is known by its number. Where FOLDER/alive 
 whoever started this is gone: it ends, too.
 """
 
+# Runs outside modules too, where there is no run_command.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import json
@@ -130,7 +133,7 @@ class Worker:
         if self.count > 1:
             import datetime
 
-            import torch.distributed as distributed
+            from torch import distributed
 
             self.distributed = distributed
             store = "file://" + os.path.join(self.options["folder"], "meeting")
@@ -177,7 +180,7 @@ class Worker:
     def products(self) -> dict:
         torch, size = self.torch, self.sizes["matrix"]
         operations = 2 * size**3 / 1e12
-        left, right = (torch.randn(size, size, device=self.device, dtype=torch.bfloat16) for _ in "ab")
+        left, right = (torch.randn(size, size, device=self.device, dtype=torch.bfloat16) for _side in "ab")
         self.left, self.right, self.out = left, right, torch.empty_like(left)
         found = {"bf16_tflop_s": operations / self.seconds(lambda: torch.mm(left, right, out=self.out))}
         try:
@@ -287,4 +290,4 @@ class Worker:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

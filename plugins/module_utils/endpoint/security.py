@@ -37,7 +37,9 @@ def _requests(path: str, methods: tuple[str, ...]) -> Iterator[str]:
     for method in methods:
         if method == "GET" or path.startswith(_HARMLESS):
             yield method
-    yield next(method for method in ("GET", *_METHODS[2:]) if method not in methods)
+    other = next((method for method in ("GET", *_METHODS[2:]) if method not in methods), None)
+    if other:
+        yield other
 
 
 def _closed(client: Client, target: Target, who: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ def _memory(command: Sequence[str], spread: Parallel, mine: Sequence[Mapping[str
     count = memory.needed(weights, each, share)
     others = f"{count} GPUs of this kind hold it" if count else "No host's GPUs of this kind hold it"
     if count and count > len(found.gpus) > 0:
-        others += f", which are {-(-count // len(found.gpus))} hosts like this one"
+        others += f", which are {math.ceil(count / len(found.gpus))} hosts like this one"
     smaller = f" {' or '.join(found.smaller)} fits here: set model to it." if found.smaller else ""
     return [
         f"memory: wanted room for {weights:.0f} GiB of weights and some KV cache, found {size} GPUs of {each:.0f} GiB, "

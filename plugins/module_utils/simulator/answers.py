@@ -142,7 +142,7 @@ def _names(text: str, name: str) -> bool:
     >>> _names("Call get weather.", "get_weather"), _names("Read on.", "Rea")
     (True, False)
     """
-    return any(re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text) for form in {name, name.replace("_", " ")})
+    return any(re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text) for form in (name, name.replace("_", " ")))
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

@@ -243,7 +243,7 @@ def test_what_is_right_is_left_alone_and_what_is_wrong_is_not_taken(served: Gate
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(FleetError, match="the old one is back and goes on"):
-            served.deploy(log=served.params["log"] if False else str(served.log.path), port=taken.getsockname()[1])
+            served.deploy(log=str(served.log.path), port=taken.getsockname()[1])
     assert config.read_text() == before
     served.params["port"] = served.port
     assert served.chat(ANNA).status == 200

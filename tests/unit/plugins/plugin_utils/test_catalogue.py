@@ -58,7 +58,9 @@ def test_every_model_of_the_table_is_there() -> None:
 
 
 def test_no_name_means_two_models() -> None:
-    names = [name for facts in EVERY.values() for name in {facts["id"].lower(), facts["served_model_name"].lower()}]
+    names = [
+        name for facts in EVERY.values() for name in sorted({facts["id"].lower(), facts["served_model_name"].lower()})
+    ]
     assert sorted(names) == sorted(set(names))
 
 
