@@ -73,8 +73,12 @@ def test_a_port_of_its_own_is_no_stranger_s(docker_engine: DockerEngine, process
 @pytest.mark.parametrize(
     ("profile", "options", "message"),
     [
-        # The seed's model needs the memory of four A100 of 80 GB.
-        ("a100-40gbx4", {}, "memory: wanted room for 149 GiB of weights and some KV cache, found 4 GPUs of 40 GiB"),
+        # Its memory is that of four A100 of 80 GB; without the size the catalogue refuses it before.
+        (
+            "a100-40gbx4",
+            {"tensor_parallel_size": 4},
+            "memory: wanted room for 149 GiB of weights and some KV cache, found 4 GPUs of 40 GiB",
+        ),
         ("h100x8", {"gpus": ["6", "9"], "tensor_parallel_size": 2}, "GPUs: wanted 6, 9, found none called 9"),
     ],
 )
