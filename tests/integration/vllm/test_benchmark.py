@@ -214,7 +214,7 @@ def test_an_engine_that_somebody_else_uses(benchmark: Callable, somebody_else: t
     assert re.search(rf"^waiting for an idle engine: {busy}", progress.read_text(), re.MULTILINE)
 
 
-# The last one: it kills the engine.
+@pytest.mark.ends_the_engine
 def test_an_engine_that_dies_in_a_sweep_loses_nothing_of_the_points_before(
     benchmark: Callable, key: str, tmp_path: Path
 ) -> None:
