@@ -26,82 +26,6 @@ options:
       - A relative path is relative to the current directory of C(ansible-playbook).
     type: path
     required: true
-  acknowledged_file:
-    description:
-      - YAML or JSON file on the control host with a list of changes that are known and accepted, each as an item of
-        O(acknowledged).
-      - Default is C(acknowledged.yml) in O(results_dir), where there is one.
-    type: path
-  acknowledged:
-    description:
-      - Changes that are known and accepted, besides those of O(acknowledged_file). They are no regressions, and later
-        runs are compared with what is since.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      host:
-        description: The host, or a pattern such as V(gpu*).
-        type: str
-        required: true
-      since:
-        description:
-          - The run with which it began, or its day, as V(2026-11-23). A run or two beside it will do.
-          - Needed for O(acknowledged[].kind=step), and for no other.
-        type: str
-      metric:
-        description: The figure, as V(output_throughput). All figures where it is not given.
-        type: str
-      kind:
-        description:
-          - What is accepted - a step in the host's own history, that it is slower than its siblings, that it is slow in
-            disturbed runs, that it is not measured, or that it did not pass its acceptance test (that whose run id is
-            O(acknowledged[].since), or any).
-        type: str
-        choices: [step, siblings, disturbed, absent, sick]
-        default: step
-      reason:
-        description: Why it is accepted.
-        type: str
-        required: true
-  minimum_change:
-    description:
-      - The figures to watch, each with the smallest change in per cent that counts.
-    type: dict
-    default:
-      output_throughput: 1.5
-      mean_ttft_ms: 5.0
-      p99_ttft_ms: 10.0
-      mean_tpot_ms: 1.5
-      mean_itl_ms: 1.5
-  confirm:
-    description:
-      - How many runs in a row must show a step. A single run that is far off is told in RV(suspected).
-    type: int
-    default: 2
-  max_age:
-    description:
-      - A host whose last run is older than that of the whole folder by more than so many days is no longer watched.
-    type: int
-    default: 30
-  hosts:
-    description:
-      - The hosts that were to be measured, as those of a schedule. One without a run within O(expected_hours) is told
-        of in RV(absent), and fails the task.
-    type: list
-    elements: str
-    default: []
-  expected_hours:
-    description: Within how many hours before now each of O(hosts) was to be measured.
-    type: int
-    default: 26
-  summaries:
-    description:
-      - JSON files on the control host that C(benchmark.yml) left at its end. They tell why a host was not measured. One
-        that is not there is passed over.
-    type: list
-    elements: path
-    default: []
   webhook_url:
     description:
       - Where to send the regressions, as a POST with a JSON body of C(text), which chats such as Slack and Mattermost
@@ -135,6 +59,7 @@ attributes:
     details: Changes nothing. The webhook is told each time.
 extends_documentation_fragment:
   - inference.fleet.attributes
+  - inference.fleet.history
 requirements:
   - requests (on the control host, for O(webhook_url))
 notes:

@@ -41,57 +41,6 @@ options:
       - Where to write the report as CSV on the control host. Not written where it is not given.
       - One row a run and point of its sweep, with every metric in full and its unit in the header.
     type: path
-  acknowledged_file:
-    description:
-      - YAML or JSON file on the control host with a list of changes that are known and accepted, each as an item of
-        O(acknowledged). The report shows them as such, after the others.
-      - Default is C(acknowledged.yml) in O(results_dir), where there is one.
-    type: path
-  acknowledged:
-    description:
-      - Changes that are known and accepted, besides those of O(acknowledged_file).
-      - Each is a dictionary as M(inference.fleet.regressions) has it in its option of the same name.
-    type: list
-    elements: dict
-    default: []
-  minimum_change:
-    description:
-      - The figures to watch, each with the smallest change in per cent that counts. Give it as to
-        M(inference.fleet.regressions), so that both tell of the same changes; so are the five options below.
-    type: dict
-    default:
-      output_throughput: 1.5
-      mean_ttft_ms: 5.0
-      p99_ttft_ms: 10.0
-      mean_tpot_ms: 1.5
-      mean_itl_ms: 1.5
-  confirm:
-    description: How many runs in a row must show a step.
-    type: int
-    default: 2
-  max_age:
-    description:
-      - A host whose last run is older than that of the whole folder by more than so many days is no longer watched.
-    type: int
-    default: 30
-  hosts:
-    description:
-      - The hosts that were to be measured, as those of a schedule. One without a run within O(expected_hours) is told
-        of in RV(absent), and in every form of the report.
-    type: list
-    elements: str
-    default: []
-  expected_hours:
-    description: Within how many hours before now each of O(hosts) was to be measured.
-    type: int
-    default: 26
-  summaries:
-    description:
-      - JSON files on the control host that C(benchmark.yml) left at its end. They tell why a host was not measured. One
-        that is not there is passed over.
-    type: list
-    elements: path
-    default: []
   show:
     description: Whether to print the table, and where the page is, as plain lines as well.
     type: bool
@@ -107,6 +56,7 @@ attributes:
     details: Another version of matplotlib on the control host may draw the same plots in other bytes.
 extends_documentation_fragment:
   - inference.fleet.attributes
+  - inference.fleet.history
 requirements:
   - matplotlib (on the control host)
 notes:

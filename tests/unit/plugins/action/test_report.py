@@ -13,6 +13,7 @@ import yaml
 from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.plugins.action import regressions
 from ansible_collections.inference.fleet.plugins.action import report as action
+from ansible_collections.inference.fleet.plugins.doc_fragments import history
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.modules import report as module
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
@@ -163,7 +164,11 @@ def test_the_roles_follow_one_another():
 
 
 def test_documentation_is_the_argument_spec():
-    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    # What both modules of the history take is documented once.
+    options = {
+        **yaml.safe_load(history.ModuleDocFragment.DOCUMENTATION)["options"],
+        **yaml.safe_load(module.DOCUMENTATION)["options"],
+    }
     assert {name: (option["type"], option.get("default")) for name, option in options.items()} == {
         name: (option["type"], option.get("default")) for name, option in action.ActionModule.ARGUMENTS.items()
     }
