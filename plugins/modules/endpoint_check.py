@@ -85,7 +85,7 @@ options:
     description: Checks to run, beside those of O(levels).
     type: list
     elements: str
-    choices:
+    choices: &names
       - health
       - model
       - completion
@@ -145,61 +145,7 @@ options:
     description: Checks to leave out. They are shown as skipped.
     type: list
     elements: str
-    choices:
-      - health
-      - model
-      - completion
-      - stream
-      - tool_call
-      - streamed_tool_call
-      - messages
-      - parallel_tool_calls
-      - streamed_parallel_tool_calls
-      - tool_result
-      - tool_choice_required
-      - tool_choice_none
-      - no_tool_call
-      - messages_stream
-      - messages_tool_call
-      - messages_streamed_tool_call
-      - messages_parallel_tool_calls
-      - messages_streamed_parallel_tool_calls
-      - messages_tool_result
-      - count_tokens
-      - claude_cache_control
-      - claude_system_turn
-      - claude_trailing_system_turn
-      - claude_adaptive_thinking
-      - claude_effort
-      - claude_context_management
-      - claude_deferred_tools
-      - claude_request
-      - claude_parallel_tool_calls
-      - x_api_key
-      - response
-      - response_stream
-      - response_tool_call
-      - response_streamed_tool_call
-      - response_parallel_tool_calls
-      - response_streamed_parallel_tool_calls
-      - response_tool_result
-      - json_schema
-      - streamed_json_schema
-      - response_json_schema
-      - context_length
-      - needle_start
-      - needle_middle
-      - needle_end
-      - auth
-      - routes_without_key
-      - routes_with_wrong_key
-      - loopback
-      - no_secret
-      - text_completion
-      - text_stream
-      - embedding
-      - rerank
-      - transcription
+    choices: *names
     default: []
   timeout:
     description: The time that each request may take until its answer is there as a whole, in seconds.
