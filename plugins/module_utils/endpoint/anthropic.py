@@ -61,15 +61,6 @@ FEATURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
-def _stream(target: Target) -> str:
-    said = say(target, MESSAGES, tools.body(MESSAGES, PROMPT, MAX_TOKENS), stream=True)
-    if not said.text and not said.output_tokens:
-        raise Unmet("a stream without text")
-    if said.text and said.pieces < 2:
-        raise Unmet(f"all {told(said.output_tokens, said.text)} in {said.pieces} piece")
-    return f"{told(said.output_tokens, said.text)} came back in {said.pieces} pieces, then message_stop"
-
-
 def _count(target: Target) -> str:
     asked = {"model": target.served_model_name, "messages": _HELLO, "tools": tools.tools(MESSAGES)}
     answer = target.client.post_json(f"{MESSAGES}/count_tokens", asked, headers=HEADERS[MESSAGES])
@@ -129,7 +120,9 @@ def _x_api_key(target: Target) -> str:
 
 CHECKS: Mapping[str, Check] = {
     "messages_stream": Check(
-        f"a streamed answer from {MESSAGES} in several pieces, then message_stop", _stream, _LEVEL
+        f"a streamed answer from {MESSAGES} in several pieces, then message_stop",
+        partial(tools.in_pieces, MESSAGES, "message_stop"),
+        _LEVEL,
     ),
     **tools.in_protocol(MESSAGES, _LEVEL, "messages_"),
     "count_tokens": Check(f"a number of tokens from {MESSAGES}/count_tokens", _count, _LEVEL),

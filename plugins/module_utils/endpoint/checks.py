@@ -345,10 +345,15 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects of a stream; raise where it does not end as it should."""
+def events(data: Iterable[str], *last: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a stream; raise where it does not end as it should.
+
+    It ends with [DONE], or, in protocols that have them, with an event of one of the kinds *last*.
+    """
     for text in data:
         if text == "[DONE]":
+            if last:
+                break
             return
         try:
             event = json.loads(text)
@@ -356,10 +361,13 @@ def events(data: Iterable[str]) -> Iterator[dict[str, Any]]:
             event = None
         if not isinstance(event, dict):
             raise Unmet(f"an event that is no JSON object: {start(text)}")
-        if event.get("error"):
-            raise Unmet(f"an error in the stream: {start(mapping(event['error']).get('message') or event['error'])}")
+        error = event.get("error")
+        if error or event.get("type") == "error":
+            raise Unmet(f"an error in the stream: {start(mapping(error).get('message') or error or event)}")
         yield event
-    raise Unmet("a stream that ended without [DONE]")
+        if event.get("type") in last:
+            return
+    raise Unmet(f"a stream that ended without {last[0] if last else '[DONE]'}")
 
 
 # Whatever an endpoint sends instead of the wanted shape is taken as empty, and then found missing.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import tools
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
@@ -28,17 +29,10 @@ def _response(target: Target) -> str:
     return f"{told(said.output_tokens, said.text)} came back"
 
 
-def _stream(target: Target) -> str:
-    said = say(target, RESPONSES, tools.body(RESPONSES, PROMPT, MAX_TOKENS), stream=True)
-    if not said.text and not said.output_tokens:
-        raise Unmet("a stream without text")
-    if said.text and said.pieces < 2:
-        raise Unmet(f"all {told(said.output_tokens, said.text)} in {said.pieces} piece")
-    return f"{told(said.output_tokens, said.text)} came back in {said.pieces} pieces, then its end"
-
-
 CHECKS: Mapping[str, Check] = {
     "response": Check(f"an answer from {RESPONSES}", _response, _LEVEL),
-    "response_stream": Check(f"a streamed answer from {RESPONSES} in several pieces", _stream, _LEVEL),
+    "response_stream": Check(
+        f"a streamed answer from {RESPONSES} in several pieces", partial(tools.in_pieces, RESPONSES, "its end"), _LEVEL
+    ),
     **tools.in_protocol(RESPONSES, _LEVEL, "response_"),
 }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,7 +116,7 @@ def _message(answer: Mapping[str, Any]) -> Said:
 def _message_stream(sent: Iterable[str]) -> Said:
     said = Said()
     blocks: dict[Any, Call | None] = {}
-    for event in _until(sent, "message_stop"):
+    for event in events(sent, "message_stop"):
         kind, index = event.get("type"), event.get("index")
         if kind == "message_start":
             _counted(said, mapping(event.get("message")).get("usage"))
@@ -159,7 +159,7 @@ def _response(answer: Mapping[str, Any]) -> Said:
 
 def _response_stream(sent: Iterable[str]) -> Said:
     pieces, told, calls = 0, "", {}
-    for event in _until(sent, "response.completed", "response.incomplete", "response.failed"):
+    for event in events(sent, "response.completed", "response.incomplete", "response.failed"):
         kind = str(event.get("type"))
         if kind == "response.output_item.added" and mapping(event.get("item")).get("type") == "function_call":
             calls[event.get("output_index")] = ""
@@ -175,25 +175,6 @@ def _response_stream(sent: Iterable[str]) -> Said:
             said.pieces = pieces
             return said
     raise Unmet("a stream without response.completed")
-
-
-def _until(sent: Iterable[str], *last: str) -> Iterator[dict[str, Any]]:
-    """Yield a stream's events up to one of the kinds that end it; raise where it does not end so."""
-    for text in sent:
-        if text == "[DONE]":
-            break
-        try:
-            event = json.loads(text)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict):
-            raise Unmet(f"an event that is no JSON object: {start(text)}")
-        if event.get("type") == "error" or event.get("error"):
-            raise Unmet(f"an error in the stream: {start(mapping(event.get('error')).get('message') or event)}")
-        yield event
-        if event.get("type") in last:
-            return
-    raise Unmet(f"a stream that ended without {last[0]}")
 
 
 def _as_text(value: Any) -> str:

@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
+    MAX_TOKENS,
+    PROMPT,
     TOOL_NAME,
     TOOL_PROMPT,
     TOOL_SCHEMA,
@@ -19,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     Target,
     Unmet,
     no_call,
+    told,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import start
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.said import (
@@ -64,6 +67,16 @@ def body(path: str, prompt: str, tokens: int = TOOL_TOKENS, **more: Any) -> dict
     if path == RESPONSES:
         return {"input": prompt, "max_output_tokens": tokens, **more}
     return {"messages": [{"role": "user", "content": prompt}], "max_tokens": tokens, **more}
+
+
+def in_pieces(path: str, end: str, target: Target) -> str:
+    """Ask for a streamed text in a protocol whose streams close with *end*; say how it came."""
+    said = say(target, path, body(path, PROMPT, MAX_TOKENS), stream=True)
+    if not said.text and not said.output_tokens:
+        raise Unmet("a stream without text")
+    if said.text and said.pieces < 2:
+        raise Unmet(f"all {told(said.output_tokens, said.text)} in {said.pieces} piece")
+    return f"{told(said.output_tokens, said.text)} came back in {said.pieces} pieces, then {end}"
 
 
 def fitting(call: Call, finish: str = "") -> dict[str, Any]:
