@@ -19,27 +19,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
 NAME = "readme"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REPOSITORY = "git+https://github.com/inference-fleet/inference.fleet"
-# The engine is the simulator, the workload takes seconds, and the client is one that was installed before: on a host of
-# its own AIPerf takes minutes to install.
-SMALL = {
-    "engine_bind_address": "0.0.0.0",
-    "engine_api_key": "a-key-of-the-test",
-    "benchmark_client_host": "localhost",
-    "benchmark_client_path": str(ROOT / ".build/venvs/aiperf/bin/aiperf"),
-    "engine_name": "simulator",
-    "benchmark_input_length": 64,
-    "benchmark_output_length": 16,
-    "benchmark_num_prompts": 8,
-    "benchmark_max_concurrency": 8,
-    "benchmark_repeats": 1,
-    "benchmark_warmup": False,
-}
 
 
 @pytest.fixture(scope="module")

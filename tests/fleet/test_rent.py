@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import requests
+from small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
@@ -42,22 +43,6 @@ def cloud(address: str) -> Iterator[str]:
         assert process.stdout
         yield process.stdout.readline().strip()
         process.terminate()
-
-
-# The engine is the simulator, the workload takes seconds, and the client is one that was installed before.
-SMALL = {
-    "engine_name": "simulator",
-    "engine_bind_address": "0.0.0.0",
-    "engine_api_key": "a-key-of-the-test",
-    "benchmark_client_host": "localhost",
-    "benchmark_client_path": str(ROOT / ".build/venvs/aiperf/bin/aiperf"),
-    "benchmark_input_length": 64,
-    "benchmark_output_length": 16,
-    "benchmark_num_prompts": 8,
-    "benchmark_max_concurrency": 8,
-    "benchmark_repeats": 1,
-    "benchmark_warmup": False,
-}
 
 
 def play(cloud: str, folder: Path, *words: str, fails: bool = False, **more: Any) -> str:
