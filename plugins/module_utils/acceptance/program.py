@@ -184,6 +184,7 @@ class Worker:
         self.left, self.right, self.out = left, right, torch.empty_like(left)
         found = {"bf16_tflop_s": operations / self.seconds(lambda: torch.mm(left, right, out=self.out))}
         try:
+            # Below in the same words as where torch itself has none: it is told, and no fault of the GPU.
             if self.cuda and torch.cuda.get_device_capability(self.device) < (8, 9):
                 raise NotImplementedError("it has no fp8")
             one = torch.ones((), device=self.device)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 if TYPE_CHECKING:
+    # Ansible sends to a host what an import names; which of them is loaded is decided there.
     from ansible_collections.inference.fleet.plugins.module_utils.engines import sglang, simulator, vllm  # noqa: F401
 
 NAMES = ("vllm", "sglang", "simulator")
