@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small import SMALL
+
+from ansible_collections.inference.fleet.tests.fleet.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"

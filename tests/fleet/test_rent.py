@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 import requests
-from small import SMALL
+
+from ansible_collections.inference.fleet.tests.fleet.small import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
