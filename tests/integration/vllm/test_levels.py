@@ -43,7 +43,7 @@ def test_every_level_passes_but_for_what_random_weights_cannot(key: str) -> None
     outcome = module.check(
         {
             "url": URL, "served_model_name": SERVED, "api_key": key, "levels": ["all"], "checks": [], "skip": [],
-            "trained": False, "timeout": 300, "wait": 0, "strict": True, "open_paths": ["/health"],
+            "task": "chat", "trained": False, "timeout": 300, "wait": 0, "strict": True, "open_paths": ["/health"],
             "container_name": os.environ.get("DEMO_CONTAINER", SERVED), "docker_host": "unix:///var/run/docker.sock",
         },
         check_mode=False,
