@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 import docker
-from mortal import MORTAL
+import mortal
 
 HOOK = "nvidia-container-runtime-hook"
 # How many engines the machine may have at a time, in all test runs together: each has a network of its own.
@@ -109,9 +109,8 @@ class DockerEngine:
         """Start the daemon and return when it answers."""
         environment = dict(os.environ, PATH=f"{self.directory}/bin:{os.environ['PATH']}:/usr/sbin:/sbin")
         log = (self.directory / "dockerd.log").open("ab")
-        self._process = subprocess.Popen(
+        self._process = mortal.start(
             [
-                *MORTAL,
                 "dockerd",
                 *("--host", self.url),
                 *("--data-root", f"{self.directory}/data"),
@@ -129,7 +128,7 @@ class DockerEngine:
             stderr=log,
             start_new_session=True,
         )
-        for _attempt in range(300):
+        for _attempt in range(1800):
             if self._process.poll() is not None:
                 break
             try:

@@ -15,10 +15,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import mortal
 import requests
 from debian_package import unpacked
 from docker_engine import DockerEngine
-from mortal import MORTAL
 
 PACKAGE = "docker-registry"
 
@@ -67,8 +67,8 @@ class Registry:
     def start(self) -> None:
         """Serve; return when it answers."""
         with (self._directory / "registry.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*MORTAL, self._program, "serve", str(self._directory / "config.yml")], stdout=log, stderr=log
+            self._process = mortal.start(
+                [self._program, "serve", str(self._directory / "config.yml")], stdout=log, stderr=log
             )
         for _attempt in range(100):
             try:

@@ -22,8 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import mortal
 from debian_package import NotToBeHadError, unpacked
-from mortal import MORTAL_BY_FORCE
 
 # sshd insists on this directory, on its own user, and on a password of root's that is not locked.
 _EMPTY = Path("/run/sshd")
@@ -136,9 +136,8 @@ class SshHost:
         """Boot: return when connections are taken."""
         arguments = [str(self._folder), self._libraries, self._sshd]
         with (self._folder / "sshd.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = mortal.start(
                 [
-                    *MORTAL_BY_FORCE,
                     "unshare",
                     "--mount",
                     "--pid",
@@ -151,6 +150,7 @@ class SshHost:
                     "sh",
                     *arguments,
                 ],
+                signal="KILL",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import docker
+import mortal
 import pytest
 import requests
 import urllib3
@@ -69,6 +70,29 @@ def test_an_engine_ends_with_its_tests_however_these_end() -> None:
         assert not (directory / "docker.pid").exists()
     finally:
         shutil.rmtree(directory)
+
+
+def test_a_daemon_outlives_the_thread_that_started_it() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        daemon = mortal.start(["sleep", str(PATIENCE)])
+        while Path(f"/proc/{daemon.pid}/comm").read_text() != "sleep\n":
+            time.sleep(0.01)
+        started.append(daemon)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    # Python's thread is over a little before the kernel's.
+    while Path(f"/proc/self/task/{thread.native_id}").exists():
+        time.sleep(0.01)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        started[0].wait(1)
+
+    started[0].kill()
+    started[0].wait()
 
 
 def test_a_registry_gives_back_what_was_pushed(docker_engine: DockerEngine, registry: Registry, image: str) -> None:

@@ -139,7 +139,12 @@ def change_everything(gateway: Gateway, engines: dict[str, Engine], load: Load, 
     # An engine dies, with whatever it was saying.
     engines["h4"].kill()
     answered(load, 20)
-    down = [each for each in gateway.server()["servers"] if not each["status"].startswith("UP")]
+    # Seen by its checks, whether or not one of those requests came upon it.
+    for _try in range(1200):
+        down = [each for each in gateway.server()["servers"] if not each["status"].startswith("UP")]
+        if down:
+            break
+        time.sleep(0.05)
     assert [each["name"].split(":")[0] for each in down] == ["h4"]
 
 
