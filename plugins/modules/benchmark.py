@@ -361,6 +361,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
     CLIENTS,
     disturbances,
@@ -580,10 +581,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(), supports_check_mode=True, mutually_exclusive=[("client_path", "client_image")]
     )
-    try:
-        module.exit_json(**run(module.params, module.check_mode))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

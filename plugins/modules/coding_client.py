@@ -114,8 +114,9 @@ output_limit:
 
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import client as endpoint_client
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import connection
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.coding_clients import CLIENTS, Endpoint
@@ -141,16 +142,18 @@ def main() -> None:
         required_if=[("state", "present", ["url", "served_model_name"])],
         supports_check_mode=True,
     )
-    params = module.params
-    if params["state"] == "present" and endpoint_client.REQUESTS_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("requests"), exception=str(endpoint_client.REQUESTS_IMPORT_ERROR))
-    try:
-        kept = connection.Kept(Path(params["home"]), params["client"])
-        if params["state"] == "absent":
-            module.exit_json(**kept.remove(module.check_mode))
-        module.exit_json(**connect(params, kept, module.check_mode))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    if module.params["state"] == "absent":
+        answer(module, lambda: kept_of(module.params).remove(module.check_mode))
+    else:
+        answer(
+            module,
+            lambda: connect(module.params, kept_of(module.params), module.check_mode),
+            requests=endpoint_client.REQUESTS_IMPORT_ERROR,
+        )
+
+
+def kept_of(params: dict) -> connection.Kept:
+    return connection.Kept(Path(params["home"]), params["client"])
 
 
 def connect(params: dict, kept: connection.Kept, check_mode: bool) -> dict:

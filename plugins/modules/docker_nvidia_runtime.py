@@ -60,6 +60,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, daemon_config
 
@@ -68,11 +69,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={"path": {"type": "path", "default": str(daemon_config.PATH)}}, supports_check_mode=True
     )
-    try:
-        # A link stays a link.
-        module.exit_json(**configure(module, Path(os.path.realpath(module.params["path"]))))
-    except FleetError as error:
-        module.fail_json(msg=str(error))
+    # A link stays a link.
+    answer(module, lambda: configure(module, Path(os.path.realpath(module.params["path"]))))
 
 
 def configure(module: AnsibleModule, path: Path) -> dict:

@@ -229,6 +229,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import client, levels
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
     FAILED,
@@ -266,15 +267,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if client.REQUESTS_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("requests"), exception=str(client.REQUESTS_IMPORT_ERROR))
-    try:
-        outcome = check(module.params, module.check_mode, _interfaces(module))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module), requests=client.REQUESTS_IMPORT_ERROR)
+
+
+def run(module: AnsibleModule) -> dict:
+    """Run the checks; return the module's result, or fail with it."""
+    outcome = check(module.params, module.check_mode, _interfaces(module))
     if not outcome["ok"] and module.params["strict"]:
-        module.fail_json(msg=outcome["summary"], **outcome)
-    module.exit_json(**outcome)
+        raise FleetError(outcome["summary"], **outcome)
+    return outcome
 
 
 def _interfaces(module: AnsibleModule) -> list:

@@ -524,9 +524,10 @@ instances:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import entries, instances
@@ -549,17 +550,11 @@ def validated(entry: dict) -> dict:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    if daemon.IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
-    try:
-        result = instances.run(entries.expand(module.params, validated), module.check_mode)
-        for warning in result.pop("warnings"):
-            module.warn(warning)
-        module.exit_json(**result)
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
-    except PermissionError as error:
-        module.fail_json(msg=f"the module works as root, and may not touch {error.filename}. Use become: true.")
+    answer(
+        module,
+        lambda: instances.run(entries.expand(module.params, validated), module.check_mode),
+        docker=daemon.IMPORT_ERROR,
+    )
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ bytes:
   type: int
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place, expand_home
@@ -129,15 +130,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if daemon.IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
-    try:
-        result = run(module.params, module.check_mode)
-        for warning in result.pop("warnings"):
-            module.warn(warning)
-        module.exit_json(**result)
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params, module.check_mode), docker=daemon.IMPORT_ERROR)
 
 
 if __name__ == "__main__":

@@ -51,10 +51,10 @@ engines:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import run as serving
 from ansible_collections.inference.fleet.plugins.module_utils.serving.tasks import task_of
 
@@ -67,19 +67,18 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if daemon.IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
-    name = module.params["container_name"]
-    try:
-        connection = daemon.Daemon(module.params["docker_host"])
-        engines = [
-            {**serving.describe(container), "task": task_of(container)}
-            for container in connection.ours()
-            if name in (None, container.name)
-        ]
-        module.exit_json(changed=False, engines=engines)
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params), docker=daemon.IMPORT_ERROR)
+
+
+def run(params: dict) -> dict:
+    """Look at the engines; return the module's result."""
+    name = params["container_name"]
+    engines = [
+        {**serving.describe(container), "task": task_of(container)}
+        for container in daemon.Daemon(params["docker_host"]).ours()
+        if name in (None, container.name)
+    ]
+    return {"changed": False, "engines": engines}
 
 
 if __name__ == "__main__":

@@ -98,10 +98,10 @@ skip_reason:
   type: str
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving import pause
 
 
@@ -120,17 +120,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if daemon.IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("docker"), exception=str(daemon.IMPORT_ERROR))
-    try:
-        result = pause.run(module.params, module.check_mode)
-        for warning in result.pop("warnings"):
-            module.warn(warning)
-        module.exit_json(**result)
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
-    except PermissionError as error:
-        module.fail_json(msg=f"the module works as root, and may not touch {error.filename}. Use become: true.")
+    answer(module, lambda: pause.run(module.params, module.check_mode), docker=daemon.IMPORT_ERROR)
 
 
 if __name__ == "__main__":

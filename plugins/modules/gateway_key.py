@@ -105,6 +105,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, maps, spec, store
 
@@ -171,13 +172,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = run(module.params, module.check_mode)
-        for warning in result.pop("warnings"):
-            module.warn(warning)
-        module.exit_json(**result)
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, host, sockets, spec, store
 
 
@@ -122,10 +122,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        module.exit_json(**run(module.params, module.check_mode))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

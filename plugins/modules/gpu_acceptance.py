@@ -168,6 +168,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import run as acceptance
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import runtime
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.result import run_id
 from ansible_collections.inference.fleet.plugins.module_utils.containers import daemon
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
@@ -271,10 +272,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, mutually_exclusive=[("python", "image")])
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
-    try:
-        module.exit_json(**run(module.params, module.check_mode))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

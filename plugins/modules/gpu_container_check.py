@@ -59,9 +59,9 @@ check:
     remedy: "Start the fabric manager, of the driver's own version: systemctl restart nvidia-fabricmanager."
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_container
 from ansible_collections.inference.fleet.plugins.module_utils.host.docker import DEFAULT_HOST
 
@@ -74,13 +74,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if gpu_container.IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("docker"), exception=str(gpu_container.IMPORT_ERROR))
-    try:
-        found = gpu_container.check(module.params["docker_host"], module.params["timeout"])
-        module.exit_json(changed=False, check=found)
-    except FleetError as error:
-        module.fail_json(msg=str(error))
+    answer(module, lambda: run(module.params), docker=gpu_container.IMPORT_ERROR)
+
+
+def run(params: dict) -> dict:
+    """Try it; return the module's result."""
+    return {"changed": False, "check": gpu_container.check(params["docker_host"], params["timeout"])}
 
 
 if __name__ == "__main__":

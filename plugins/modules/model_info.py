@@ -117,6 +117,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpus
 from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
@@ -208,10 +209,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        module.exit_json(**run(module.params))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: run(module.params))
 
 
 if __name__ == "__main__":

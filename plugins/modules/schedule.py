@@ -231,6 +231,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import search_path
 from ansible_collections.inference.fleet.plugins.module_utils.schedules import files, host, run
@@ -280,8 +281,8 @@ def argument_spec() -> dict:
     }
 
 
-def change(params: dict, check_mode: bool) -> tuple[dict, list[str]]:
-    """Return the module's result, and warnings. FleetError where the schedules cannot be had."""
+def change(params: dict, check_mode: bool) -> dict:
+    """Return the module's result. FleetError where the schedules cannot be had."""
     schedules = [] if params["state"] == "absent" else [_schedule(item) for item in params["schedules"]]
     settings = _settings(params, host.init()) if schedules else None
     warnings, times = [], {}
@@ -306,7 +307,7 @@ def change(params: dict, check_mode: bool) -> tuple[dict, list[str]]:
             warnings += host.rehearse(difference, names, settings, host.run_patiently)
     if difference and settings and settings.init == files.CRON:
         warnings.append(_WITHOUT_CATCH_UP)
-    result = {
+    return {
         "changed": bool(difference),
         "diff": difference.shown(),
         "init": settings.init if settings else None,
@@ -315,8 +316,8 @@ def change(params: dict, check_mode: bool) -> tuple[dict, list[str]]:
             for item in schedules
         ],
         "removed": difference.removed(),
+        "warnings": warnings,
     }
-    return result, warnings
 
 
 def _schedule(item: dict) -> files.Schedule:
@@ -359,13 +360,7 @@ def _runner() -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result, warnings = change(module.params, module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(**result)
+    answer(module, lambda: change(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

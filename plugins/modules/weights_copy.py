@@ -60,12 +60,13 @@ bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache
 from ansible_collections.inference.fleet.plugins.module_utils.weights.copy import copy
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name, is_revision
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import checked
 
 
 def argument_spec() -> dict:
@@ -82,14 +83,16 @@ def argument_spec() -> dict:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    options = module.params
-    weights = Weights(options["model"], options["revision"] or None)
-    if not is_hub_name(weights.model) or not is_revision(weights.revision or "main"):
-        module.fail_json(msg=f"wanted a model and a revision as on the hub, found {weights}.")
+    answer(module, lambda: run(module.params, module.check_mode))
+
+
+def run(options: dict, check_mode: bool) -> dict:
+    """Copy the weights where they are not there; return the module's result."""
+    weights = checked(options["model"], options["revision"])
     cache_dir = cache_place(options["cache_dir"])
     here = cache.in_any_form(cache_dir, weights) is not None
-    if here or module.check_mode:
-        module.exit_json(changed=not here)
+    if here or check_mode:
+        return {"changed": not here}
     try:
         came = copy(
             weights,
@@ -99,11 +102,9 @@ def main() -> None:
             timeout=options["timeout"],
             say=Progress(options["progress_file"]).say,
         )
-        module.exit_json(changed=True, bytes=came["bytes"])
-    except FleetError as error:
-        module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"could not write the weights to {cache_dir}: {error.strerror} ({error.filename}).")
+        raise FleetError(f"could not write the weights to {cache_dir}: {error.strerror} ({error.filename}).") from error
+    return {"changed": True, "bytes": came["bytes"]}
 
 
 if __name__ == "__main__":

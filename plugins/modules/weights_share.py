@@ -63,10 +63,10 @@ port:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place
 from ansible_collections.inference.fleet.plugins.module_utils.weights import seed
-from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name, is_revision
+from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import checked
 
 
 def main() -> None:
@@ -83,30 +83,27 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    options = module.params
-    weights = Weights(options["model"], options["revision"] or None)
-    if not is_hub_name(weights.model) or not is_revision(weights.revision or "main"):
-        module.fail_json(msg=f"wanted a model and a revision as on the hub, found {weights}.")
-    try:
-        if options["state"] == "absent":
-            there = seed.job_path(weights).exists()
-            module.exit_json(changed=there if module.check_mode else seed.stop(weights))
-        port = seed.serving(weights, options["token"])
-        if port is not None or module.check_mode:
-            module.exit_json(changed=port is None, port=port)
-        port = seed.start(
-            weights,
-            cache_place(options["cache_dir"]),
-            address=options["address"],
-            port=options["port"],
-            token=options["token"],
-            seconds=options["seconds"],
-        )
-        module.exit_json(changed=True, port=port)
-    except FleetError as error:
-        module.fail_json(msg=str(error))
-    except PermissionError as error:
-        module.fail_json(msg=f"the module works as root, and may not touch {error.filename}. Use become: true.")
+    answer(module, lambda: run(module.params, module.check_mode))
+
+
+def run(options: dict, check_mode: bool) -> dict:
+    """Share the weights, or end that; return the module's result."""
+    weights = checked(options["model"], options["revision"])
+    if options["state"] == "absent":
+        there = seed.job_path(weights).exists()
+        return {"changed": there if check_mode else seed.stop(weights)}
+    port = seed.serving(weights, options["token"])
+    if port is not None or check_mode:
+        return {"changed": port is None, "port": port}
+    port = seed.start(
+        weights,
+        cache_place(options["cache_dir"]),
+        address=options["address"],
+        port=options["port"],
+        token=options["token"],
+        seconds=options["seconds"],
+    )
+    return {"changed": True, "port": port}
 
 
 if __name__ == "__main__":

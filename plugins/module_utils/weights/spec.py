@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+
 # The forms of one model's weights that a repository may have side by side, as download.wanted() knows them. AUTO is
 # Mistral's own where there is one, and else the hub's.
 AUTO, HUB, MISTRAL, PT, BIN, NONE = "auto", "hub", "mistral", "pt", "bin", "none"
@@ -45,3 +47,11 @@ def is_revision(text: str) -> bool:
     (True, True, False, False)
     """
     return bool(_REVISION.fullmatch(text)) and ".." not in text
+
+
+def checked(model: str, revision: str | None) -> Weights:
+    """Return weights that are named as on the hub; FleetError for others, as their names become paths."""
+    weights = Weights(model, revision or None)
+    if not is_hub_name(weights.model) or not is_revision(weights.revision or "main"):
+        raise FleetError(f"wanted a model and a revision as on the hub, found {weights}.")
+    return weights
