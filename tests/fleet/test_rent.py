@@ -92,7 +92,7 @@ def host() -> str:
 
 
 def running(cloud: str) -> int:
-    return requests.get(cloud.replace("/api/v1", "/state"), timeout=30).json()["running"]
+    return requests.get(cloud.replace("/api/v1", "/state"), timeout=60).json()["running"]
 
 
 def test_rent_serves_proves_and_gives_back_twice_at_one_address(cloud: str, tmp_path: Path) -> None:

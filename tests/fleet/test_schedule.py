@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -37,6 +37,8 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 from ssh_host import SshHost  # noqa: E402  (its folder is on the path only now)
 
+from ansible_collections.inference.fleet.tests.patience import until  # noqa: E402  (likewise)
+
 FLEET = ROOT / "tests/fleet/fleet"
 NAME, CRON = "schedule", "schedule-cron"
 AIPERF = ROOT / ".build/venvs/aiperf/bin/aiperf"
@@ -46,7 +48,6 @@ SECRET, TOKEN = "key-of-the-schedule-5309", "token-of-the-hook-2718"
 UNIT = "inference-fleet-schedule-"
 RUNNER = "/usr/local/lib/inference.fleet/schedule.py"
 STAMPS = "/var/lib/systemd/timers"
-PATIENCE = 300
 SIOCGIFADDR = 0x8915
 
 
@@ -85,17 +86,6 @@ class Machine:
 
 def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def until(what: Callable[[], Any], why: str, seconds: float = PATIENCE) -> Any:
-    """Return what a question gives as soon as that is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.3)
-    raise AssertionError(f"not within {seconds:g} s: {why}")
 
 
 @dataclass

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,7 +38,7 @@ class Host:
     def max_model_len(self, key: str = "none") -> int:
         """Ask the endpoint for the one setting that the tests change."""
         headers = {"Authorization": f"Bearer {key}"}
-        return requests.get(f"{self.url}/v1/models", headers=headers, timeout=5).json()["data"][0]["max_model_len"]
+        return requests.get(f"{self.url}/v1/models", headers=headers, timeout=60).json()["data"][0]["max_model_len"]
 
     def secrets(self) -> set[str]:
         return {str(path) for path in (state.STATE_DIR / NAME).glob("secrets-*")}
@@ -48,7 +46,7 @@ class Host:
     def clean(self, where: str = "") -> None:
         """Check that there is the one container, that it serves, and that no file is an orphan."""
         assert self.containers() == {NAME: "running"}, where
-        assert requests.get(f"{self.url}/health", timeout=5).status_code == 200
+        assert requests.get(f"{self.url}/health", timeout=60).status_code == 200
         labels = self.engine.client.containers.get(NAME).labels
         assert self.secrets() == {labels[name] for name in labels if name == "inference.fleet.secrets"}, where
 
@@ -77,13 +75,6 @@ class SmallDisk:
             subprocess.run(["umount", "--lazy", str(self.path)], check=True)
             self.covered = False
         (self.path / "filler").unlink(missing_ok=True)
-
-
-def until(done: Callable[[], bool], seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def verb(call: str) -> str:

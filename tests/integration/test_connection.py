@@ -9,7 +9,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from docker_engine import DockerEngine
 from ssh_host import SshHost
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
+from ansible_collections.inference.fleet.tests.patience import until
 
 # One sshd for all of them, and its directory is the machine's.
 pytestmark = pytest.mark.xdist_group("ssh")
@@ -57,7 +58,7 @@ def containers(docker_engine: DockerEngine) -> dict[str, str]:
 def status(engine: Module) -> int:
     """Ask the endpoint how it is; 0 is no answer."""
     try:
-        return requests.get(f"http://127.0.0.1:{engine.defaults['port']}/health", timeout=5).status_code
+        return requests.get(f"http://127.0.0.1:{engine.defaults['port']}/health", timeout=60).status_code
     except requests.ConnectionError:
         return 0
 
@@ -70,13 +71,6 @@ def locked() -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,6 +23,7 @@ from docker_engine import DockerEngine
 from registry import Registry
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
+from ansible_collections.inference.fleet.tests.patience import until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -191,13 +191,6 @@ class _Processes:
                             self.found.add(f"{path.name} of {text[:200]!r}")
 
 
-def _until(done: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def _role_run(engine: Module, folder: Path, options: dict[str, Any]) -> Run:
     """Run the role as the module was run, from an inventory that has the secrets."""
     wanted = {"name" if key == "engine" else key: value for key, value in {**engine.defaults, **options}.items()}
@@ -216,7 +209,7 @@ def test_a_process_that_shows_a_word_is_found() -> None:
         for count, (words, environment) in enumerate([([], variables), (["in-an-argument"], None)], 1):
             command = [sys.executable, "-c", "input()", *words]
             with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as shown:
-                _until(lambda count=count: len(processes.found) == count)
+                until(lambda count=count: len(processes.found) == count)
                 shown.communicate(b"\n")
     assert {item.partition(" ")[0] for item in processes.found} == {"cmdline", "environ"}
 

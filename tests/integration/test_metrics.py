@@ -10,8 +10,7 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -27,6 +26,7 @@ from ansible_collections.inference.fleet.plugins.filter.scrape_targets import sc
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, store
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
+from ansible_collections.inference.fleet.tests.patience import PATIENCE, until
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,21 +95,7 @@ def running(log: Path, *command: object) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=30)
-
-
-def until(found: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """Wait for something that is not empty, and return it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            value = found()
-        except requests.ConnectionError:
-            value = None
-        if value:
-            return value
-        time.sleep(0.2)
-    pytest.fail(f"{what} did not come within {seconds:g} s")
+            process.wait(timeout=PATIENCE)
 
 
 def documented_configuration() -> dict[str, Any]:
@@ -166,7 +152,11 @@ def test_prometheus_scrapes_the_fleet_and_answers_the_dashboard(programs: Path, 
     subprocess.run([programs / "promtool", "check", "config", tmp_path / "prometheus.yml"], check=True)
 
     def ask(expression: str) -> list[dict[str, Any]]:
-        answer = requests.get(f"http://127.0.0.1:{server}/api/v1/query", {"query": expression}, timeout=10)
+        try:
+            answer = requests.get(f"http://127.0.0.1:{server}/api/v1/query", {"query": expression}, timeout=60)
+        except requests.ConnectionError:
+            # It starts.
+            return []
         assert answer.ok, f"{expression}: {answer.text}"
         return answer.json()["data"]["result"]
 

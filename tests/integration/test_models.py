@@ -15,7 +15,7 @@ from docker_engine import DockerEngine
 
 
 def serving(port: int) -> list[str]:
-    return [model["id"] for model in requests.get(f"http://127.0.0.1:{port}/v1/models", timeout=5).json()["data"]]
+    return [model["id"] for model in requests.get(f"http://127.0.0.1:{port}/v1/models", timeout=60).json()["data"]]
 
 
 def test_three_models_by_their_names_and_one_of_the_user_s_own(

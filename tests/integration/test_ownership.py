@@ -37,7 +37,7 @@ def running(engine: DockerEngine) -> dict[str, str]:
 
 def served(port: int) -> str:
     """Ask an endpoint for the model that it serves."""
-    return requests.get(f"http://127.0.0.1:{port}/v1/models", timeout=5).json()["data"][0]["id"]
+    return requests.get(f"http://127.0.0.1:{port}/v1/models", timeout=60).json()["data"][0]["id"]
 
 
 def test_an_engine_may_be_called_as_another_ones_successor(

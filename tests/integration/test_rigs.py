@@ -27,8 +27,8 @@ from call_proxy import AFTER, BEFORE, CallProxy
 from docker_engine import DockerEngine
 from registry import Registry, Relay
 
-# How long anything may take, in seconds, however loaded the machine is.
-PATIENCE = 120
+from ansible_collections.inference.fleet.tests.patience import PATIENCE, until
+
 STEPS = ["POST /images/create", "POST /images/rig-two:1/tag"]
 
 
@@ -63,11 +63,8 @@ def test_an_engine_ends_with_its_tests_however_these_end() -> None:
     directory = Path(killed.stdout.strip())
     try:
         assert killed.returncode == -signal.SIGKILL
-        deadline = time.monotonic() + PATIENCE
         # It removes its own file as the last thing that it does.
-        while (directory / "docker.pid").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not (directory / "docker.pid").exists()
+        until(lambda: not (directory / "docker.pid").exists())
     finally:
         shutil.rmtree(directory)
 

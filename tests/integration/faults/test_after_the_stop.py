@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from call_proxy import CallProxy
 from conftest import NAME, make_image
-from faults_rig import CHANGED, UPGRADE, Host, until, verb
+from faults_rig import CHANGED, UPGRADE, Host, verb
 from module_process import ModuleProcess
 
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
+from ansible_collections.inference.fleet.tests.patience import until
 
 
 @pytest.mark.parametrize(

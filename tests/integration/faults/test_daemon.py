@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from call_proxy import AFTER, CallProxy
 from conftest import Images, make_image
-from faults_rig import UPGRADE, Host, until
+from faults_rig import UPGRADE, Host
 from module_process import ModuleProcess
 from registry import Registry, Relay
+
+from ansible_collections.inference.fleet.tests.patience import until
 
 
 @pytest.mark.parametrize("how", [SIGTERM, SIGKILL])

@@ -38,7 +38,7 @@ def test_the_disk_fails_at_each_step_of_an_upgrade(
         assert proxy.struck, step
         if "failed" in result:
             assert "was put back and serves again" in result["msg"], (step, result["msg"])
-        assert requests.get(f"{host.url}/health", timeout=5).status_code == 200, step
+        assert requests.get(f"{host.url}/health", timeout=60).status_code == 200, step
         finished += "failed" not in result
         disk.mend()
 

@@ -17,6 +17,8 @@ from conftest import NAME
 from faults_rig import CHANGED, UPGRADE, Host, verb
 from module_process import ModuleProcess
 
+from ansible_collections.inference.fleet.tests.patience import PATIENCE
+
 
 def _calls(host: Host, process: ModuleProcess, tmp_path: Path) -> list[str]:
     """Return the calls of an upgrade that change something."""
@@ -33,7 +35,7 @@ def _run_killed(host: Host, process: ModuleProcess, tmp_path: Path, number: int,
     proxy = CallProxy(tmp_path / "proxy.sock", host.engine.url, number, when, strike=lambda: process.kill(running[0]))
     with proxy:
         running.append(process.start(docker_host=proxy.url, **options))
-        running[0].wait(60)
+        running[0].wait(PATIENCE)
     assert proxy.struck
 
 

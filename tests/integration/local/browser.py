@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.tests.patience import PATIENCE
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     "--headless",
@@ -36,7 +38,6 @@ _FLAGS = (
 )
 # Chromium reads its debugging pipe at these.
 _IN, _OUT = 3, 4
-_PATIENCE = 60
 
 
 def executable() -> str | None:
@@ -118,10 +119,10 @@ class Browser:
 
     def _message(self) -> dict[str, Any]:
         """Return the next answer, or keep the next event and return it."""
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         while b"\0" not in self._buffer:
             if not select.select([self._receive], [], [], max(0, until - time.monotonic()))[0]:
-                raise TimeoutError(f"Chromium said nothing for {_PATIENCE} s")
+                raise TimeoutError(f"Chromium said nothing for {PATIENCE} s")
             read = os.read(self._receive, 1 << 20)
             if not read:
                 raise RuntimeError("Chromium ended")

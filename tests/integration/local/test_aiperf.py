@@ -16,13 +16,13 @@ from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import result, runner, session
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.tests.patience import until
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.benchmarks import conftest as benchmarks
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.benchmarks.test_session import (
     SMALL,
     Said,
     failure,
     plan,
-    wait_until,
 )
 
 serve, tokenizer = benchmarks.serve, benchmarks.tokenizer
@@ -51,7 +51,7 @@ class TestAiperf:
         sweep = (replace(SMALL, max_concurrency=2),)
         asked = plan(server.url, "aiperf", tokenizer, api_key="sesame-17", sweep=sweep)
         measured = session.run(asked, runner.ProcessRunner(aiperf), tmp_path / "work", Interrupted())
-        assert wait_until(lambda: not working_in(tmp_path))
+        until(lambda: not working_in(tmp_path))
         assert "benchmark 1/1 does not count: it was interrupted" in str(measured.failure)
         (point,) = measured.points
         found = point.repeats[0].result

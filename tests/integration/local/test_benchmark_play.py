@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.inference.fleet.tests.patience import PATIENCE, until
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.benchmarks import conftest as benchmarks
 from ansible_collections.inference.fleet.tests.unit.plugins.modules import test_benchmark as unit
 from ansible_collections.inference.fleet.tests.unit.plugins.modules.test_benchmark import parameters
@@ -136,15 +136,15 @@ class TestPlay:
         client.chmod(0o755)
         ran = self.start(tmp_path, self.options(tmp_path, url=serve().url, client_path=str(client)))
         try:
-            wait_until((tmp_path / "pid").exists)
+            until((tmp_path / "pid").exists)
             process = Path("/proc") / (tmp_path / "pid").read_text()
             assert b"client" in (process / "cmdline").read_bytes()
             os.killpg(ran.pid, signal.SIGINT)
-            output, _nothing = ran.communicate(timeout=60)
+            output, _nothing = ran.communicate(timeout=PATIENCE)
         finally:
             ran.kill()
         assert ran.returncode == 99, output
-        wait_until(lambda: not process.exists())
+        until(lambda: not process.exists())
         assert list((tmp_path / "kept").iterdir()) == []
 
 
@@ -223,10 +223,3 @@ class TestRole:
         prices = {host: document["efficiency"]["price_per_hour_usd"] for host, document in found.items()}
         assert prices == {"priced": 5.0, "remote": 16.36}
         assert all(document["efficiency"]["cost_per_million_output_tokens_usd"] for document in documents)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import runner
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.tests.patience import until
 
 docker = pytest.importorskip("docker")
 
@@ -158,23 +158,16 @@ runner.run(argv, {{}}, Path({str(tmp_path)!r}), 600, lambda log: None)
 """
     module = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: any(item.status == "running" for item in containers(engine, image)))
+        until(lambda: any(item.status == "running" for item in containers(engine, image)))
         start()
         assert len(containers(engine, image)) == 1, "a container whose module lives is left alone"
     finally:
         module.send_signal(number)
         module.wait()
-    wait_until(lambda: containers(engine, image) == [])
+    until(lambda: containers(engine, image) == [])
 
 
 def test_a_container_that_nobody_owns_any_more_is_removed(engine: Any, image: str, start: Callable) -> None:
     engine.containers.create(image, command=["x"], labels={runner.OWNER_LABEL: "1:0"})
     start()
     assert containers(engine, image) == []
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

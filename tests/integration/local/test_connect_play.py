@@ -111,12 +111,12 @@ def test_a_tunnel_leads_to_an_endpoint_that_only_its_host_reaches(simulator, ssh
         ssh_host.drop()
         done = connect(tmp_path, "", connection=(), **host)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert requests.get(f"{tunnel}/health", timeout=30).status_code == 200
+        assert requests.get(f"{tunnel}/health", timeout=60).status_code == 200
     finally:
         done = connect(tmp_path, "", connection=(), coding_client_state="absent", **host)
     assert done.returncode == 0, done.stdout + done.stderr
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"{tunnel}/health", timeout=30)
+        requests.get(f"{tunnel}/health", timeout=60)
     assert not (tmp_path / ".claude/settings.json").exists()
 
 

@@ -26,6 +26,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, hub, listing, spec, tool
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
+from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/rigs/hub"))
@@ -175,7 +176,7 @@ def test_the_token_is_in_no_argument_and_no_variable_and_a_stop_ends_it(
     worker = threading.Thread(target=fetch, args=(server, tmp_path), kwargs={"token": TOKEN, "stop": stop})
     worker.start()
     try:
-        _until(lambda: any("GET" in asked and "safetensors" in asked for asked in server.requests))
+        until(lambda: any("GET" in asked and "safetensors" in asked for asked in server.requests))
         (child,) = _downloads(tmp_path)
         for place in ("cmdline", "environ"):
             assert TOKEN.encode() not in Path(f"/proc/{child}/{place}").read_bytes()
@@ -196,10 +197,10 @@ def test_it_ends_with_the_process_that_wants_it(serve: Callable[..., Hub], tmp_p
         f"environment={{'HF_ENDPOINT': {server.url!r}}}, stop=threading.Event())"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
-    _until(lambda: bool(_downloads(tmp_path)))
+    until(lambda: bool(_downloads(tmp_path)))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    _until(lambda: _downloads(tmp_path) == [])
+    until(lambda: _downloads(tmp_path) == [])
 
 
 def _downloads(cache: Path) -> list[int]:
@@ -212,13 +213,6 @@ def _downloads(cache: Path) -> list[int]:
         except OSError:
             continue
     return found
-
-
-def _until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 # Which of a repository's files

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ sys.path.insert(0, str(RIG))
 
 import ssh  # noqa: E402  (its folder is on the path only now)
 
+from ansible_collections.inference.fleet.tests.patience import PATIENCE, until  # noqa: E402  (likewise)
+
 KEY = "secret_lambda-key_0123456789abcdef"
 ADDRESSES = [f"127.0.0.{number}" for number in range(41, 45)]
 # A limit for what has to come; it is as quick as the machine is.
-PATIENCE = 180.0
 STATION = """\
 - name: Station
   hosts: lambda_launched
@@ -77,12 +78,12 @@ class Cloud:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
 
     @property
     def counts(self) -> dict[str, float]:
         """How many run and were launched, what they have cost, how many requests hang."""
-        return requests.get(self.url.replace("/api/v1", "/state"), timeout=30).json()
+        return requests.get(self.url.replace("/api/v1", "/state"), timeout=60).json()
 
     @property
     def state(self) -> dict[str, float]:
@@ -167,13 +168,6 @@ def cloud(tmp_path: Path, ssh_port: int) -> Iterator[Cloud]:
             assert not path.is_file() or KEY.encode() not in path.read_bytes(), f"the key is in {path}"
 
 
-def wait_until(true: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"not so after {PATIENCE} s: {what}"
-        time.sleep(0.2)
-
-
 def test_it_rents_works_and_gives_back(cloud: Cloud) -> None:
     code, printed = cloud.play("rent", lambda_stations=[cloud.station("work")])
     assert code == 0, printed
@@ -205,14 +199,14 @@ def test_a_station_that_fails_ends_it_too(cloud: Cloud) -> None:
 def test_a_run_that_is_cut_off_leaves_nothing(cloud: Cloud, how: signal.Signals) -> None:
     marker = cloud.folder / "marker"
     process = cloud.start("rent", lambda_stations=[cloud.station("long", BLOCKED)], marker=str(marker))
-    wait_until(lambda: marker.exists() or process.poll() is not None, "the station was reached")
+    until(lambda: marker.exists() or process.poll() is not None, "the station was reached")
     assert marker.exists(), process.communicate()[0]
     assert cloud.state["running"] == 1
     # As a terminal does: all of its group.
     (os.killpg if how is signal.SIGINT else os.kill)(process.pid, how)
-    wait_until(lambda: cloud.state["running"] == 0, "nothing runs any more")
-    process.communicate(timeout=60)
-    wait_until(lambda: "ended coder" in cloud.guard_log(), "the guard says so")
+    until(lambda: cloud.state["running"] == 0, "nothing runs any more")
+    process.communicate(timeout=PATIENCE)
+    until(lambda: "ended coder" in cloud.guard_log(), "the guard says so")
     assert cloud.state == {"running": 0, "launched": 1}
 
 
@@ -220,10 +214,10 @@ def test_a_run_that_is_killed_while_its_machine_boots_leaves_nothing(tmp_path: P
     cloud = Cloud(tmp_path, ssh_port, "--boot-seconds", "3600")
     try:
         process = cloud.start("rent", lambda_stations=[])
-        wait_until(lambda: cloud.state["running"] or process.poll() is not None, "it was launched")
+        until(lambda: cloud.state["running"] or process.poll() is not None, "it was launched")
         process.kill()
-        wait_until(lambda: cloud.state == {"running": 0, "launched": 1}, "nothing runs any more")
-        process.communicate(timeout=60)
+        until(lambda: cloud.state == {"running": 0, "launched": 1}, "nothing runs any more")
+        process.communicate(timeout=PATIENCE)
     finally:
         cloud.stop()
 
@@ -254,10 +248,10 @@ def test_where_the_control_host_dies_at_a_station_the_reaper_ends_it(tmp_path: P
         def is_there() -> bool:
             return marker.exists() or (cloud.counts["running"] if name == "boot" else cloud.counts["hanging"]) > 0
 
-        wait_until(lambda: is_there() or process.poll() is not None, f"it is at {name}")
+        until(lambda: is_there() or process.poll() is not None, f"it is at {name}")
         assert process.poll() is None, process.communicate()[0]
         cloud.crash()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         assert cloud.state == {"running": 1, "launched": 1}, "nothing is left that could have ended it"
         code, printed = cloud.play("reap", control_host="another")
         assert code == 0, printed
@@ -275,7 +269,7 @@ def test_where_the_guard_is_gone_too_the_lease_ends_it(cloud: Cloud) -> None:
     code, printed = cloud.play("launch", lambda_lease="1s")
     assert code == 0, printed
     assert cloud.state["running"] == 1
-    wait_until(lambda: "Ended coder" in cloud.play("reap")[1], "it is past its lease")
+    until(lambda: "Ended coder" in cloud.play("reap")[1], "it is past its lease")
     assert cloud.state == {"running": 0, "launched": 1}
 
 

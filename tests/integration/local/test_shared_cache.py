@@ -18,6 +18,8 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, hub, leases, tool
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+from ansible_collections.inference.fleet.tests import patience
+from ansible_collections.inference.fleet.tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests/rigs/hub"), str(ROOT / "tests/rigs/shared_cache")]
@@ -101,11 +103,8 @@ def lease(place: Path) -> Path:
 
 
 def until(done: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    patience.until(lambda: done() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()[0]
 
 
 def test_the_rig_s_locks_mean_nothing(hosts: tuple[Host, Host], tmp_path: Path) -> None:
@@ -131,7 +130,7 @@ def test_one_downloads_and_the_other_waits_and_says_so(
     first = hosts[0].start(FETCH, **facts)
     until(lambda: server.served > 0, first)
     second = hosts[1].run(FETCH, **facts)
-    said, _nothing = first.communicate(timeout=60)
+    said, _nothing = first.communicate(timeout=PATIENCE)
 
     assert first.returncode == 0, said
     files = server.models["org/tiny"].files
@@ -181,7 +180,7 @@ def test_a_host_that_lost_its_power_is_waited_for_until_its_lease_ran_out(
     assert second.stdout.readline().startswith("waiting for gpu-1"), second.communicate()  # type: ignore[union-attr]
     past = time.time() - leases.LIFETIME - 1
     os.utime(lease(place), (past, past))
-    said, _nothing = second.communicate(timeout=60)
+    said, _nothing = second.communicate(timeout=PATIENCE)
 
     assert second.returncode == 0, said
     assert "downloading the weights of org/tiny" in said
@@ -209,7 +208,7 @@ def test_a_host_whose_lease_was_taken_over_stops_and_waits(
     second = hosts[1].start(FETCH, **facts)
     until(taken_over, second)
     for process in (first, second):
-        said, _nothing = process.communicate(timeout=60)
+        said, _nothing = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         assert "downloading the weights of org/tiny" in said
         if process is first:
@@ -261,6 +260,6 @@ def test_two_hosts_remove_at_once_and_both_end_well(hosts: tuple[Host, Host], tm
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("weights")
     running = [host.start(REMOVE, cache=str(place)) for host in hosts]
-    said = [process.communicate(timeout=60)[0] for process in running]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in running]
     assert all(text.startswith("removed ") for text in said), said
     assert list(place.rglob("*")) == [place / "hub"]

@@ -13,12 +13,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[3]
 STUB = ROOT / "tests/fleet/stubs/nvidia-smi"
@@ -27,10 +27,10 @@ PYTHON = ROOT / ".build/venvs/vllm-cpu/bin/python"
 IMAGE = "inference-fleet/vllm-cpu:0.32.0"
 CONTAINER = "inference.fleet-gpu-acceptance"
 # A limit for what has to come; it is as quick as the machine is.
-PATIENCE = 300.0
 # Done in the process of each device that has a rank: FAULTS has Python by rank.
 PATCH = """\
 import json, os
+
 words = open("/proc/self/cmdline").read().split("\\0")
 if len(words) > 3 and words[1].endswith("program.py") and words[3].isdigit():
     fault = json.loads(os.environ["FAULTS"]).get(words[3])
@@ -148,13 +148,6 @@ class Host:
         assert not (self.folder / ".inference.fleet").exists()
 
 
-def wait_until(true: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"not so after {PATIENCE} s: {what}"
-        time.sleep(0.2)
-
-
 def parent(number: int) -> int:
     return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -216,7 +209,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, how: str) -> None:
     host = Host(tmp_path, "h100x1")
     process = host.start(gpu_acceptance_seconds=600)
     figures = host.work / "run/figures"
-    wait_until(lambda: process.poll() is not None or (figures.exists() and '"load"' in figures.read_text()), "load")
+    until(lambda: process.poll() is not None or (figures.exists() and '"load"' in figures.read_text()), "load")
     assert process.poll() is None, process.communicate()[0]
     assert host.measuring()
     if how == "module killed":
@@ -228,13 +221,13 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, how: str) -> None:
         os.killpg(process.pid, signal.SIGINT)
     else:
         os.kill(process.pid, signal.SIGKILL)
-    wait_until(lambda: not host.measuring(), "the program has ended")
+    until(lambda: not host.measuring(), "the program has ended")
     process.communicate(timeout=300)
     if how == "module killed":
         # What it wrote stays until the next test of the host.
         code, printed = host.accept(gpu_acceptance_measure=True)
         assert code == 0, printed
-    wait_until(lambda: [path.name for path in host.work.glob("*")] == ["lock"], "its folder is gone")
+    until(lambda: [path.name for path in host.work.glob("*")] == ["lock"], "its folder is gone")
 
 
 def has_image() -> bool:
@@ -255,10 +248,10 @@ def test_the_engine_s_own_image_measures_and_is_gone_after(tmp_path: Path, kille
     variables = {"gpu_acceptance_python": "", "gpu_acceptance_image": IMAGE}
     if killed:
         process = host.start(gpu_acceptance_seconds=600, **variables)
-        wait_until(lambda: host.measuring() or process.poll() is not None, "it measures")
+        until(lambda: host.measuring() or process.poll() is not None, "it measures")
         assert process.poll() is None, process.communicate()[0]
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: not containers(), "the container is gone")
+        until(lambda: not containers(), "the container is gone")
         process.communicate(timeout=300)
     else:
         code, printed = host.accept(**variables)
@@ -269,4 +262,4 @@ def test_the_engine_s_own_image_measures_and_is_gone_after(tmp_path: Path, kille
         assert found["runtime"]["image_id"].startswith("sha256:")
         assert found["gpus"][0]["figures"]["load_tflop_s"] > 0
     assert containers() == ""
-    wait_until(lambda: not host.measuring(), "nothing measures")
+    until(lambda: not host.measuring(), "nothing measures")

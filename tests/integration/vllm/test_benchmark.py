@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError  # noqa: E402
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS  # noqa: E402
 from ansible_collections.inference.fleet.plugins.modules import benchmark as module  # noqa: E402
+from ansible_collections.inference.fleet.tests.patience import until  # noqa: E402
 
 URL = f"http://127.0.0.1:{os.environ.get('DEMO_PORT', 8000)}"
 CONTAINER = os.environ.get("DEMO_CONTAINER", "qwen3-coder-next")
@@ -56,7 +56,7 @@ def key() -> str:
     """The API key of the engine that is there."""
     try:
         for candidate in KEYS:
-            if requests.get(f"{URL}/v1/models", headers={"Authorization": f"Bearer {candidate}"}, timeout=5).ok:
+            if requests.get(f"{URL}/v1/models", headers={"Authorization": f"Bearer {candidate}"}, timeout=60).ok:
                 return candidate
     except requests.ConnectionError:
         pass
@@ -167,7 +167,7 @@ def somebody_else(key: str) -> Iterator[threading.Event]:
     thread = threading.Thread(target=read)
     thread.start()
     try:
-        wait_until(lambda: running(key) == 1)
+        until(lambda: running(key) == 1)
         yield over
     finally:
         over.set()
@@ -182,14 +182,6 @@ def running(key: str) -> int:
     return found.running
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Return when *condition* holds, however loaded the machine is; fail where it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def test_an_engine_that_somebody_else_uses(benchmark: Callable, somebody_else: threading.Event, tmp_path: Path) -> None:
     # Where two looks fall between two of its requests, the tokens tell it.
     busy = r"(\d requests running and \d waiting|that \d+ tokens were generated)"
@@ -200,7 +192,7 @@ def test_an_engine_that_somebody_else_uses(benchmark: Callable, somebody_else: t
 
     def leave() -> None:
         with suppress(AssertionError):
-            wait_until(lambda: "waiting for an idle engine: " in progress.read_text())
+            until(lambda: "waiting for an idle engine: " in progress.read_text())
         somebody_else.set()
 
     leaver = threading.Thread(target=leave)
@@ -223,9 +215,9 @@ def test_an_engine_that_dies_in_a_sweep_loses_nothing_of_the_points_before(
 
     def kill() -> None:
         with suppress(AssertionError):
-            wait_until(lambda: "point 2/2" in progress.read_text())
+            until(lambda: "point 2/2" in progress.read_text())
             # In the middle of its answers: the client takes its time to start.
-            wait_until(lambda: running(key) == 4)
+            until(lambda: running(key) == 4)
         for docker in (["docker"], ["sudo", "-n", "docker"]):
             if subprocess.run([*docker, "kill", CONTAINER], capture_output=True, check=False).returncode == 0:
                 return

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.inference.fleet.tests.patience import PATIENCE
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.endpoint.test_guard import KEY, Mounted
 
 # tests/rigs/vllm_cpu/build makes it.
@@ -66,7 +67,7 @@ class Server:
         self.mounted, self.port = mounted, port
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()
@@ -75,7 +76,7 @@ class Server:
     def status(self, target: str, *headers: str, method: str = "POST") -> int:
         """Send a request's head as it is, which a client library would set right; return the answer's status."""
         lines = [f"{method} {target} HTTP/1.1", "Host: a", "Content-Length: 0", "Connection: close", *headers]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as raw:
             raw.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
             answer = raw.makefile("rb").readline().split()
         return int(answer[1])
@@ -84,7 +85,7 @@ class Server:
         socket_headers = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
         key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
         lines = ["GET /v1/realtime HTTP/1.1", "Host: a", *socket_headers, key, *headers, "", ""]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as raw:
             raw.sendall("\r\n".join(lines).encode())
             return int(raw.makefile("rb").readline().split()[1])
 
@@ -108,7 +109,7 @@ def running(directory: Path, root_path: str = "", protocol: str = "auto") -> Ite
             )
         server = Server(mounted, listener.getsockname()[1])
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 assert server.ask("GET", root_path + "/health") == (200, '"well"')
@@ -181,7 +182,7 @@ def test_a_server_s_websocket(server):
 
 
 def test_a_server_takes_a_new_key_while_a_connection_stays(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     with contextlib.closing(connection):
 
         def status(key: str) -> int:

@@ -30,7 +30,7 @@ def key() -> str:
     """The API key of the engine that is there."""
     try:
         for candidate in KEYS:
-            answer = requests.get(f"{URL}/v1/models", headers={"Authorization": f"Bearer {candidate}"}, timeout=5)
+            answer = requests.get(f"{URL}/v1/models", headers={"Authorization": f"Bearer {candidate}"}, timeout=60)
             # Another demo's simulator may be there instead.
             if answer.ok and answer.json()["data"][0]["owned_by"] == "vllm":
                 return candidate

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import guard, sglang_guard
+from ansible_collections.inference.fleet.tests.patience import PATIENCE
 
 # tests/rigs/vllm_cpu/build makes it: it has fastapi, uvicorn, requests and aiohttp, as SGLang's image does.
 PYTHON = Path(__file__).resolve().parents[3] / ".build/venvs/vllm-cpu/bin/python"
@@ -61,7 +62,7 @@ async def ask_again():
 def warm_up():
     for _attempt in range(300):
         try:
-            first = requests.get(f"http://127.0.0.1:{PORT}/model_info", timeout=5)
+            first = requests.get(f"http://127.0.0.1:{PORT}/model_info", timeout=60)
             break
         except requests.exceptions.RequestException:
             time.sleep(0.1)
@@ -136,7 +137,7 @@ class Started:
         return self.log.read_text()
 
     def status(self, method: str, path: str, key: str | None = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={"Authorization": f"Bearer {key}"} if key else {})
             answer = connection.getresponse()
@@ -157,7 +158,7 @@ def started(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Started]
     finally:
         if server.process.poll() is None:
             os.killpg(server.process.pid, signal.SIGTERM)
-            server.process.wait(30)
+            server.process.wait(PATIENCE)
 
 
 def test_every_process_is_guarded_and_warmed_up(started: Started) -> None:
@@ -188,7 +189,7 @@ def test_an_image_without_that_server_does_not_start(tmp_path: Path) -> None:
         pytest.skip("tests/rigs/vllm_cpu/build makes the environment with a server that SGLang uses too")
     server = Started(tmp_path, 1)
     server.process.kill()
-    server.process.wait(30)
+    server.process.wait(PATIENCE)
     (tmp_path / "image/sglang/srt/entrypoints/http_server.py").unlink()
     environment = {**os.environ, "PYTHONPATH": f"{server.secrets}:{tmp_path / 'image'}"}
     ended = subprocess.run(

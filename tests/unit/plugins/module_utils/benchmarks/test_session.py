@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workloa
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS, RepeatResult
+from ansible_collections.inference.fleet.tests.patience import until
 
 MODEL = "qwen3-coder-next"
 SMALL = Workload(input_length=64, output_length=8, num_prompts=6, max_concurrency=3)
@@ -90,15 +90,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
 
 
 class TestWhatCounts:
@@ -213,13 +204,13 @@ class TestRun:
         assert "working" in message
         pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
         assert len(pids) == 2
-        assert wait_until(lambda: not any(alive(pid) for pid in pids))
+        until(lambda: not any(alive(pid) for pid in pids))
 
     def test_a_client_that_leaves_a_process_behind(self, serve: Callable, tmp_path: Path) -> None:
         body = "child = subprocess.Popen(['sleep', '600'])\nopen('../../../pids', 'w').write(str(child.pid))\n"
         run(plan(serve().url), stub(tmp_path / "client", body + writes(vllm_result())), tmp_path)
         pid = int((tmp_path / "pids").read_text(encoding="utf-8"))
-        assert wait_until(lambda: not alive(pid))
+        until(lambda: not alive(pid))
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     def test_a_module_that_is_killed_leaves_no_client(self, number: signal.Signals, tmp_path: Path) -> None:
@@ -237,12 +228,12 @@ ProcessRunner({client!r}).run([{client!r}], {{}}, Path({str(tmp_path)!r}), 600, 
 """
         module = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
         try:
-            assert wait_until((tmp_path / "pids").exists)
+            until((tmp_path / "pids").exists)
             pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
             assert all(alive(pid) for pid in pids)
             module.send_signal(number)
             module.wait(timeout=120)
-            assert wait_until(lambda: not any(alive(pid) for pid in pids))
+            until(lambda: not any(alive(pid) for pid in pids))
         finally:
             module.kill()
             module.wait()

@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -229,11 +228,9 @@ def simulator(tmp_path):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         running.append(process)
         told = ""
-        deadline = time.monotonic() + 30
         while "startup complete" not in told:
             line = process.stdout.readline()
             assert line, f"the simulator did not start: {told}"
-            assert time.monotonic() < deadline, f"the simulator takes too long to start: {told}"
             told += line
         return re.search(r"http://[\d.:]+", told)[0].rstrip(":")
 

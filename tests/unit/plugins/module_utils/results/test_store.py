@@ -10,7 +10,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import index, load, spool, store
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import subject
+from ansible_collections.inference.fleet.tests.patience import until
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 
@@ -103,9 +103,7 @@ class TestStore:
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(Path(__file__).parents[5] / ".build/collections"), tmp_path]
         )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not any(path.stat().st_size for path in tmp_path.iterdir()):
-            time.sleep(0.01)
+        until(lambda: any(path.stat().st_size for path in tmp_path.iterdir()))
         process.send_signal(signal.SIGKILL)
         process.wait()
         (left,) = names(tmp_path)

@@ -11,7 +11,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
+from ansible_collections.inference.fleet.tests.patience import until
 
 MODEL = "qwen3-coder-next"
 # A row as fast as tests want it: a millisecond a token.
@@ -92,10 +92,7 @@ class Simulator:
         return float(re.search(rf"^{re.escape(name)}{{.*}} (\S+)$", self.get("/metrics").text, re.M)[1])
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, f"never came: {what}"
-            time.sleep(0.02)
+        until(condition, what)
 
 
 @pytest.fixture(scope="session")

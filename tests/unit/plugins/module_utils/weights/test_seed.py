@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.weights import cac
 from ansible_collections.inference.fleet.plugins.module_utils.weights.copy import copy as take
 from ansible_collections.inference.fleet.plugins.module_utils.weights.leases import Leases
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights
+from ansible_collections.inference.fleet.tests.patience import until
 
 COMMIT = "5" * 40
 TOKEN = "planted-token-4711"
@@ -160,10 +160,8 @@ def test_a_share_ends_when_it_is_taken_back(url: str, tmp_path: Path) -> None:
 
     assert seed.stop(WEIGHTS, tmp_path / "run") is True
 
-    deadline = time.monotonic() + 20
-    while os.path.exists(f"/proc/{job['pid']}") and Path(f"/proc/{job['pid']}/stat").read_text().split()[2] != "Z":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    status = Path(f"/proc/{job['pid']}/stat")
+    until(lambda: not status.exists() or status.read_text().split()[2] == "Z")
     with pytest.raises(FleetError, match="Open that port between the hosts"):
         copy(url, tmp_path / "copy")
 
