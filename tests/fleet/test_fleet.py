@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One story of a fleet of four hosts behind SSH, by the collection's playbooks; each test goes on where
-the last one ended.
+the last one ended. Two hosts are of Debian 12 with Docker 20.10, two of Debian 13 with Docker 26.
 
 What is asserted is what the hosts themselves say, asked past Ansible. The engine is the simulator.
 """
@@ -14,7 +14,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from typing import Any
 
 import pytest
 import requests
+
+from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
@@ -44,6 +45,31 @@ VARIABLES = {
             },
         ]
     },
+}
+# What a container is told at its start, and the same in other words.
+SPELT = {
+    "engine_cache_dir": "/srv/models",
+    "engine_mounts": [{"source": "/srv", "target": "/srv/data"}],
+    "engine_environment": {"TRIED": "1"},
+    "engine_labels": {"team": "7"},
+    "engine_memory": "512MiB",
+    "engine_shm_size": "64m",
+    "engine_ipc_mode": "private",
+    "engine_ulimits": {"nofile": "65536:65536", "core": 0},
+    "engine_cap_add": ["SYS_NICE"],
+    "engine_security_opt": ["no-new-privileges"],
+}
+SPELT_OTHERWISE = {
+    "engine_cache_dir": "/srv//models/",
+    "engine_mounts": [{"source": "//srv/./", "target": "/srv//data/", "read_only": True}],
+    "engine_environment": {"TRIED": 1},
+    "engine_labels": {"team": 7},
+    "engine_memory": "536870912",
+    "engine_shm_size": "64MiB",
+    "engine_ipc_mode": "private",
+    "engine_ulimits": {"core": "0", "nofile": 65536},
+    "engine_cap_add": ["cap_sys_nice"],
+    "engine_security_opt": ["no-new-privileges:true"],
 }
 BROKEN = ["--no-such-option"]
 
@@ -98,7 +124,7 @@ class Fleet:
         )
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
-        output, _none = process.communicate(timeout=240)
+        output, _none = process.communicate(timeout=900)
         path = self.folder / "summary.json"
         assert path.exists(), output
         summary = json.loads(path.read_text())
@@ -140,7 +166,7 @@ def health(host: str, port: int = 8000) -> str:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    subprocess.run([str(FLEET), "up", "4", "--kind", "h100", "--name", NAME], check=True)
+    subprocess.run([str(FLEET), "up", "4", "--kind", "h100", "--suite", "bookworm,trixie", "--name", NAME], check=True)
     try:
         yield Fleet(tmp_path_factory.mktemp("fleet"))
     finally:
@@ -164,11 +190,11 @@ def test_deploy_brings_every_host_to_where_it_serves(fleet: Fleet) -> None:
     assert closed == "http://127.0.0.1:8000"
     with requests.Session() as others:
         others.trust_env = False
-        assert others.get(f"{opened}/v1/models", timeout=5).status_code == 401
-        models = others.get(f"{opened}/v1/models", headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
+        assert others.get(f"{opened}/v1/models", timeout=60).status_code == 401
+        models = others.get(f"{opened}/v1/models", headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
         assert models.json()["data"][0]["id"] == "org/second"
         with pytest.raises(requests.ConnectionError):
-            others.get(opened.replace("8001", "8000"), timeout=5)
+            others.get(opened.replace("8001", "8000"), timeout=60)
 
 
 def test_a_second_deploy_touches_nothing_and_asks_each_host_once(fleet: Fleet) -> None:
@@ -181,6 +207,22 @@ def test_a_second_deploy_touches_nothing_and_asks_each_host_once(fleet: Fleet) -
     assert {host: engines(host) for host in HOSTS} == before
     asked = re.findall(r"^<([\d.]+)> SSH: EXEC", run.output, re.MULTILINE)
     assert len(asked) == len(set(asked)) == 4, asked
+
+
+def test_other_spellings_are_no_difference_to_either_docker(fleet: Fleet) -> None:
+    before = {host: engines(host) for host in HOSTS}
+    versions = [on(host, "docker", "version", "--format", "{{.Server.Version}}").partition(".")[0] for host in HOSTS]
+    assert versions[0] == versions[2] != versions[1] == versions[3], versions
+
+    first = fleet("deploy", **SPELT)
+    after = {host: engines(host) for host in HOSTS}
+    again = fleet("deploy", **SPELT_OTHERWISE)
+
+    assert (first.code, again.code) == (0, 0), first.output + again.output
+    assert all(after[host] != before[host] for host in (ONE, TWO, THREE)), "the options are of a new container"
+    assert again.outcomes == ["ok"] * 4, again.output
+    assert {host: engines(host) for host in HOSTS} == after
+    assert fleet("deploy").code == 0
 
 
 def test_a_canary_that_fails_stops_the_rollout(fleet: Fleet) -> None:
@@ -254,10 +296,7 @@ def test_a_host_that_is_rebooted_in_the_middle_is_told_and_finished_by_the_next_
     flags = ["--load-seconds", "12"]
     old = engines(ONE)[ENGINE][0]
     running = fleet.start("deploy", "-l", ONE, engine_extra_args=flags)
-    deadline = time.monotonic() + 60
-    while health(ONE) != "503":
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until(lambda: health(ONE) == "503", "the new engine loads")
     # However long the reboot takes to begin, the engine goes on to load.
     on(ONE, "docker", "kill", "--signal", "STOP", ENGINE)
     fault("reboot", ONE)
