@@ -231,7 +231,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import client, levels
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import (
     FAILED,
     Target,
     run_checks,
@@ -316,7 +316,7 @@ def check(params: dict, check_mode: bool, interfaces: list | None = None) -> dic
         traces=found,
         elsewhere=traces.elsewhere(url, interfaces or []),
     )
-    results = run_checks(target, skip=params["skip"], checks=chosen, trained=params["trained"])
+    results = run_checks(target, chosen, skip=params["skip"], trained=params["trained"])
     told = [result.as_dict() for result in results]
     return {
         "changed": False,

@@ -13,14 +13,8 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import tools
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
-    MAX_TOKENS,
-    PROMPT,
-    Check,
-    Target,
-    Unmet,
-    told,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check, Target, Unmet, told
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import MAX_TOKENS, PROMPT
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import start
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.said import HEADERS, MESSAGES, say
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import tools
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Check, Target, Unmet
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check, Target, Unmet
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import EndpointError, start
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.said import CHAT, say
 

@@ -17,7 +17,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint import (
     tasks,
     tools,
 )
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Check
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import CHAT
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 

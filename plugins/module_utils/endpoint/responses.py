@@ -9,14 +9,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import tools
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
-    MAX_TOKENS,
-    PROMPT,
-    Check,
-    Target,
-    Unmet,
-    told,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check, Target, Unmet, told
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import MAX_TOKENS, PROMPT
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.said import RESPONSES, say
 
 _LEVEL = "responses"

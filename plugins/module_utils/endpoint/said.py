@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import (
     Target,
     Unmet,
     choice_of,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Check, Target, Unmet, mapping
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check, Target, Unmet, mapping
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError
 
 _LEVEL = "security"

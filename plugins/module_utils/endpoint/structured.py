@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import tools
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Check, Target, Unmet
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check, Target, Unmet
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import start
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.said import CHAT, RESPONSES, say
 

@@ -11,9 +11,7 @@ import wave
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
-    MAX_TOKENS,
-    PROMPT,
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import (
     Check,
     Target,
     Unmet,
@@ -23,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     mappings,
     told,
 )
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import MAX_TOKENS, PROMPT
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import start
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import (
     COMPLETION,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Check, Target, Unmet, told
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
     MAX_TOKENS,
     PROMPT,
@@ -17,11 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks im
     TOOL_PROMPT,
     TOOL_SCHEMA,
     TOOL_TOKENS,
-    Check,
-    Target,
-    Unmet,
     no_call,
-    told,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import start
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.said import (

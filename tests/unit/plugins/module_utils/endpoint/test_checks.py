@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import (
-    CHECKS,
-    Target,
-    run_checks,
-    summary,
-)
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Target, run_checks, summary
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import CHECKS
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 
 from .conftest import (
@@ -76,7 +72,7 @@ def message(**parts):
 def test_the_simulator_passes(simulator, tmp_path, key):
     (tmp_path / "api_key").write_text(KEY)
     guarded = ["--api-key-file", str(tmp_path / "api_key")] if key else []
-    results = run_checks(target(simulator(*guarded), key))
+    results = run_checks(target(simulator(*guarded), key), CHECKS)
     assert statuses(results) == {**dict.fromkeys(CHECKS, "ok"), "auth": "ok" if key else "skipped"}
     assert all(result.as_dict()["ok"] for result in results if result.name != "auth")
 
@@ -85,7 +81,7 @@ def test_a_key_that_is_missing_or_wrong_is_told(simulator, tmp_path):
     (tmp_path / "api_key").write_text(KEY)
     url = simulator("--api-key-file", str(tmp_path / "api_key"))
     for key, told in ((None, "(no API key is set)"), ("another", "(with the API key that is set)")):
-        results = {result.name: result for result in run_checks(target(url, key))}
+        results = {result.name: result for result in run_checks(target(url, key), CHECKS)}
         assert results["health"].status == "ok"
         for name in ("model", "completion", "stream", "tool_call", "streamed_tool_call", "messages"):
             assert results[name].status == "failed"
@@ -162,7 +158,7 @@ def test_a_key_that_is_missing_or_wrong_is_told(simulator, tmp_path):
 )
 def test_one_fault_fails_one_check(serve, name, routes, found):
     endless = any(word in found for word in ("within",))
-    results = run_checks(target(serve(routes).url, timeout=patience(hang) if endless else 30))
+    results = run_checks(target(serve(routes).url, timeout=patience(hang) if endless else 30), CHECKS)
     failed = [result for result in results if result.status == "failed"]
     assert [result.name for result in failed] == [name]
     assert found in failed[0].found
@@ -188,14 +184,14 @@ def test_one_fault_fails_one_check(serve, name, routes, found):
     ],
 )
 def test_what_a_healthy_engine_may_answer(serve, routes):
-    results = run_checks(target(serve(routes).url))
+    results = run_checks(target(serve(routes).url), CHECKS)
     assert statuses(results) == {**dict.fromkeys(CHECKS, "ok"), "auth": "skipped"}
 
 
 @pytest.mark.parametrize("answer", [Reply("loading", 503), hang, hang_up])
 def test_nothing_more_is_asked_when_health_fails(serve, answer):
     endpoint = serve({HEALTH: answer})
-    results = run_checks(target(endpoint.url, timeout=patience(answer)))
+    results = run_checks(target(endpoint.url, timeout=patience(answer)), CHECKS)
     assert statuses(results) == {**dict.fromkeys(CHECKS, "not run"), "health": "failed", "auth": "skipped"}
     assert {route for route, *_unused in endpoint.seen} == {HEALTH}
     assert not any(result.as_dict()["ok"] for result in results)
@@ -203,7 +199,7 @@ def test_nothing_more_is_asked_when_health_fails(serve, answer):
 
 def test_checks_are_chosen_and_left_out(serve):
     endpoint = serve()
-    results = run_checks(target(endpoint.url), ["stream", "model", "completion"], ["completion"])
+    results = run_checks(target(endpoint.url), CHECKS, ["stream", "model", "completion"], ["completion"])
     assert statuses(results) == {"model": "ok", "completion": "skipped", "stream": "ok"}
     assert [route for route, *_unused in endpoint.seen] == [MODELS, CHAT]
 
@@ -218,14 +214,14 @@ def test_an_endpoint_that_is_open_in_spite_of_its_key(serve, models, answer, fou
         healthy = serve().routes[route]
         return lambda h, r: (healthy if "Authorization" in h.headers else Reply({}, status))(h, r)
 
-    results = run_checks(target(serve({MODELS: guard(MODELS, models), CHAT: guard(CHAT, answer)}).url, KEY))
+    results = run_checks(target(serve({MODELS: guard(MODELS, models), CHAT: guard(CHAT, answer)}).url, KEY), CHECKS)
     assert statuses(results) == {**dict.fromkeys(CHECKS, "ok"), "auth": "failed"}
     assert found in results[-1].found
 
 
 def test_the_tool_call_is_asked_for_by_name(serve):
     endpoint = serve()
-    run_checks(target(endpoint.url), ["tool_call", "streamed_tool_call"])
+    run_checks(target(endpoint.url), CHECKS, ["tool_call", "streamed_tool_call"])
     for _unused, _unused, asked in endpoint.seen:
         assert asked["tool_choice"] == {"type": "function", "function": {"name": "get_weather"}}
         assert asked["tools"][0]["function"]["name"] == "get_weather"
@@ -233,7 +229,7 @@ def test_the_tool_call_is_asked_for_by_name(serve):
 
 def test_the_summary_tells_one_cause_once(serve):
     url = serve({CHAT: Reply("the GPU fell off", 500)}).url
-    told = summary(url, run_checks(target(url)))
+    told = summary(url, run_checks(target(url), CHECKS))
     assert told.startswith(f"{url} failed 4 of 7 checks: completion wanted ")
     assert told.count("the GPU fell off") == 1
     for name in ("completion", "stream", "tool_call", "streamed_tool_call"):
@@ -243,7 +239,7 @@ def test_the_summary_tells_one_cause_once(serve):
 
 def test_no_result_shows_the_key(serve):
     routes = {MODELS: lambda h, r: Reply({"data": [{"id": h.headers.get("Authorization", "none")}]})(h, r)}
-    results = run_checks(target(serve(routes).url, KEY))
+    results = run_checks(target(serve(routes).url, KEY), CHECKS)
     assert statuses(results)["model"] == "failed"
     assert KEY not in str([(result.line, result.as_dict()) for result in results])
 
@@ -251,7 +247,7 @@ def test_no_result_shows_the_key(serve):
 def test_an_engine_that_answers_200_and_then_an_error_is_quoted(serve, case):
     # SGLang does, as a public case has it.
     routes = streamed(case("18-sse-error-event").encode())
-    (result,) = run_checks(target(serve(routes).url), only=("stream",))
+    (result,) = run_checks(target(serve(routes).url), CHECKS, only=("stream",))
     assert result.status == "failed"
     assert result.found.startswith(
         "an error in the stream: Requested token count exceeds the model's maximum context length of 196608 tokens."
@@ -259,5 +255,5 @@ def test_an_engine_that_answers_200_and_then_an_error_is_quoted(serve, case):
 
 
 def test_a_stream_whose_last_text_comes_with_its_end(serve, case):
-    (result,) = run_checks(target(serve(streamed(case("19-sse-qwen3-length").encode())).url), only=("stream",))
+    (result,) = run_checks(target(serve(streamed(case("19-sse-qwen3-length").encode())).url), CHECKS, only=("stream",))
     assert (result.status, result.found) == ("ok", "10 characters came back in 3 chunks, then [DONE]")

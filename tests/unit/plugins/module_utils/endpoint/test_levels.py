@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import checks, levels
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Target, run_checks
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Target, run_checks
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.junit import junit
 from ansible_collections.inference.fleet.plugins.module_utils.simulator.faults import FAULTS
@@ -77,7 +77,7 @@ def statuses(results):
 
 
 def run(asked, *names, **more):
-    return run_checks(asked, checks=levels.chosen(names or ("all",)), **more)
+    return run_checks(asked, levels.chosen(names or ("all",)), **more)
 
 
 def test_every_level_is_green_on_the_simulator(guarded):
@@ -102,7 +102,7 @@ def test_a_fault_fails_its_checks_and_no_other(guarded, fault):
 
 
 def test_a_missing_parser_is_named(guarded):
-    (result,) = run_checks(target(guarded("--wrong", "no-parser")), only=["tool_call"])
+    (result,) = run_checks(target(guarded("--wrong", "no-parser")), checks.CHECKS, only=["tool_call"])
     assert "no parser took out of it" in result.found
     assert "hermes" in result.found
     assert "--enable-auto-tool-choice" in result.found
@@ -146,7 +146,7 @@ def test_a_key_in_a_trace_and_another_address_are_told(guarded):
 def test_no_request_that_does_something_is_sent_to_an_open_engine(serve):
     paths = {"/pause": {"post": {}}, "/v1/chat/completions": {"post": {}}, "/metrics": {"get": {}}}
     endpoint = serve({("GET", "/openapi.json"): Reply({"paths": paths})})
-    (result,) = run_checks(target(endpoint.url), checks=levels.chosen((), ["routes_without_key"]))
+    (result,) = run_checks(target(endpoint.url), levels.chosen((), ["routes_without_key"]))
     assert result.status == "failed"
     assert "GET /metrics 200" in result.found
     assert ("POST", "/pause") not in [route for route, *_unused in endpoint.seen]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import levels
-from ansible_collections.inference.fleet.plugins.module_utils.endpoint.checks import Target, run_checks
+from ansible_collections.inference.fleet.plugins.module_utils.endpoint.check import Target, run_checks
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generation import GenerationClient
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
@@ -36,7 +36,7 @@ def in_one_piece(handler, request):
 
 def checked(endpoint, task):
     target = Target(GenerationClient(endpoint.url, None, 30), MODEL)
-    return {result.name: result for result in run_checks(target, checks=levels.chosen(task=task))}
+    return {result.name: result for result in run_checks(target, levels.chosen(task=task))}
 
 
 @pytest.mark.parametrize(
