@@ -87,18 +87,18 @@ class Cohort:
     def ranking(self) -> tuple[Ranked, ...]:
         """The hosts by the output throughput of their latest run, highest first; those without the figure last."""
         by_subject = {series.subject.id: series for series in self.series}
-        # A cohort is one group of siblings; none where no host has the figure.
-        rows = [row for group in siblings.rank(self.latest) for row in group.rows]
+        # A cohort is one group of siblings; none where no host has the figure. The later points of a sweep are others.
+        rows = [row for group in siblings.rank(self.latest) for row in group.rows if row.subject in by_subject]
         found = [Ranked(by_subject.pop(row.subject), row) for row in rows]
         return (*found, *(Ranked(series, None) for series in by_subject.values()))
 
     def figure(self, key: str) -> Figure | None:
         """Return a metric over the latest runs of the hosts."""
-        return _figure(value(document, key) for document in self.latest)
+        return median(value(document, key) for document in self.latest)
 
     def efficiency(self, read: Callable[[Document], float | None]) -> Figure | None:
         """Return what *read* gives of the latest runs; it is one of this module's readers of efficiency."""
-        return _figure(read(document) for document in self.latest)
+        return median(read(document) for document in self.latest)
 
 
 def cohorts(group: Group) -> tuple[Cohort, ...]:
@@ -171,7 +171,8 @@ def _efficiency(document: Document) -> Mapping[str, Any]:
     return document.get("efficiency") or {}
 
 
-def _figure(values: Iterable[float | None]) -> Figure | None:
+def median(values: Iterable[float | None]) -> Figure | None:
+    """Return the median of what is known of *values*, with their ends; None where nothing is."""
     known = [number for number in values if number is not None]
     if not known:
         return None

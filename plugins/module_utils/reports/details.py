@@ -81,6 +81,11 @@ def _embedded(listed: Sequence[Document]) -> str:
         "runs": [_run(document, keys, pool, worded) for document in listed],
         "pool": pool.values,
     }
+    return safe(data)
+
+
+def safe(data: Any) -> str:
+    """Return *data* as JSON that may stand in a ``<script>`` element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Nothing in a document may end the element, or begin another.
     for character in "<>&\u2028\u2029":

@@ -17,6 +17,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.acceptance import 
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons import tables as side_by_side
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons.outcome import Outcome, sentences
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
+    answers,
     changes,
     cohorts,
     details,
@@ -40,6 +41,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 
 _HERE = Path(__file__).resolve().parent
 
+_SCRIPTS = ("page.js", "rent.js", "report.js")
 # Title, metrics (the first, or its mean and p99), unit, and what is better.
 _PLOTS = (
     ("Output throughput", ("output_throughput",), "tok/s", "higher is better"),
@@ -82,14 +84,18 @@ def page(report: Report, text: str) -> str:
     environment.filters.update(
         number=words.number, ratio=words.ratio, count=words.count, when=words.when, change=words.change
     )
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    budget = _Budget(_PANELS)
+    environment.filters["first_sentence"] = answers.first_sentence
+    style = (_HERE / "report.css").read_text(encoding="utf-8")
+    script = "".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    budget, said = _Budget(_PANELS), answers.screen(report, anchor)
     return environment.get_template("report.html.j2").render(
-        style=_markup(_without_comments(style)),
-        script=_markup(script),
+        style=plots.markup(_without_comments(style)),
+        script=plots.markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_markup(details.embedded(report.documents)),
+        data=plots.markup(details.embedded(report.documents)),
         report=report,
+        answers=said,
+        rent_data=plots.markup(details.safe(said["data"])),
         groups=[_group(report, place, budget) for place in range(len(report.groups))],
         sweeps=[_sweep(plot, place) for place, plot in enumerate(sweeps.plots(report.documents))],
         costs=_costs(report),
@@ -133,13 +139,6 @@ class _Budget:
 
     def __init__(self, left: int) -> None:
         self.left = left
-
-
-def _markup(text: str) -> Any:
-    """Mark *text*, which is ours, as needing no escape."""
-    from markupsafe import Markup
-
-    return Markup(text)
 
 
 def _without_comments(style: str) -> str:
@@ -191,7 +190,7 @@ def _bars(
     """Return one bar plot as the template shows it; none where there is nothing to draw."""
     if not any(figure for row in rows for figure in row.figures):
         return []
-    return [{"title": title, "note": note, "svg": _markup(plots.bars(rows, names, unit, label, name))}]
+    return [{"title": title, "note": note, "svg": plots.markup(plots.bars(rows, names, unit, label, name))}]
 
 
 def _heading(cohort: Cohort) -> str:
@@ -210,7 +209,9 @@ def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[
             metric = next(item for item in COMPARED if item.key == key)
             title = f"{metric.label}, {metric.unit}"
             label = f"{title}, of {cohort.system} over {cohort.runs} runs."
-            trends.append({"title": title, "svg": _markup(plots.trend(cohort, key, mine, label, f"t{name}-{number}"))})
+            trends.append(
+                {"title": title, "svg": plots.markup(plots.trend(cohort, key, mine, label, f"t{name}-{number}"))}
+            )
     if len(cohort.series) > 1 and several:
         # Drawn where room is left: who changed, then who is slowest; shown by rank.
         first = sorted(several, key=lambda item: (not changes.of_series(mine, item.series), -ranked.index(item)))
@@ -220,7 +221,7 @@ def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[
             label = f"Output throughput of {item.series.latest['host']} over {len(item.series.runs)} runs, in tok/s."
             own = changes.of_series(mine, item.series)
             svg = plots.panel(item.series, _TREND[0], cohort, own, label, f"p{name}-{number}")
-            panels.append({"series": item.series, "place": item.place, "svg": _markup(svg)})
+            panels.append({"series": item.series, "place": item.place, "svg": plots.markup(svg)})
     return {
         "cohort": cohort,
         "ranked": [(item, changes.of_series(mine, item.series)) for item in ranked],
@@ -234,7 +235,7 @@ def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[
 
 def _sweep(plot: sweeps.Plot, place: int) -> dict[str, Any]:
     label = f"Output throughput per GPU against the speed for each user, {plot.model}, {plot.workload}."
-    return {"plot": plot, "svg": _markup(plots.pareto(plot.sweeps, label, f"s{place}"))}
+    return {"plot": plot, "svg": plots.markup(plots.pareto(plot.sweeps, label, f"s{place}"))}
 
 
 def _comparison(outcome: Outcome) -> dict[str, Any]:

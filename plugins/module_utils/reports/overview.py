@@ -34,8 +34,8 @@ class Report:
     """What every form of a report is made of.
 
     *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
-    *changes* the change points of the histories, *found* all that the history shows, *acceptances* the last
-    acceptance test of each host.
+    *changes* the change points of the histories, *every* all series with the later points of sweeps, *found* all that
+    the history shows, *acceptances* the last acceptance test of each host.
     """
 
     documents: tuple[Document, ...]
@@ -43,6 +43,7 @@ class Report:
     published: tuple[Mapping[str, Any], ...]
     damaged: tuple[Damaged, ...]
     changes: tuple[Change, ...]
+    every: tuple[Series, ...] = ()
     found: regressions.Found = field(default_factory=regressions.Found)
     acceptances: tuple[Mapping[str, Any], ...] = ()
 
@@ -123,4 +124,4 @@ def report(
     groups = series.group(item for item in every if any(id(run) in own for run in item.runs))
     found = regressions.find(documents) if found is None else found
     changes = change_points.of_history(found, every)
-    return Report(tuple(documents), groups, tuple(published), tuple(damaged), changes, found)
+    return Report(tuple(documents), groups, tuple(published), tuple(damaged), changes, every, found)

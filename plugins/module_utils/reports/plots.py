@@ -100,6 +100,13 @@ def require_matplotlib() -> None:
         ) from error
 
 
+def markup(text: str) -> Any:
+    """Mark *text*, which is ours, as needing no escape in the page."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
 def use_cache(spare: Path) -> None:
     """Let matplotlib keep its font list in *spare* where it cannot in the user's home, of which it would complain."""
     if "MPLCONFIGDIR" in os.environ:

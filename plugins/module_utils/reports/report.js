@@ -4,18 +4,13 @@
 // Opens a run: lays out what details.py says of it. Everything enters the page as text, nothing as HTML.
 "use strict";
 (() => {
+  const { make } = page;
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = new Map(data.runs.map((run) => [place(run[0]), run]));
   const DASH = "\u2013";
 
   function place(id) {
     return "run-" + id.replace(/[^A-Za-z0-9_.-]/gu, "-");
-  }
-
-  function make(tag, properties = {}, ...children) {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
   }
 
   // As words.number, words.ratio and words.percent in Python.
@@ -141,12 +136,7 @@
   }
 
   function follow() {
-    let id = "";
-    try {
-      id = decodeURIComponent(location.hash.slice(1));
-    } catch {
-      return;
-    }
+    const id = page.place();
     const target = id && document.getElementById(id);
     if (!target) return;
     const around = target.closest("details");
@@ -161,7 +151,7 @@
     if (!row || (link && (event.ctrlKey || event.metaKey || event.shiftKey))) return;
     if (link) {
       event.preventDefault();
-      history.replaceState(null, "", link.hash);
+      page.go(row.id);
     }
     toggle(row);
   });

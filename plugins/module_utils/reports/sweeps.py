@@ -37,14 +37,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points of one document with one input and output length, by concurrency."""
+    """The points of one document with one input and output length, by concurrency; *title* where it has one."""
 
     document: Document
     points: tuple[Point, ...]
+    title: str = ""
 
     @property
     def name(self) -> str:
-        return f"{system(self.document)}, {self.document['host']}"
+        return self.title or f"{system(self.document)}, {self.document['host']}"
 
     @property
     def simulated(self) -> bool:

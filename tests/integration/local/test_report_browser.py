@@ -98,6 +98,77 @@ def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path):
         assert chromium.evaluate("document.querySelector('input') === null")
 
 
+def rented():
+    """Two configurations with sweeps, the cheaper of which is slow, and a third that is simulated and beats both."""
+    return [
+        factory.swept(
+            factory.costs(factory.document(engine=engine, host=engine, simulated=simulated), price, 2200.0), points
+        )
+        for engine, price, simulated, points in (
+            ("vllm", 12.0, False, {8: (900.0, 8.0), 32: (2143.7, 14.2), 128: (3900.0, 30.0)}),
+            ("sglang", 20.0, False, {8: (1000.0, 7.0), 32: (2300.0, 11.5)}),
+            ("vllm", 1.0, True, {32: (9000.0, 5.0)}),
+        )
+    ]
+
+
+# Sets a slider, as a hand does, and returns what is said then.
+SLIDE = """((place, value) => {
+  const input = document.querySelectorAll("#limits input")[place];
+  input.value = value === null ? input.max : value;
+  input.dispatchEvent(new Event("input"));
+  return document.querySelector("#limits .said").textContent;
+})"""
+SHOWN = """[...document.querySelectorAll("#offers tbody tr")].filter((row) => row.offsetParent)
+  .map((row) => [...row.cells].map((cell) => cell.innerText.split("\\n")[0].trim()))"""
+
+
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
+def test_the_sliders_find_what_to_rent_and_the_address_keeps_it(tmp_path):
+    report = overview.report(rented(), PUBLISHED)
+    file = tmp_path / "index.html"
+    file.write_text(html.page(report, tables.text(report)), encoding="utf-8")
+    url = file.as_uri()
+    with browser.started(tmp_path / "profile") as chromium:
+        chromium.open(url, 1440)
+        first = chromium.evaluate(SHOWN)
+        assert [row[1] for row in first] == ["128", "32", "32"]
+        assert "SIMULATED" in first[2][0]
+        assert "the cheapest is vLLM" in " ".join(
+            chromium.evaluate("document.getElementById('rent').innerText").split()
+        )
+
+        # 128 at once is too slow for 15 ms; 32 is not. Below 14 ms only the dear one is left that gets that far.
+        assert chromium.evaluate("document.querySelectorAll('#limits input')[0].max") == "5"
+        said = chromium.evaluate(f"{SLIDE}(0, 3)")
+        assert said.startswith("The cheapest that keeps TPOT \u2264 15 ms: vLLM on"), said
+        assert ", 32 at once:" in said
+        said = chromium.evaluate(f"{SLIDE}(0, 2)")
+        assert said.startswith("The cheapest that keeps TPOT \u2264 12 ms: SGLang on"), said
+        assert [row[1] for row in chromium.evaluate(SHOWN)] == ["32", "8", "32"]
+        assert chromium.evaluate("location.hash") == "#?tpot=12"
+
+        # A head sorts, and again the other way; what is simulated stays marked and is never the answer.
+        for wanted in ("1", "-1"):
+            chromium.evaluate("document.querySelectorAll('#offers thead button')[1].click()")
+            assert chromium.evaluate("new URLSearchParams(location.hash.slice(2)).get('sort')") == wanted
+            loads = [int(row[1]) for row in chromium.evaluate(SHOWN)]
+            assert loads == sorted(loads, reverse=wanted == "-1")
+        assert "SIMULATED" not in chromium.evaluate("document.querySelector('#offers tr.chosen').innerText")
+
+        # Whoever follows the link sees the same.
+        chosen, address = chromium.evaluate(SHOWN), chromium.evaluate("location.href")
+        chromium.open("about:blank", 390)
+        chromium.open(address, 390)
+        assert chromium.evaluate(SHOWN) == chosen
+        assert overflow(chromium) == []
+        said = chromium.evaluate(f"{SLIDE}(0, 0)")
+        assert said.startswith("The cheapest that keeps TPOT \u2264 7 ms: SGLang on"), said
+        assert "8 at once" in said
+        assert chromium.complaints() == []
+        assert chromium.requests() == [url]
+
+
 @pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
 def test_a_hostile_document_runs_nothing_in_a_browser(tmp_path):
     evil = "<img src=x onerror=document.title='hacked'></script><script>document.title='hacked'</script>"

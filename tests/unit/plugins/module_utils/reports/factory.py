@@ -258,8 +258,17 @@ def sweep(found: dict[str, Any], points: Mapping[int, tuple[float, float]]) -> d
         for key, mean in (("output_throughput", output), ("mean_tpot_ms", tpot)):
             point["metrics"][key] = summary(key, [mean])
         point["efficiency"].update(output_throughput_per_gpu=output / 4, tokens_per_second_per_user=1000 / tpot)
+        price = found["efficiency"]["price_per_hour_usd"]
+        if price:
+            point["efficiency"]["cost_per_million_output_tokens_usd"] = price / 3600 / output * 1e6
         found["sweep"]["points"].append({**point, "repeats": [], "pareto": True})
     return found
+
+
+def swept(found: dict[str, Any], points: Mapping[int, tuple[float, float]]) -> dict[str, Any]:
+    """Return a document with a sweep whose first point it stands for, as a benchmark writes it."""
+    first = sweep(found, points)["sweep"]["points"][0]
+    return {**found, **{key: first[key] for key in ("workload", "metrics", "efficiency")}}
 
 
 # The third of these points is worse than the second in both.

@@ -48,13 +48,17 @@ def test_a_thousand_runs_are_one_small_page_that_tells_what_matters(page, report
     assert len(report.documents) == 1001
     assert len(page.encode()) < MOST, f"{len(page.encode()):,} bytes"
 
-    attention = section(page, "attention")
-    assert f"{CHANGED} , vLLM on 4\N{MULTIPLICATION SIGN} H100: Output throughput got worse" in attention
-    assert "With it: driver 570.124.06 to 580.65.06." in attention
+    state = section(page, "fleet")
+    assert "38 of 40 hosts well" in state
+    assert re.findall(r"% (gpu\d+) ", state) == [CHANGED, SLOW]
+    changed = section(page, "changed")
+    assert f"{CHANGED} , since 2026-11-17 00:21 UTC. vLLM on 4\N{MULTIPLICATION SIGN} H100: Output" in changed
+    assert "With it: driver 570.124.06 to 580.65.06." in changed
     # One event for all its figures, and nobody else is accused.
-    assert "Also TTFT mean +1" in attention
-    assert attention.count("got worse") == 1
-    assert re.findall(r"(gpu\d+), \S+ on \S+ \S+: output throughput", attention) == [SLOW]
+    assert "Also TTFT mean +1" in changed
+    assert re.findall(r"% (gpu\d+) ", changed) == [SLOW, CHANGED]
+    assert "the cheapest is vLLM on" in section(page, "rent")
+    assert "SIMULATED" in section(page, "rent")
 
     published = section(page, "published")
     assert "20 hosts median of their latest runs" in published

@@ -176,3 +176,10 @@ def test_the_printed_table_of_a_fleet_stays_short():
     assert "h39, the fastest: vLLM" in text
     assert "h00, the slowest: vLLM" in text
     assert len(text.splitlines()) < 30
+
+
+def test_a_run_with_a_sweep_is_ranked_by_its_first_point():
+    """Its later points are in no rank of this one."""
+    report = overview.report([factory.swept(factory.document(), factory.SWEEP), factory.document(host="other")], [])
+    ranks = [[item.series.latest["host"] for item in cohort.ranking] for cohort in report.cohorts]
+    assert sorted(ranks) == [["gpu1"], ["other"]]

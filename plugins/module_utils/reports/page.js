@@ -1,0 +1,46 @@
+// Copyright (c) 2026, inference.fleet contributors
+// GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the page's other scripts share. Everything enters the page as text, nothing as HTML.
+"use strict";
+const page = (() => {
+  function make(tag, properties = {}, ...children) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  }
+
+  // The fragment is a place in the page, then what is chosen in it: #run-1?tpot=20&sort=1.
+  function split() {
+    const [place, query = ""] = location.hash.slice(1).split("?");
+    let id = "";
+    try {
+      id = decodeURIComponent(place);
+    } catch {
+      // A fragment that somebody mistyped is no place.
+    }
+    return [id, new URLSearchParams(query)];
+  }
+
+  const address = (id, query) => `#${encodeURIComponent(id)}${query.size ? `?${query}` : ""}`;
+
+  function write(id, query) {
+    history.replaceState(null, "", address(id, query));
+  }
+
+  return {
+    make,
+    place: () => split()[0],
+    get: (key) => split()[1].get(key),
+    // Keeps a choice in the address; an empty one leaves it.
+    set(key, value) {
+      const [id, query] = split();
+      if (value === null || value === "") query.delete(key);
+      else query.set(key, value);
+      write(id, query);
+    },
+    go(id) {
+      write(id, split()[1]);
+    },
+  };
+})();
