@@ -403,7 +403,9 @@ options:
     type: int
     default: 120
   ready_timeout:
-    description: The time that the endpoint may take to serve after the container's start, in seconds.
+    description:
+      - The time that the endpoint may take to serve after the container's start, in seconds.
+      - An engine that is put back, since the new one failed, has at least half an hour.
     type: int
     default: 1800
   stop_timeout:

@@ -307,7 +307,7 @@ class Lifecycle(Looker):
             return f"{where}The container before it is as it was, not running."
         self._progress.say("the new container failed; the old one is put back")
         self._daemon.start(before.id, self._wanted.timeouts.start)
-        start = self._waiting.start()
+        start = self._waiting.start(self._wanted.timeouts.back)
         try:
             with self._progress.heartbeat(start.words):
                 self._waiting.wait(before.id, start)

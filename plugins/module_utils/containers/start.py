@@ -23,7 +23,7 @@ class Start:
     """
 
     def __init__(self, log: Log, limit: float, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
-        self._log, self._limit, self._say, self._clock = log, limit, say, clock
+        self._log, self.limit, self._say, self._clock = log, limit, say, clock
         self._began = clock()
         # The log is read by whole seconds, so a line comes more than once: what was read of each phase.
         self._read: dict[tuple[str, int | None], int] = {}
@@ -66,9 +66,7 @@ class Start:
             current, missing = self._current, self._missing
             if self._asked is not None and self._clock() - self._asked > _ANSWERS_WITHIN:
                 missing = "its first answer"
-        return (
-            f"{current or 'starting'}, {self.seconds:.0f} s of {self._limit:.0f}; waiting for the endpoint: {missing}"
-        )
+        return f"{current or 'starting'}, {self.seconds:.0f} s of {self.limit:.0f}; waiting for the endpoint: {missing}"
 
     def _take(self, phase: Phase) -> None:
         key, done = (phase.name, phase.total), phase.done or 0

@@ -40,13 +40,13 @@ class Waiting:
         self._start_again = start
         self._id = ""
 
-    def start(self) -> Start:
-        """Return what follows a start that begins now."""
-        return Start(self._probe.log(), self._limit, self._progress.say)
+    def start(self, limit: float | None = None) -> Start:
+        """Return what follows a start that begins now, which may take *limit* seconds, or ready_timeout."""
+        return Start(self._probe.log(), limit or self._limit, self._progress.say)
 
     def wait(self, container_id: str, start: Start) -> Observed:
         """Return a container when its endpoint serves; raise :class:`FleetError` when it cannot, or not in time."""
-        self._id, limit = container_id, self._limit
+        self._id, limit = container_id, start.limit
         log_since: float = time.time() - 1
         restarts: int | None = None
         outages = self._daemon.outages
@@ -72,8 +72,9 @@ class Waiting:
                 return container
             start.awaits(missing)
             if start.seconds > limit:
+                within = f"ready_timeout, {limit} s" if limit == self._limit else f"{limit} s"
                 raise FleetError(
-                    f"the endpoint of {container.name} was not ready within ready_timeout, {limit} s: {missing}. "
+                    f"the endpoint of {container.name} was not ready within {within}: {missing}. "
                     f"Its last phase was: {start.phase}. " + self._last_words()
                 )
             time.sleep(_LOOK_EVERY)

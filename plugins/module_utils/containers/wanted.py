@@ -53,19 +53,28 @@ class Weights(NamedTuple):
     fetch: Callable[[Callable[[str], None], threading.Event], str | None]
 
 
+# How long an engine may take to be ready where nothing is said of it, in seconds.
+READY = 1800
+
+
 class Timeouts(NamedTuple):
     """Limits in seconds."""
 
     pull: int = 3600
     weights: int = 7200
     start: int = 120
-    ready: int = 1800
+    ready: int = READY
     stop: int = 30
+
+    @property
+    def back(self) -> int:
+        """The time for an engine that is put back: a limit that was too short for the new one tells nothing of it."""
+        return max(self.ready, READY)
 
     @property
     def longest(self) -> int:
         """The time that a run may take: to fetch, to start the new engine, and to go back to the old one."""
-        return max(self.pull, self.weights) + 2 * (self.stop + self.start + self.ready)
+        return max(self.pull, self.weights) + 2 * (self.stop + self.start) + self.ready + self.back
 
 
 class Preflight(NamedTuple):

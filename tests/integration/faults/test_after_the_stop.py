@@ -108,6 +108,20 @@ def test_first_engine_fails(host: Host, process: ModuleProcess, held: Callable[[
     held("nothing is left but the log")
 
 
+def test_a_limit_that_is_too_short_is_none_for_the_engine_before(
+    host: Host, process: ModuleProcess, held: Callable[[str], None]
+) -> None:
+    process(extra_args=["--load-seconds", "8"])
+    before = host.id()
+
+    failed = process(extra_args=["--load-seconds", "3600"], ready_timeout=2)
+
+    assert "was not ready within ready_timeout, 2 s" in failed["msg"]
+    assert "was put back and serves again" in failed["msg"]
+    assert host.id() == before
+    held("it loaded for longer than the limit, was awaited, and serves again")
+
+
 def test_a_stopped_engine_is_left_stopped(host: Host, process: ModuleProcess, held: Callable[[str], None]) -> None:
     process()
     before = host.id()
