@@ -60,5 +60,6 @@ def time_limit(args: Mapping[str, Any]) -> int:
     for entry in args.get("instances") or [{}]:
         given = {kind: entry.get(f"{kind}_timeout", args.get(f"{kind}_timeout")) for kind in KINDS}
         limits = {kind: check_type_int(value) for kind, value in given.items() if value is not None}
-        total += Timeouts(**limits).longest
+        replicas = check_type_int(entry.get("replicas") or args.get("replicas") or 1)
+        total += Timeouts(**limits).longest * replicas
     return 2 * total

@@ -20,7 +20,8 @@ short_description: Make scrape targets of Prometheus from hosts of the inventory
 version_added: "0.1.0"
 description:
   - Returns the endpoint of each engine of each host as Prometheus' C(file_sd_configs) wants it, with the host, the
-    engine and the served model name as labels.
+    engine, the served model name and the service as labels. Replicas of an engine are of one service, C(service), which
+    is the slot of the first of them.
   - One that is bound to a loopback address is left out, since Prometheus cannot reach it, unless its host is reached by
     a local connection.
 positional: _input
@@ -54,7 +55,7 @@ _value:
   elements: dict
   sample:
     - targets: ["10.0.0.7:8000"]
-      labels: {host: gpu7, engine: vllm, served_model_name: qwen3-coder-next}
+      labels: {host: gpu7, engine: vllm, served_model_name: qwen3-coder-next, service: "8000"}
 """
 
 
@@ -67,7 +68,7 @@ def scrape_targets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any
     return [
         {
             "targets": [urlsplit(endpoint["external_url"]).netloc],
-            "labels": {key: endpoint[key] for key in ("host", "engine", "served_model_name")},
+            "labels": {key: endpoint[key] for key in ("host", "engine", "served_model_name", "service")},
         }
         for endpoint in found
         if endpoint["external_url"]

@@ -46,6 +46,13 @@ _raw:
     host: {description: The host's name in the inventory., type: str}
     name: {description: The name of the engine's container., type: str}
     slot: {description: "The engine's place on its host, whatever model serves there: its port.", type: str}
+    service:
+      description: What the replicas of an engine have in common, the slot of the first of them. Else the slot.
+      type: str
+      sample: "8000"
+    replica: {description: "Which of the replicas it is, counted from 1.", type: int, sample: 1}
+    replicas: {description: How many engines serve the same on the host., type: int, sample: 1}
+    entry: {description: "Which entry of C(engine_instances) describes it, counted from 0.", type: int, sample: 0}
     engine: {description: The inference engine., type: str, sample: vllm}
     url: {description: "The URL, without C(/v1), as the host itself reaches it.", type: str, sample: "http://127.0.0.1:8000"}
     external_url:

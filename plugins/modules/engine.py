@@ -162,6 +162,23 @@ options:
       - All of the host's, or as many as the model needs, where it is not given.
     type: list
     elements: str
+  replicas:
+    description:
+      - How many engines serve the model beside each other on the host, as one service. O(gpus), or all of the host's,
+        are divided among them evenly, those near each other together, as C(nvidia-smi topo -m) tells. Each takes of its
+        share what the model needs. GPUs that do not divide are refused, and so is a model without room in a share.
+      - The first is the engine that would be there alone, with its slot, its container's name and O(port). Each other
+        one has the next port, its name with C(-2) and so on at the end, and as its slot that port; where O(slot) or
+        O(container_name) is given, that with the same end.
+      - When there are fewer than before, the others are engines that the task does not name, see O(prune).
+      - Where there is no GPU, nothing is divided. They share the host's CPUs and memory, and the module warns of it.
+    type: int
+    default: 1
+  replica:
+    description:
+      - Which of O(replicas) alone is meant, counted from 1. All are where it is not given.
+      - O(slot) and O(container_name) are then its own, while O(port) and O(gpus) are still those of all.
+    type: int
   pipeline_parallel_size:
     description:
       - The number of groups of GPUs among which the model's layers are divided.
@@ -519,9 +536,9 @@ name:
   sample: qwen3-coder-next
 instances:
   description:
-    - For each entry of O(instances), in their order, C(name), C(changed), C(diff), RV(engine), RV(steps) and RV(ready).
-      What is beside this is then the first engine, and the steps of all.
-  returned: success, with O(instances)
+    - For each entry of O(instances) and each of O(replicas), in their order, C(name), C(changed), C(diff), RV(engine),
+      RV(steps) and RV(ready). What is beside this is then the first engine, and the steps of all.
+  returned: success, with several engines
   type: list
   elements: dict
 """

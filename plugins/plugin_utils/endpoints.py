@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ OPTIONS = {
             "cache_dir",
             "compile_cache_dir",
             "docker_host",
+            "replicas",
+            "replica",
             "instances",
         )
     },
@@ -62,13 +65,28 @@ def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     entries = given["instances"] = given["instances"] or []
     if not are_entries(entries):
         raise FleetError(f"{host}: engine_instances: wanted a list of dictionaries, found {entries!r}.")
+    numbers = itertools.count()
     try:
         engines = expand(
-            with_models(given), lambda entry: {key: value for key, value in entry.items() if value is not None}
+            with_models(given),
+            lambda entry: {"entry": next(numbers)} | {key: value for key, value in entry.items() if value is not None},
         )
     except FleetError as error:
         raise FleetError(f"{host}: {error}") from error
-    return [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines]
+    return _services(
+        [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines], engines
+    )
+
+
+def _services(found: Sequence[dict[str, Any]], engines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return endpoints with what several of them are one of: the slot of the first replica, which comes first."""
+    service, result = "", []
+    for endpoint, engine in zip(found, engines, strict=True):
+        number = engine.get("replica") or 1
+        service = endpoint["slot"] if number == 1 else service or endpoint["slot"]
+        several = {"service": service, "replica": number, "replicas": int(engine.get("replicas") or 1)}
+        result.append({**endpoint, **several, "entry": engine.get("entry", 0)})
+    return result
 
 
 def address(host: str, variables: Mapping[str, Any]) -> str:

@@ -43,7 +43,8 @@ def _or_its_place(other: Observed) -> str:
             "; or, as that is left of a comparison that was cut off, run compare.yml again, with "
             "-e compare_abandon=true to give it up"
         )
-    return f"; or, to have it take the place of {other.name}, set slot to {slot}" if slot else ""
+    instead = f"; or, to have it take the place of {other.name}, set slot to {slot}" if slot else ""
+    return f"{instead}; or, if {other.name} is to go, set prune"
 
 
 def between(wanted: Iterable[ContainerSpec], cards: Cards = unknown) -> list[str]:

@@ -66,6 +66,11 @@ class Deployment(NamedTuple):
                 f"{asked.model} then has on the hub. Pin revision, or set trust_remote_code to false."
             )
         family = profiles.split(self.placement.profile)[0]
+        if asked.replicas > 1 and asked.replica == 1 and family == profiles.CPU:
+            warnings.append(
+                f"replicas: found no GPU to divide: {asked.replicas} engines share the host's CPUs and its memory, "
+                "each as if it were alone. Limit what each takes with cpus, memory and the engine's own variables."
+            )
         if not asked.known.made_for(family):
             kinds = ", ".join(asked.known.gpus)
             warnings.append(
@@ -106,7 +111,7 @@ def deployment(request: Request, placement: Placement) -> Deployment:
     build = module.image_build()
     image = request.image or (build.reference if build else module.DEFAULT_IMAGE)
     container = ContainerSpec(
-        name=request.container_name or container_name(request.served_model_name),
+        name=request.container_name or container_name(request.served_model_name, request.replica),
         image=image,
         command=launch.argv,
         earlier_commands=launch.earlier,

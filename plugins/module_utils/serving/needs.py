@@ -186,13 +186,13 @@ def _smaller(result: Deployment, look: Sequence[Mapping[str, Any]]) -> list[str]
     family = profiles.split(result.placement.profile)[0]
     sizes = [gpu["memory_mib"] for gpu in look if gpu["memory_mib"]]
     asked = result.request
-    return asked.known.smaller(asked.engine, family, min(sizes), len(asked.gpus or look)) if sizes else []
+    return asked.known.smaller(asked.engine, family, min(sizes), result.placement.within or len(look)) if sizes else []
 
 
 def _misfit(result: Deployment, look: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None) -> str | None:
     """Return why the model cannot be spread over the host's GPUs as it is to be."""
     asked, spread = result.request, result.placement.parallel
-    most = len(asked.gpus or look)
+    most = result.placement.within or len(look)
     found = result.engine.misfit(config, spread, most) if config else None
     if found:
         return found

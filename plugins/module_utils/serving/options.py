@@ -171,6 +171,8 @@ OPTIONS = (
     _row("image", "str"),
     _row("profile", "str", change=UPDATE),
     _row("gpus", "list", elements="str"),
+    _row("replicas", "int", 1),
+    _row("replica", "int"),
     _row("cache_dir", "str", "~/.cache/huggingface"),
     _row("compile_cache_dir", "str", "~/.cache/inference.fleet"),
     # The container.

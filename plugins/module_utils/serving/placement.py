@@ -16,6 +16,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.extra_args import refuse_repeated
 from ansible_collections.inference.fleet.plugins.module_utils.models import model as models
+from ansible_collections.inference.fleet.plugins.module_utils.serving import shares
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import Request
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 class Placement(NamedTuple):
     """A profile, how the model is spread, and the GPUs to ask for; none on a CPU.
 
-    ``arguments`` have the engine spread it so, beside its tensor parallel size and the user's own arguments.
+    ``arguments`` have the engine spread it so, beside its tensor parallel size and the user's own arguments. ``within``
+    is the number of GPUs that it could have; 0 where that is all of the host's.
     """
 
     profile: str
     parallel: Parallel
     gpus: Gpus | None
     arguments: tuple[str, ...] = ()
+    within: int = 0
 
     @property
     def tensor_parallel_size(self) -> int:
@@ -39,7 +42,7 @@ class Placement(NamedTuple):
         return self.parallel.tensor
 
 
-def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement:
+def placement(request: Request, found: Sequence[Mapping[str, Any]], near: shares.Near = shares.nowhere) -> Placement:
     """Return where a request is placed on a host with the GPUs *found* (``name``, ``memory_mib``). Pure.
 
     What the user gives is taken as given. Otherwise the profile is what the GPUs are, and the size is what the model is
@@ -57,6 +60,8 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement
         ) from error
     if request.gpus:
         count = len(request.gpus)
+    share = _share(request, family, count, found, near) if count and request.replicas > 1 else ()
+    count = len(share) or count
     sizes = _sizes(request)
     if request.tensor_parallel_size is None and profile != profiles.CPU:
         sizes = _derived(request, sizes, family, count, found)
@@ -66,18 +71,45 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]]) -> Placement
         return Placement(profile, spread, None, arguments)
     if spread.gpus > count:
         raise FleetError(
-            f"the engine would take {spread.gpus} GPUs ({spread}), and it would have {count} ({profile}). "
-            "Set smaller sizes, or give it more GPUs."
+            f"the engine would take {spread.gpus} GPUs ({spread}), and it would have {count} ({profile}"
+            f"{_divided(request)}). "
+            f"{_fewer(request, count, spread.gpus)}Set smaller sizes, or give it more GPUs."
         )
+    if share:
+        # The rest of its share stays free, as the rest of a host does.
+        own = Gpus(device_ids=share[: spread.gpus])
+        return Placement(f"{family}x{spread.gpus}", spread, own, arguments, len(share))
     if request.gpus:
         # A part of a host's GPUs is a profile of its own.
         named = Gpus(device_ids=tuple(sorted(request.gpus)))
-        return Placement(request.profile or f"{family}x{count}", spread, named, arguments)
+        return Placement(request.profile or f"{family}x{count}", spread, named, arguments, count)
     if spread.gpus == count and len(found) <= count:
         return Placement(profile, spread, ALL_GPUS, arguments)
     # The rest of the GPUs stays free for other engines.
     first = Gpus(device_ids=_first(spread.gpus, family, found))
     return Placement(f"{family}x{spread.gpus}", spread, first, arguments)
+
+
+def _share(
+    request: Request, family: str, count: int, found: Sequence[Mapping[str, Any]], near: shares.Near
+) -> tuple[str, ...]:
+    """Return the GPUs of a replica: its share of those that are named, or of the host's."""
+    names = tuple(request.gpus or _first(count, family, found))
+    indices = {str(gpu[name]): int(gpu["index"]) for gpu in found for name in ("index", "uuid") if name in gpu}
+    # GPUs that no look has found are divided in their order.
+    return shares.shares(names, request.replicas, near if found else shares.nowhere, indices)[request.replica - 1]
+
+
+def _divided(request: Request) -> str:
+    return f", as one of {request.replicas} replicas" if request.replicas > 1 else ""
+
+
+def _fewer(request: Request, share: int, takes: int) -> str:
+    """Tell how many replicas there is room for, where these are too many."""
+    every = share * request.replicas
+    if request.replicas == 1 or takes > every:
+        return ""
+    return f"All {every} hold {every // takes} of it: set replicas to that. "
 
 
 def _sizes(request: Request) -> dict[str, Any]:
@@ -139,7 +171,8 @@ def _derived(
         raise FleetError(
             f"{request.model} needs {needed} GPUs of kind {family}"
             + (f" for each copy, {spread.gpus} with {spread}" if spread.gpus > needed else "")
-            + f", and the engine would have {count}. "
+            + f", and the engine would have {count}{_divided(request)}. "
+            + _fewer(request, count, spread.gpus)
             + (f"{count} hold {' or '.join(smaller)}: set model to it. Or take" if smaller else "Take")
             + " a host with more, or set tensor_parallel_size if you know that it fits."
         )
@@ -164,6 +197,19 @@ def _first(size: int, family: str, found: Sequence[Mapping[str, Any]]) -> tuple[
         if profiles.family(gpu["name"], gpu["memory_mib"]) == family
     ]
     return tuple(indices[:size] if len(indices) >= size else map(str, range(size)))
+
+
+def placed(request: Request) -> Placement:
+    """Return where a request is placed on this host."""
+    return placement(request, found_gpus(request), near)
+
+
+@functools.lru_cache(maxsize=1)
+def near() -> Mapping[tuple[int, int], tuple[int, int]]:
+    """Ask which GPUs are near each other, once for however many engines."""
+    from ansible_collections.inference.fleet.plugins.module_utils.host import command, topology
+
+    return topology.query(command.run)
 
 
 def found_gpus(request: Request) -> Sequence[Mapping[str, Any]]:

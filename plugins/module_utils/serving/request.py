@@ -58,6 +58,8 @@ class Request:
     data_parallel_size: int | None = None
     expert_parallel: bool | None = None
     gpus: Sequence[str] | None = None
+    replicas: int = 1
+    replica: int = 1
     tool_call_parser: str | None = None
     reasoning_parser: str | None = None
     speculative_decoding: bool = False
@@ -114,9 +116,14 @@ def _address(text: str) -> str:
     return address
 
 
-def container_name(served_model_name: str) -> str:
-    """Return a container's name for a served model name, which may have characters that a name may not."""
-    return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
+def container_name(served_model_name: str, replica: int = 1) -> str:
+    """Return a container's name for a served model name, which may have characters that a name may not.
+
+    >>> container_name("org/small"), container_name("org/small", 2)
+    ('org-small', 'org-small-2')
+    """
+    name = "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in served_model_name)
+    return f"{name}-{replica}" if replica > 1 else name
 
 
 def _refuse_open_port(request: Request) -> None:

@@ -41,7 +41,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.serving import dep
 from ansible_collections.inference.fleet.plugins.module_utils.serving.boot import STEP, DropIn
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Deployment, deployment
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import slot
-from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import found_gpus, placement, query
+from ansible_collections.inference.fleet.plugins.module_utils.serving.placement import placed, query
 from ansible_collections.inference.fleet.plugins.module_utils.serving.request import request
 
 # What a warm-up asks for: long enough to compile what a prompt and its answer need, short enough to end soon.
@@ -134,7 +134,7 @@ def _takes(params: Mapping[str, Any], daemon: Daemon) -> dict[str, Any]:
     from ansible_collections.inference.fleet.plugins.module_utils.serving import needs
 
     asked = request(params)
-    result = deployment(asked, placement(asked, found_gpus(asked)))
+    result = deployment(asked, placed(asked))
     return needs.takes(params["docker_host"], result, daemon.image(result.container.image) is not None)
 
 
@@ -177,7 +177,7 @@ def _wanted(params: Mapping[str, Any]) -> tuple[Wanted, Probe]:
         wanted = Wanted(params["state"], place, container, timeouts=timeouts)
         return wanted, Probe(lambda container, within: None, ENGINES[params["engine"]].log)
     asked = request(params)
-    result = deployment(asked, placement(asked, found_gpus(asked)))
+    result = deployment(asked, placed(asked))
     wanted = Wanted(
         state=params["state"],
         slot=place,

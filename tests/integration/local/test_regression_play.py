@@ -59,7 +59,7 @@ def test_the_playbook_writes_its_files_tells_the_webhook_and_fails(results, tmp_
     assert json.loads((tmp_path / "targets.json").read_text()) == [
         {
             "targets": ["192.0.2.1:8000"],
-            "labels": {"host": "gpu1", "engine": "vllm", "served_model_name": "qwen3-coder-next"},
+            "labels": {"host": "gpu1", "engine": "vllm", "served_model_name": "qwen3-coder-next", "service": "8000"},
         }
     ]
 

@@ -58,7 +58,8 @@ def test_gpus(gpus: Gpus | None, shared: bool) -> None:
 def test_ports(address: str, port: int, taken: bool) -> None:
     other = ContainerSpec("old", "image", (), ports=(Port(8000, address, port),))
     found = conflicts(WANTED, [running(other)])
-    assert found == (["old has port 8000 of 127.0.0.1 already. Choose another port."] if taken else [])
+    told = "old has port 8000 of 127.0.0.1 already. Choose another port; or, if old is to go, set prune."
+    assert found == ([told] if taken else [])
 
 
 def test_what_does_not_run_has_nothing() -> None:

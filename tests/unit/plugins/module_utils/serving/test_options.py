@@ -59,6 +59,8 @@ EXAMPLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "image": ("a:1", "b:1", {}),
     "profile": ("h100x4", "b200x4", {"tensor_parallel_size": 4}),
     "gpus": (["0"], ["1"], {"tensor_parallel_size": 1}),
+    "replicas": (1, 2, {}),
+    "replica": (1, 2, {"replicas": 2, "container_name": "x"}),
     "cache_dir": ("/a", "/b", {}),
     "compile_cache_dir": ("/a", "", {}),
     "mounts": ([], [{"source": "/a", "target": "/b"}], {}),
