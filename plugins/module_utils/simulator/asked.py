@@ -42,7 +42,7 @@ class Asked:
     """A request. *question* is what the user wrote last, *results* what tools have answered since.
 
     *choice* is C(auto), C(none) or C(required); *named* is the tool that has to be called. *schema* is what the
-    answer has to be as JSON.
+    answer has to be as JSON. *turns* counts what was answered before in the conversation.
     """
 
     prompt_tokens: int
@@ -50,6 +50,7 @@ class Asked:
     prompt: str = ""
     answered: bool = False
     results: tuple[str, ...] = ()
+    turns: int = 0
     tools: tuple[Tool, ...] = ()
     choice: str = "auto"
     named: str | None = None
@@ -185,7 +186,15 @@ def _conversation(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if question:
                 break
     prompt = "\n".join(text_of(item.get("content")) for item in messages)
-    return {"question": question, "prompt": prompt, "answered": answered, "results": tuple(results)}
+    turns = sum(
+        _is_answer(item) and not _is_answer(before) for before, item in zip([{}, *messages], messages, strict=False)
+    )
+    return {"question": question, "prompt": prompt, "answered": answered, "results": tuple(results), "turns": turns}
+
+
+def _is_answer(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item is of an answer: several in a row are of one."""
+    return item.get("role") == "assistant" or item.get("type") == "function_call"
 
 
 def _results(item: Mapping[str, Any]) -> Iterator[str]:

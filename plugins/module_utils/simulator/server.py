@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..endpoint.guard import REFUSAL, Keys
-from . import answers, asked, faults, shapes
+from . import answers, asked, faults, script, shapes
 from .answers import Answer
 from .asked import Asked, Refused
 from .latency import BATCH, Engine, rates
@@ -40,6 +40,7 @@ class Options:
     max_model_len: int
     keys: Keys | None
     wrong: frozenset[str] = frozenset()
+    script: script.Script = ()
 
     @property
     def served_model_name(self) -> str:
@@ -181,7 +182,8 @@ class Server:
         if path == "/v1/messages":
             faults.refuse(body, wrong)
         wanted = protocol.read(body)
-        answer = faults.spoil(answers.answer(wanted, self._options.longest, wrong), wanted, stream, wrong)
+        answer = script.answer(self._options.script, wanted) or answers.answer(wanted, self._options.longest, wrong)
+        answer = faults.spoil(answer, wanted, stream, wrong)
         if not stream:
             await self._pace.generate(answer, lambda: None, connection.gone)
             connection.send_json(200, protocol.whole(answer, self._options.served_model_name))
@@ -233,6 +235,13 @@ def _figures(text: str) -> dict[str, Any]:
     return row
 
 
+def _script(path: str) -> script.Script:
+    try:
+        return script.load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from error
+
+
 def _faults() -> str:
     told = "; ".join(f"{name}: {what}" for name, what in faults.FAULTS.items())
     return f"be wrong in a way that checks have to see, several where given again: {told}"
@@ -250,6 +259,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--load-seconds", type=float, default=0, help="rehearse a slow start: 503 for so long")
     parser.add_argument("--api-key-file", help="a file with the keys, one a line, that guard every path but /health")
     parser.add_argument("--wrong", action="append", default=[], choices=faults.FAULTS, metavar="FAULT", help=_faults())
+    parser.add_argument("--script", type=_script, default=(), help="a file with conversations to play, as JSON")
     parser.add_argument("--version", action="version", version=VERSION)
     return parser.parse_args(arguments)
 
@@ -260,7 +270,10 @@ async def serve(arguments: argparse.Namespace) -> None:
     row = arguments.figures
     pace = Pace(Engine(rates(row)))
     wrong = frozenset(arguments.wrong)
-    server = Server(Options(arguments.model, arguments.served_model_name, arguments.max_model_len, keys, wrong), pace)
+    options = Options(
+        arguments.model, arguments.served_model_name, arguments.max_model_len, keys, wrong, arguments.script
+    )
+    server = Server(options, pace)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The server ends at once, whatever its connections do: a cancelled one is no error.
