@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 COLLECTIONS = ROOT / ".build" / "collections"
-SCHEMA, ACCEPTANCE = (ROOT / "docs" / f"{name}.schema.json" for name in ("result", "acceptance"))
+SCHEMAS = [ROOT / "docs" / f"{name}.schema.json" for name in ("result", "acceptance", "evaluation")]
 # A result document's name is its run id, which begins with its time.
 _NAME = re.compile(r"\d{8}T\d{6}Z-.*\.json")
 
@@ -37,7 +37,7 @@ def pytest_configure() -> None:
 def check_document() -> Callable[[dict[str, Any]], None]:
     """Return what holds a result document against the schema."""
     validators = {}
-    for path in (SCHEMA, ACCEPTANCE):
+    for path in SCHEMAS:
         schema = json.loads(path.read_text(encoding="utf-8"))
         jsonschema.Draft202012Validator.check_schema(schema)
         validators[path.name.partition(".")[0]] = jsonschema.Draft202012Validator(schema)

@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,10 @@ class ActionModule(LongTaskAction):
             result["path"] = str(path)
             # Two hosts may end at once: one call keeps a table in one piece.
             display.display(f"\n{result['table']}\n  Result: {path}\n")
-            missed = [gate for gate in document["gates"] if gate["passed"] is False]
             if result.get("failed"):
                 count = len(document["sweep"]["points"])
                 raise FleetError(f"{result['msg']}\nThe {count} points before it are kept in {path}.")
-            if missed:
-                listed = "; ".join(
-                    f"{gate['message']} ({gate['condition']} gave {json.dumps(gate['value'])})" for gate in missed
-                )
-                raise FleetError(
-                    f"{len(missed)} of {len(gates)} gates not met: {listed}. The result is kept in {path}."
-                )
+            require_met(document["gates"], path)
         except FleetError as error:
             result.update({**error.details, "failed": True, "msg": str(error)})
         return result
@@ -182,6 +176,16 @@ def check_gates(gates: Any) -> list[dict[str, Any]]:
             ) from error
         checked.append({"condition": str(gate["condition"]), "message": str(gate["message"])})
     return checked
+
+
+def require_met(gates: Sequence[Mapping[str, Any]], path: Path | str) -> None:
+    """Raise FleetError where gates that were judged are not met. *path* has the document."""
+    missed = [gate for gate in gates if gate["passed"] is False]
+    if missed:
+        listed = "; ".join(
+            f"{gate['message']} ({gate['condition']} gave {json.dumps(gate['value'])})" for gate in missed
+        )
+        raise FleetError(f"{len(missed)} of {len(gates)} gates not met: {listed}. The result is kept in {path}.")
 
 
 def find_baselines(names: Any, folder: Path) -> list[str | dict[str, Any]]:

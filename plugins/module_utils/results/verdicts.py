@@ -48,8 +48,10 @@ def _sound(document: Document) -> tuple[dict[str, Any], list[str]]:
 
 def _sound_point(point: Document, document: Document) -> tuple[dict[str, Any], list[str]]:
     run = {**document, **point}
-    marks = [metric["mark"] for name, metric in point["metrics"].items() if quality.marked(run, name)]
-    metrics = {name: metric for name, metric in point["metrics"].items() if not quality.marked(run, name)}
+    # An evaluation has none.
+    figures = point.get("metrics") or {}
+    marks = [metric["mark"] for name, metric in figures.items() if quality.marked(run, name)]
+    metrics = {name: metric for name, metric in figures.items() if not quality.marked(run, name)}
     found: dict[str, Any] = {**point, "metrics": metrics}
     reasons = marks[:1]
     baselines = []

