@@ -42,6 +42,22 @@ options:
     description: The endpoint, without C(/v1), as the host reaches it.
     type: str
     default: http://127.0.0.1:8000
+  replicas:
+    description:
+      - More engines that serve the same as the one at O(url). All are measured as one service, at the same time. Each
+        request goes to one of them in turn, so that O(max_concurrency) is that of all.
+      - It takes O(client=aiperf).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      url:
+        description: The engine's endpoint, like O(url).
+        type: str
+        required: true
+      engine:
+        description: What M(inference.fleet.engine_info) tells of it.
+        type: dict
   model:
     description: The model that the endpoint serves, by its hub name or directory.
     type: str
@@ -368,6 +384,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     preconditions,
     result,
     runner,
+    service,
     session,
     telemetry,
 )
@@ -440,6 +457,12 @@ def argument_spec() -> dict:
         "extra_args": {"type": "list", "elements": "str", "default": []},
         "api_key": {"type": "str", "no_log": True},
         "engine": {"type": "dict"},
+        "replicas": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"url": {"type": "str", "required": True}, "engine": {"type": "dict"}},
+        },
         "hardware": {"type": "dict"},
         "client_host": {"type": "str"},
         "run_host": {"type": "str"},
@@ -455,6 +478,10 @@ def run(params: dict, check_mode: bool) -> dict:
     """Return the module's result. FleetError where no result counts."""
     preconditions.require_chat(params["engine"])
     client = CLIENTS[params["client"]]
+    service.require_spreading(client, params["replicas"])
+    every = service.engines(params["engine"], params["replicas"])
+    service.require_alike(every)
+    engine = service.together(every)
     host = params["run_host"] or socket.gethostname()
     run_id = result.run_id(host)
     work_dir = Path(params["work_dir"]) / run_id
@@ -470,6 +497,7 @@ def run(params: dict, check_mode: bool) -> dict:
         served_model_name=params["served_model_name"],
         tokenizer=str(work_dir / "tokenizer") if byte_level else params["tokenizer"] or params["model"],
         has_api_key=bool(params["api_key"]),
+        others=tuple(item["url"].rstrip("/") for item in params["replicas"]),
     )
     # Prompts that no earlier run had.
     shape = {**params, "seed": seed_of(run_id) if params["seed"] is None else params["seed"]}
@@ -479,8 +507,8 @@ def run(params: dict, check_mode: bool) -> dict:
         workload=Workload.of(shape),
         sweep=tuple(Workload.of({**shape, **_given(point)}) for point in params["sweep"]),
         slo=_given(params["slo"] or {}),
-        gpus=tuple(telemetry.engine_gpus(params["engine"], params["hardware"])),
-        remarks=tuple(disturbances.strangers(params["engine"], params["hardware"])),
+        gpus=tuple(telemetry.engine_gpus(engine, params["hardware"])),
+        remarks=tuple(remark for one in every for remark in disturbances.strangers(one, params["hardware"])),
         repeats=params["repeats"],
         warmup=params["warmup"],
         timeout=params["timeout"],
@@ -527,7 +555,7 @@ def run(params: dict, check_mode: bool) -> dict:
         client_version=client_runner.version(client.DISTRIBUTION),
         client_image=params["client_image"],
         client_image_id=client_runner.image_id,
-        engine=params["engine"],
+        engine=engine,
         hardware=params["hardware"],
         revision=_revision(params["model"], cache_place(params["cache_dir"])),
         price=params["price_per_hour"],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,17 @@ from module_process import ModuleProcess
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.serving import placement
 
-STUBS = Path(__file__).resolve().parents[1] / "fleet/stubs"
+ROOT = Path(__file__).resolve().parents[2]
+AIPERF = ROOT / ".build/venvs/aiperf/bin/aiperf"
+STUBS = ROOT / "tests/fleet/stubs"
+WORKLOAD = {
+    "benchmark_input_length": 64,
+    "benchmark_output_length": 16,
+    "benchmark_num_prompts": 8,
+    "benchmark_max_concurrency": 4,
+    "benchmark_repeats": 1,
+    "benchmark_warmup": False,
+}
 
 
 def containers(docker_engine: DockerEngine) -> dict[str, str]:
@@ -26,8 +37,9 @@ def containers(docker_engine: DockerEngine) -> dict[str, str]:
     return {item.name: item.id + item.attrs["State"]["StartedAt"] for item in docker_engine.client.containers.list()}
 
 
-def test_replicas_are_deployed_verified_and_taken_down_as_one(
-    play: Play, docker_engine: DockerEngine, free_port: int
+@pytest.mark.skipif(not AIPERF.exists(), reason="AIPerf is not installed: the part unit of make test does it")
+def test_replicas_are_deployed_verified_measured_and_taken_down_as_one(
+    play: Play, docker_engine: DockerEngine, free_port: int, tmp_path: Path
 ) -> None:
     first, second = f"org-{NAME}", f"org-{NAME}-2"
     play("deploy")
@@ -49,6 +61,13 @@ def test_replicas_are_deployed_verified_and_taken_down_as_one(
     assert [(check["url"], check["passed"], check["of"]) for check in checks] == [
         (item["url"], 7, 7) for item in grown["engines"]
     ]
+
+    play("benchmark", engine_replicas=2, benchmark_client_path=str(AIPERF), **WORKLOAD)
+    (document,) = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("*.json")]
+    assert (document["engine"]["replicas"], document["quality"]["completed"]) == (2, 8)
+    assert document["engine"]["url"] == f"http://127.0.0.1:{free_port}"
+    # What both engines counted: half of it would be as if one had been left out.
+    assert document["repeats"][0]["counted"]["requests"] == 8
 
     play("teardown", engine_replicas=2)
     assert containers(docker_engine) == {}

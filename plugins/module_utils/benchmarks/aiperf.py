@@ -38,6 +38,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.measures i
 )
 
 NAME = "aiperf"
+# Whether it sends its requests to several endpoints in turn.
+SPREADS = True
 DISTRIBUTION = "aiperf"
 EXECUTABLE = "aiperf"
 SUMMARY = "profile_export_aiperf.json"
@@ -87,7 +89,8 @@ def argv(
     command = [executable, "profile"]
     if endpoint.has_api_key:
         command += ["--config", f"{directory}/{CONFIG}"]
-    command += ["--model", endpoint.served_model_name, "--url", endpoint.url, "--endpoint-type", "chat", "--streaming"]
+    urls = [word for one in endpoint.each for word in ("--url", one.url)]
+    command += ["--model", endpoint.served_model_name, *urls, "--endpoint-type", "chat", "--streaming"]
     command += ["--tokenizer", endpoint.tokenizer, "--use-server-token-count"]
     command += [
         "--synthetic-input-tokens-mean", str(workload.input_length),

@@ -165,13 +165,17 @@ def questions(context: int) -> tuple[Question, ...]:
 
 
 def ask(endpoint: Endpoint, api_key: str | None, timeout: float = _TIMEOUT) -> Score:
-    """Ask all questions at once, and return the score. FleetError where one gets no answer at all."""
+    """Ask all questions at once, of several engines in turn, and return the score.
+
+    FleetError where one gets no answer at all.
+    """
+    each = endpoint.each
     context = _context(endpoint, api_key)
     asked = questions(context)
     tokens = min(_TOKENS, context // 2)
 
-    def one(question: Question) -> Mapping[str, str] | None:
-        client = GenerationClient(endpoint.url, api_key, timeout)
+    def one(number: int, question: Question) -> Mapping[str, str] | None:
+        client = GenerationClient(each[number % len(each)].url, api_key, timeout)
         try:
             answer = client.chat(endpoint.served_model_name, question.prompt, tokens, temperature=0, **question.options)
         except EndpointError as error:
@@ -186,7 +190,7 @@ def ask(endpoint: Endpoint, api_key: str | None, timeout: float = _TIMEOUT) -> S
         return {"name": question.name, "wanted": question.wanted, "found": client.redacted(start(said))}
 
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-        wrong = tuple(item for item in pool.map(one, asked) if item)
+        wrong = tuple(item for item in pool.map(one, range(len(asked)), asked) if item)
     return Score(len(asked), len(asked) - len(wrong), wrong)
 
 

@@ -20,7 +20,7 @@ def gpu_count(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | No
     """Return how many GPUs an engine was given, a simulator those that it plays; None where that is not known."""
     simulates = (engine or {}).get("simulates")
     if simulates:
-        return profiles.split(simulates["profile"])[1] or None
+        return profiles.split(simulates["profile"])[1] * ((engine or {}).get("replicas") or 1) or None
     return len(engine_gpus(engine, hardware)) or None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
@@ -147,7 +147,34 @@ def _series(text: str, names: tuple[str, ...]) -> list[tuple[dict[str, str], flo
 
 
 def look(endpoint: Endpoint, api_key: str | None, looks: int = 1) -> Load | None:
-    """Ask an engine for its load; None where it does not tell, or gave no answer at all to so many *looks*."""
+    """Ask for the load of all the engines of an endpoint.
+
+    None where one of them does not tell it, or gave no answer at all to so many *looks*.
+    """
+    found = [_look(one, api_key, looks) for one in endpoint.each]
+    known = [load for load in found if load]
+    return together(known) if len(known) == len(found) else None
+
+
+def together(loads: Sequence[Load]) -> Load:
+    """Return the load of several engines: their requests and counts, the cache of the fullest."""
+    if len(loads) == 1:
+        return loads[0]
+    counts: dict[str, int | None] = {}
+    for name in _TOTALS:
+        told = [getattr(load.totals, name) for load in loads]
+        counts[name] = None if None in told else sum(told)
+    usages, lengths = ([getattr(load, name) for load in loads] for name in ("kv_cache_usage", "accept_length"))
+    return Load(
+        running=sum(load.running for load in loads),
+        waiting=sum(load.waiting for load in loads),
+        kv_cache_usage=max((usage for usage in usages if usage is not None), default=None),
+        totals=Totals(**counts),
+        accept_length=max((length for length in lengths if length is not None), default=None),
+    )
+
+
+def _look(endpoint: Endpoint, api_key: str | None, looks: int) -> Load | None:
     for _look in range(looks):
         try:
             return parse(Client(endpoint.url, api_key, _TIMEOUT).metrics())

@@ -33,7 +33,12 @@ def require_chat(engine: Mapping[str, Any] | None) -> None:
 
 
 def require_ready(endpoint: Endpoint, workload: Workload, api_key: str | None = None) -> None:
-    """Raise FleetError unless the endpoint serves the model, with a context long enough for the workload."""
+    """Raise FleetError unless each engine serves the model, with a context long enough for the workload."""
+    for one in endpoint.each:
+        _require_ready(one, workload, api_key)
+
+
+def _require_ready(endpoint: Endpoint, workload: Workload, api_key: str | None) -> None:
     try:
         models = {str(model.get("id")): model for model in _client(endpoint, api_key).models()}
     except EndpointError as error:

@@ -96,6 +96,7 @@ def build(
             "tensor_parallel_size": engine.get("tensor_parallel_size"),
             "gpus": list(engine.get("gpus") or ()),
             "url": plan.endpoint.url,
+            **({"replicas": engine["replicas"]} if (engine.get("replicas") or 1) > 1 else {}),
             "image": {key: (engine.get("image") or {}).get(key) for key in ("reference", "digest", "id")},
             "argv": list(engine.get("argv") or ()),
             "environment": without_secrets(engine.get("environment") or {}),

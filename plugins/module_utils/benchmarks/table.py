@@ -67,12 +67,13 @@ def summary_table(document: Mapping[str, Any]) -> str:
 
 def _title(document: Mapping[str, Any]) -> str:
     engine = document["engine"]
-    name, profile = engine["name"], document["hardware"]["profile"]
+    several = f"{engine['replicas']} x " if engine.get("replicas") else ""
+    name, profile = f"{several}{engine['name']}", document["hardware"]["profile"]
     if not document["simulated"]:
         version = f" {engine['version']}" if engine.get("version") else ""
         return f"{document['host']}: {document['model']['id']}, {name}{version} on {engine.get('profile') or profile}"
     simulates = document.get("simulates")
-    what = f"{simulates['engine']} on {simulates['profile']}" if simulates else name
+    what = f"{several}{simulates['engine']} on {simulates['profile']}" if simulates else name
     model = document["model"]["id"]
     return f"SIMULATED {document['host']}: {model}, not a measurement of any GPU; the simulator plays {what}"
 

@@ -113,7 +113,8 @@ class Endpoint:
     """Where requests go.
 
     C(tokenizer) is a hub name or a directory, as the client sees it; C(model) is the hub name or directory that was
-    deployed, C(served_model_name) what requests call it.
+    deployed, C(served_model_name) what requests call it. C(others) are the URLs of more engines that serve the same,
+    among which requests are spread.
     """
 
     url: str
@@ -121,6 +122,12 @@ class Endpoint:
     served_model_name: str
     tokenizer: str
     has_api_key: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def each(self) -> list[Endpoint]:
+        """Each of the engines as an endpoint of its own."""
+        return [replace(self, url=url, others=()) for url in (self.url, *self.others)]
 
 
 def _require_integer(name: str, value: object, least: int) -> None:

@@ -183,6 +183,7 @@ def _surroundings(document: Document) -> list[tuple[str, list[list[str]]]]:
                     ["Engine", f"{words.engine(engine['name'])} {engine.get('version') or '(version unknown)'}"],
                     ["Imitates", system(document) if document.get("simulates") else None],
                     ["Tensor parallel size", engine.get("tensor_parallel_size")],
+                    ["Engines measured as one service", engine.get("replicas")],
                     ["Its GPUs", ", ".join(engine.get("gpus") or []) or None],
                     ["Image", image.get("reference")],
                     ["Image digest", image.get("digest") or image.get("id")],

@@ -110,6 +110,8 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
         variables["engine_revision"] = revision
     if engine.get("tensor_parallel_size"):
         variables["engine_tensor_parallel_size"] = spec.tensor_parallel_size
+    if engine.get("replicas"):
+        variables["engine_replicas"] = engine["replicas"]
     if engine.get("gpus") and "all" not in engine["gpus"]:
         variables["engine_gpus"] = list(engine["gpus"])
     if spec.tool_call_parser:

@@ -42,6 +42,9 @@ def published_row(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the published row of a document's engine, profile and model; a simulator's is that which it plays."""
     engine = document["engine"]
     played = document["simulates"]
+    if (engine.get("replicas") or 1) > 1:
+        # The page measured one engine.
+        return None
     name, profile = (played["engine"], played["profile"]) if played else (engine["name"], engine.get("profile"))
     row = published(name, profile or document["hardware"]["profile"])
     return row if row and row["model"] == document["model"]["id"] else None

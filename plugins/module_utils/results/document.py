@@ -111,6 +111,7 @@ _DOCUMENT = {
         "version": _Maybe(str),
         "profile": _Maybe(str),
         "tensor_parallel_size": _Maybe(int),
+        "replicas": _Maybe(int),
         "gpus": _Maybe([str]),
         "url": _Maybe(str),
         "slot": _Maybe(str),

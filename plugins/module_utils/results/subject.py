@@ -17,6 +17,8 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.inference.fleet.plugins.module_utils import profiles
+
 Document = Mapping[str, Any]
 
 # What a point of a sweep has of its own; all else it has from its document.
@@ -119,7 +121,10 @@ def subject(document: Document) -> Subject:
         profile=profile(document),
         model=model["id"],
         revision=model.get("revision") or "",
-        configuration=configuration(found.get("argv") or (), found.get("environment") or {}),
+        configuration=(
+            *configuration(found.get("argv") or (), found.get("environment") or {}),
+            *([f"replicas={replicas(document)}"] if replicas(document) > 1 else ()),
+        ),
         label=document.get("label") or "",
         workload=_pairs(document["workload"], but="seed"),
         slo=_pairs(document.get("slo") or {}),
@@ -156,8 +161,14 @@ def profile(document: Document) -> str:
     """Return the profile that the figures stand for: for a simulator, the one it imitates."""
     simulates = document.get("simulates")
     if simulates:
-        return simulates["profile"]
+        family, count = profiles.split(simulates["profile"])
+        return f"{family}x{count * replicas(document)}"
     return document["engine"].get("profile") or document["hardware"]["profile"]
+
+
+def replicas(document: Document) -> int:
+    """Return how many engines were measured as one service."""
+    return document["engine"].get("replicas") or 1
 
 
 def engine(document: Document) -> str:

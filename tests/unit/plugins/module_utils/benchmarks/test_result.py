@@ -10,8 +10,10 @@ import math
 import statistics
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
@@ -19,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     efficiency,
     redaction,
     result,
+    service,
     session,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
@@ -26,7 +29,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint, Workload
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.results import comparison
+from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, subject
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS, RepeatResult
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED, published
 
@@ -292,6 +295,25 @@ class TestDocument:
     def test_run_id_is_a_file_name(self) -> None:
         assert "/" not in result.run_id("../etc/x y")
         assert result.run_id("///").split("-")[1] == "host"
+
+
+class TestReplicas:
+    @pytest.mark.parametrize("engine", [ENGINE, SIMULATOR])
+    def test_what_is_of_all_is_of_another_subject_than_one_engine_s(self, engine: dict[str, Any]) -> None:
+        given = {"hardware": HARDWARE, "baselines": []}
+        one, both = (document(engine=service.together([engine] * count), **given) for count in (1, 2))
+        assert ("replicas" in one["engine"], both["engine"]["replicas"]) == (False, 2)
+        schema = Path(__file__).resolve().parents[5] / "docs/result.schema.json"
+        jsonschema.validate(both, json.loads(schema.read_text(encoding="utf-8")))
+        mine, theirs = subject.subject(both), subject.subject(one)
+        assert (mine.profile, theirs.profile) == ("h100x8", "h100x4")
+        assert mine.configuration == (*theirs.configuration, "replicas=2")
+        # The page's row is of one engine.
+        assert comparison.published_row(one) is not None
+        assert comparison.published_row(both) is None
+        assert "2 x vllm" in summary_table(both)
+        if engine is SIMULATOR:
+            assert both["efficiency"]["gpus"] == 2 * one["efficiency"]["gpus"]
 
 
 class TestComparison:
