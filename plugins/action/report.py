@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible import constants as C
 from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.action.regressions import RULE, Finder, finder
@@ -21,7 +20,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     html,
     markdown,
     overview,
-    plots,
     spreadsheet,
     tables,
 )
@@ -54,8 +52,6 @@ class ActionModule(LocalAction):
         others = {
             name: Path(options[name]).absolute() for name in ("markdown_path", "csv_path") if options[name] is not None
         }
-        # A folder that Ansible removes when it ends.
-        plots.use_cache(Path(C.DEFAULT_LOCAL_TMP))
         find = finder(folder, options)
         try:
             result = report(
@@ -81,8 +77,7 @@ def report(
     """Bring the report's files up to date with the documents of *folder*; return the task's result.
 
     *path* is the page's, *find* looks through the history. Raises FleetError where there is nothing to report
-    (outside check mode), where the folder or a file cannot be read or written, where two files are to be one, and where
-    matplotlib is missing.
+    (outside check mode), where the folder or a file cannot be read or written, and where two files are to be one.
     """
     paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path}
     wanted = {name: found for name, found in paths.items() if found is not None}

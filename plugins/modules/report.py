@@ -53,12 +53,10 @@ attributes:
     details: The difference of the page is that of its printed tables, not of its HTML.
   idempotent:
     support: full
-    details: Another version of matplotlib on the control host may draw the same plots in other bytes.
+    details: Another version of zlib on the control host may pack the same data in other bytes.
 extends_documentation_fragment:
   - inference.fleet.attributes
   - inference.fleet.history
-requirements:
-  - matplotlib (on the control host)
 notes:
   - Runs on the control host and connects to no host, whatever host the task is for. In a play with several hosts,
     use C(run_once).

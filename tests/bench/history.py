@@ -60,7 +60,7 @@ def main() -> None:
         timed("regressions", lambda: regressions.find(loaded))
         timed("metrics", lambda: textfile.text(loaded))
         report = timed("page: tables and findings", lambda: overview.report(loaded, PUBLISHED))
-        timed("page: every run", lambda: details.embedded(report.documents))
+        timed("page: every run", lambda: details.told(report.documents))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import fleet, plots, rent
+from ansible_collections.inference.fleet.plugins.module_utils.reports import fleet, picture, rent
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
-from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document
-
-# Configurations in the picture: so many colours can be told apart.
-_CURVES = 6
 
 
 def first_sentence(text: str) -> str:
@@ -29,7 +25,7 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.!?])\s", words.clean(text), maxsplit=1)[0]
 
 
-def screen(report: Report, anchor: Callable[[Document], str]) -> dict[str, Any]:
+def screen(report: Report, run_anchor: Callable[[str], str]) -> dict[str, Any]:
     """Return the first screen as the template shows it."""
     news, rows = fleet.news(report), rent.table(report.every)
     drawn = _drawn(rows)
@@ -42,12 +38,12 @@ def screen(report: Report, anchor: Callable[[Document], str]) -> dict[str, Any]:
         "columns": rent.COLUMNS,
         "questions": len({row.question for row in rows}),
         "pictured": drawn[0].question if drawn else (),
-        "data": _rent_data(rows, anchor),
-        "picture": plots.markup(plots.pareto([rent.curve(row) for row in drawn], label, "a")) if drawn else None,
+        "data": _rent_data(rows, run_anchor),
+        "picture": picture.curves([rent.curve(row) for row in drawn], label) if drawn else None,
     }
 
 
-def _rent_data(rows: Sequence[rent.Configuration], anchor: Callable[[Document], str]) -> dict[str, Any]:
+def _rent_data(rows: Sequence[rent.Configuration], run_anchor: Callable[[str], str]) -> dict[str, Any]:
     """Return what the table of what to rent is changed with: each row's loads as they are shown, and their order."""
     offers = [offer for row in rows for offer in row.offers if not offer.why_not]
     limits = []
@@ -62,21 +58,21 @@ def _rent_data(rows: Sequence[rent.Configuration], anchor: Callable[[Document], 
         "rows": [
             {
                 "question": words.clean(", ".join(row.question)),
-                "offers": [_rent_offer(row, offer, anchor) for offer in row.offers],
+                "offers": [_rent_offer(row, offer, run_anchor) for offer in row.offers],
             }
             for row in rows
         ],
     }
 
 
-def _rent_offer(row: rent.Configuration, offer: rent.Offer, anchor: Callable[[Document], str]) -> dict[str, Any]:
+def _rent_offer(row: rent.Configuration, offer: rent.Offer, run_anchor: Callable[[str], str]) -> dict[str, Any]:
     figures = [offer.figures[column.key] for column in rent.COLUMNS]
     why_not = first_sentence(offer.why_not)
     return {
         "order": offer.order,
         "unfit": bool(offer.why_not),
         "limited": [offer.figures[column.key] for column in rent.LIMITED],
-        "run": "#" + anchor(offer.any),
+        "run": "#" + run_anchor(offer.any["run_id"]),
         "said": words.clean(rent.sentence(row, offer)),
         "cells": [words.clean(offer.load), *map(words.number, figures), why_not or "yes"],
         "values": [offer.any["workload"].get("max_concurrency"), *figures, why_not or "yes"],
@@ -101,4 +97,4 @@ def _drawn(rows: Sequence[rent.Configuration]) -> list[rent.Configuration]:
         return []
     asked = Counter((row.simulated, row.question) for row in known)
     simulated, question = min(asked, key=lambda key: (key[0], -asked[key], key))
-    return [row for row in known if row.question == question and row.simulated is simulated][:_CURVES]
+    return [row for row in known if row.question == question and row.simulated is simulated][: picture.MOST]

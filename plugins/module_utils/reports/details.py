@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a page says of each run when it is opened, as compact JSON that report.js shows.
+"""What a page says of each run when it is opened, as compact JSON that runs.js shows.
 
 A fleet's runs share most of their surroundings: each different text and table stands once, and runs name it by its
 place. All wording is here; the script only lays it out.
@@ -51,37 +51,36 @@ class _Pool:
         return self._places[key]
 
 
-def embedded(documents: Iterable[Document]) -> str:
-    """Return the JSON of all *documents*, safe to stand in a ``<script>`` element.
+def told(documents: Iterable[Document]) -> dict[str, Any]:
+    """Return what is said of each of *documents*, as JSON can have it.
 
     ``names`` has [name, unit] of each metric that a run's values follow, ``pool`` the shared values. A run is
-    [run id, host, sections, values by metric, baselines, notes, repeats, commands, sweep]; a section is the places of
-    its title, its names and its texts.
+    [run id, host, sections, values by metric, baselines, notes, repeats, commands, sweep, histograms]; a section is the
+    places of its title, its names and its texts.
     """
     # All that is made here is kept and has no cycles: looking for some among it would take a quarter of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _embedded(list(documents))
+        return _told_of(list(documents))
     finally:
         if collects:
             gc.enable()
 
 
-def _embedded(listed: Sequence[Document]) -> str:
+def _told_of(listed: Sequence[Document]) -> dict[str, Any]:
     pool = _Pool()
     # What many runs share is one object, which is worded once. Documents stay alive, so that an id is its own.
     worded: dict[tuple[Any, ...], tuple[list[Any], list[Any]]] = {}
     extra = sorted({key for document in listed for key in metrics_of(document)} - NAMES.keys())
     keys = [*NAMES, *extra]
-    data = {
+    return {
         "names": [[words.clean(NAMES.get(key, key)), _unit(key, listed)] for key in keys],
         # The metrics that the table of repeats shows.
         "repeats": [[keys.index(metric.key), f"{metric.label_of_repeat}, {metric.unit}"] for metric in COMPARED],
         "runs": [_run(document, keys, pool, worded) for document in listed],
         "pool": pool.values,
     }
-    return safe(data)
 
 
 def safe(data: Any) -> str:
@@ -144,6 +143,7 @@ def _run(
             command_of_client,
         ],
         _points(document),
+        _histograms(document),
     ]
 
 
@@ -304,6 +304,16 @@ def _points(document: Document) -> list[list[str]]:
         front = "yes" if point.get("pareto") else "no"
         rows.append([words.workload(point["workload"]), *map(words.number, numbers), front])
     return rows
+
+
+def _histograms(document: Document) -> list[list[Any]]:
+    """Return [title, number of the first bucket, buckets a decade, counts] of each latency that has a histogram."""
+    kept = document.get("histograms") or {}
+    return [
+        [label, found["first"], found["per_decade"], found["counts"]]
+        for label, key in (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("ITL", "itl_ms"), ("E2EL", "e2el_ms"))
+        if (found := kept.get(key))
+    ]
 
 
 def _took(item: Mapping[str, Any]) -> float:

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     answers,
     changes,
     cohorts,
+    columns,
     details,
-    plots,
     sweeps,
     tables,
 )
@@ -29,11 +28,10 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts im
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
-from ansible_collections.inference.fleet.plugins.module_utils.results.quality import marked
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     SIMULATED,
     Document,
-    compared,
+    Series,
     remarks,
     system,
     value,
@@ -41,23 +39,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 
 _HERE = Path(__file__).resolve().parent
 
-_SCRIPTS = ("page.js", "rent.js", "report.js")
-# Title, metrics (the first, or its mean and p99), unit, and what is better.
-_PLOTS = (
-    ("Output throughput", ("output_throughput",), "tok/s", "higher is better"),
-    ("Total token throughput", ("total_token_throughput",), "tok/s", "higher is better"),
-    ("End-to-end latency (E2EL)", ("mean_e2el_ms", "p99_e2el_ms"), "ms", "lower is better"),
-    ("Time to first token (TTFT)", ("mean_ttft_ms", "p99_ttft_ms"), "ms", "lower is better"),
-    ("Time per output token (TPOT)", ("mean_tpot_ms", "p99_tpot_ms"), "ms", "lower is better"),
-    ("Inter-token latency (ITL)", ("mean_itl_ms", "p99_itl_ms"), "ms", "lower is better"),
-)
-_COSTS = (
-    ("Cost", (cohorts.cost_per_million_output, cohorts.cost_per_million), "US$ per million tokens"),
-    ("Energy of the GPUs", (cohorts.energy_per_million_output, cohorts.energy_per_million), "kWh per million tokens"),
-)
-_TREND = ("output_throughput", "mean_ttft_ms", "mean_tpot_ms")
-# Small plots of single hosts in one page. What changed is drawn first, then the slowest.
-_PANELS = 120
+# In this order, as one script. uPlot's licence asks to be in every copy.
+_SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "rent.js", "plots.js", "runs.js")
+_STYLES = ("uplot/uPlot.min.css", "report.css")
+# Of each series so many runs stand in the page before its script adds the others.
+_NEWEST = 3
 # Comparisons of variants in one page, the newest.
 _COMPARISONS = 10
 
@@ -67,11 +53,10 @@ _TEXT = re.compile(r'<pre id="table">(.*?)</pre>', re.DOTALL)
 def page(report: Report, text: str) -> str:
     """Return the whole page; *text* is the table as printed.
 
-    The page depends on nothing else: the same documents give the same bytes. Raises FleetError without matplotlib.
+    The page depends on nothing else: the same documents give the same bytes.
     """
     import jinja2
 
-    plots.require_matplotlib()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -85,19 +70,21 @@ def page(report: Report, text: str) -> str:
         number=words.number, ratio=words.ratio, count=words.count, when=words.when, change=words.change
     )
     environment.filters["first_sentence"] = answers.first_sentence
-    style = (_HERE / "report.css").read_text(encoding="utf-8")
-    script = "".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    budget, said = _Budget(_PANELS), answers.screen(report, anchor)
+    style, script = (
+        "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names) for names in (_STYLES, _SCRIPTS)
+    )
+    script = f"/*!\n{(_HERE / 'uplot' / 'LICENSE').read_text(encoding='utf-8')}*/\n{script}"
+    said, named = answers.screen(report, run_anchor), columns.named(report)
     return environment.get_template("report.html.j2").render(
-        style=plots.markup(_without_comments(style)),
-        script=plots.markup(script),
+        style=_markup(_without_comments(style)),
+        script=_markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=plots.markup(details.embedded(report.documents)),
+        data=_markup(columns.packed(columns.data(report, anchor, host_anchor))),
         report=report,
         answers=said,
-        rent_data=plots.markup(details.safe(said["data"])),
-        groups=[_group(report, place, budget) for place in range(len(report.groups))],
-        sweeps=[_sweep(plot, place) for place, plot in enumerate(sweeps.plots(report.documents))],
+        rent_data=_markup(details.safe(said["data"])),
+        groups=[_group(report, place, named) for place in range(len(report.groups))],
+        sweeps=sweeps.plots(report.documents),
         costs=_costs(report),
         comparisons=[_comparison(item) for item in report.comparisons[:_COMPARISONS]],
         published=tables.published_rows(report.cohorts, report.published),
@@ -134,11 +121,11 @@ def host_anchor(series: Any) -> str:
     return "of-" + anchor(series.runs[0])
 
 
-class _Budget:
-    """How many more small plots the page may have."""
+def _markup(text: str) -> Any:
+    """Mark *text*, which is ours, as needing no escape."""
+    from markupsafe import Markup
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    return Markup(text)
 
 
 def _without_comments(style: str) -> str:
@@ -154,88 +141,35 @@ def _finalize(value: Any) -> Any:
     return value
 
 
-def _group(report: Report, place: int, budget: _Budget) -> dict[str, Any]:
+def _group(report: Report, place: int, named: frozenset[str]) -> dict[str, Any]:
     """Return a group of the report as the template shows it."""
     group, members = report.groups[place], report.cohorts_of(place)
-    names = [_heading(cohort) for cohort in members]
-    figures = []
-    for number, (title, keys, unit, better) in enumerate(_PLOTS):
-        rows = [
-            plots.Bar(
-                name,
-                cohort.simulated,
-                tuple(cohort.figure(key) for key in keys),
-                # Times between chunks of several tokens stand beside no published time between tokens.
-                tuple(
-                    None if marked(cohort.any, key) else compared(cohort.comparison, key, "baseline") for key in keys
-                ),
-            )
-            for name, cohort in zip(names, members, strict=True)
-        ]
-        parts = ("mean", "mean p99") if len(keys) > 1 else ("measured",)
-        label = f"{title} in {unit} of the latest runs, {better}. The table above has the figures."
-        figures += _bars(rows, parts, title, better, unit, label, f"b{place}-{number}")
     return {
         "model": group.model,
         "workload": group.workload,
         "rows": [tables.cohort_row(cohort) for cohort in members],
-        "plots": figures,
-        "cohorts": [_cohort(report, cohort, f"{place}-{number}", budget) for number, cohort in enumerate(members)],
+        "cohorts": [_cohort(report, cohort, named) for cohort in members],
     }
 
 
-def _bars(
-    rows: Sequence[plots.Bar], names: Sequence[str], title: str, note: str, unit: str, label: str, name: str
-) -> list[dict[str, Any]]:
-    """Return one bar plot as the template shows it; none where there is nothing to draw."""
-    if not any(figure for row in rows for figure in row.figures):
-        return []
-    return [{"title": title, "note": note, "svg": plots.markup(plots.bars(rows, names, unit, label, name))}]
-
-
-def _heading(cohort: Cohort) -> str:
-    """Return what names a cohort in a plot: its host, or how many it has."""
-    hosts = cohort.latest[0]["host"] if len(cohort.series) == 1 else f"{len(cohort.series)} hosts"
-    return f"{words.shorten(words.clean(hosts), 24)}, {words.shorten(words.clean(cohort.system), 28)}"
-
-
-def _cohort(report: Report, cohort: Cohort, name: str, budget: _Budget) -> dict[str, Any]:
-    """Return the hosts of a cohort, ranked, and their figures over time, as the template shows them."""
-    mine = [change for change in report.changes if any(change.series is series for series in cohort.series)]
-    ranked = cohort.ranking
-    trends, panels, several = [], [], [item for item in ranked if len(item.series.runs) > 1]
-    if several:
-        for number, key in enumerate(_TREND):
-            metric = next(item for item in COMPARED if item.key == key)
-            title = f"{metric.label}, {metric.unit}"
-            label = f"{title}, of {cohort.system} over {cohort.runs} runs."
-            trends.append(
-                {"title": title, "svg": plots.markup(plots.trend(cohort, key, mine, label, f"t{name}-{number}"))}
-            )
-    if len(cohort.series) > 1 and several:
-        # Drawn where room is left: who changed, then who is slowest; shown by rank.
-        first = sorted(several, key=lambda item: (not changes.of_series(mine, item.series), -ranked.index(item)))
-        drawn = first[: budget.left]
-        budget.left -= len(drawn)
-        for number, item in enumerate(item for item in ranked if item in drawn):
-            label = f"Output throughput of {item.series.latest['host']} over {len(item.series.runs)} runs, in tok/s."
-            own = changes.of_series(mine, item.series)
-            svg = plots.panel(item.series, _TREND[0], cohort, own, label, f"p{name}-{number}")
-            panels.append({"series": item.series, "place": item.place, "svg": plots.markup(svg)})
+def _cohort(report: Report, cohort: Cohort, named: frozenset[str]) -> dict[str, Any]:
+    """Return the hosts of a cohort, ranked, with the runs that stand in the page, as the template shows them."""
     return {
         "cohort": cohort,
-        "ranked": [(item, changes.of_series(mine, item.series)) for item in ranked],
-        "trends": trends,
-        "panels": panels,
-        "drawn": {change.verdict for change in mine if change.metric == _TREND[0]},
-        "undrawn": len(several) - len(panels) if panels else 0,
-        "published": any(compared(cohort.comparison, key, "baseline") is not None for key in _TREND),
+        "number": next(number for number, known in enumerate(report.cohorts) if known is cohort),
+        "ranked": [
+            (item, changes.of_series(report.changes, item.series), _listed(item.series, named))
+            for item in cohort.ranking
+        ],
+        "history": any(len(item.series.runs) > 1 for item in cohort.ranking),
     }
 
 
-def _sweep(plot: sweeps.Plot, place: int) -> dict[str, Any]:
-    label = f"Output throughput per GPU against the speed for each user, {plot.model}, {plot.workload}."
-    return {"plot": plot, "svg": plots.markup(plots.pareto(plot.sweeps, label, f"s{place}"))}
+def _listed(series: Series, named: frozenset[str]) -> list[Document]:
+    """Return the newest runs of a series, and those that something in the page links to, newest first."""
+    newest = len(series.runs) - _NEWEST
+    kept = [run for place, run in enumerate(series.runs) if place >= newest or run["run_id"] in named]
+    return kept[::-1]
 
 
 def _comparison(outcome: Outcome) -> dict[str, Any]:
@@ -247,20 +181,12 @@ def _comparison(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _costs(report: Report) -> dict[str, Any]:
-    """Return what tokens cost in money and energy, as the template shows it; no rows where no run tells it."""
-    known = [
-        cohort
-        for cohort in report.cohorts
-        if any(cohort.efficiency(read) for _title, readers, _unit in _COSTS for read in readers)
-    ]
-    figures = []
-    for number, (title, readers, unit) in enumerate(_COSTS):
-        rows = [
-            plots.Bar(_heading(cohort), cohort.simulated, tuple(map(cohort.efficiency, readers)), (None, None))
-            for cohort in known
-        ]
-        label = f"{title} in {unit} of the latest runs, lower is better. The table above has the figures."
-        names = ("output tokens", "all tokens")
-        figures += _bars(rows, names, title, "lower is better", unit, label, f"c{number}")
-    return {"cohorts": known, "plots": figures}
+def _costs(report: Report) -> list[Cohort]:
+    """Return the cohorts of which a run tells what tokens cost in money or energy."""
+    readers = (
+        cohorts.cost_per_million_output,
+        cohorts.cost_per_million,
+        cohorts.energy_per_million_output,
+        cohorts.energy_per_million,
+    )
+    return [cohort for cohort in report.cohorts if any(map(cohort.efficiency, readers))]

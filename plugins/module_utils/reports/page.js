@@ -28,8 +28,32 @@ const page = (() => {
     history.replaceState(null, "", address(id, query));
   }
 
+  // The data of runs and plots is packed; a browser of before 2023 cannot unpack it.
+  async function unpacked() {
+    const bytes = Uint8Array.from(atob(document.getElementById("data").textContent), (letter) => letter.charCodeAt(0));
+    const data = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+    for (const column of [data.runs.series, data.runs.at]) {
+      column.forEach((step, place) => { if (place) column[place] = column[place - 1] + step; });
+    }
+    return data;
+  }
+
+  // As words.number in Python.
+  function number(value) {
+    if (value === null || value === undefined) return "\u2013";
+    const size = Math.abs(value);
+    if (Number.isInteger(value) || size >= 99.95) return Math.round(value).toLocaleString("en-US");
+    if (size >= 9.995) return value.toFixed(1);
+    if (size >= 0.9995) return value.toFixed(2);
+    return value.toFixed(Math.min(12, 2 - Math.floor(Math.log10(size))));
+  }
+
   return {
     make,
+    number,
+    data: unpacked(),
+    // As words.minute in Python.
+    minute: (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " "),
     place: () => split()[0],
     get: (key) => split()[1].get(key),
     // Keeps a choice in the address; an empty one leaves it.

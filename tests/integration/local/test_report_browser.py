@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -41,12 +42,12 @@ def overflow(chromium):
 
 
 @pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
-def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path):
+def test_a_browser_shows_it_without_a_word_or_a_request(page, report, tmp_path):
     file = tmp_path / "index.html"
     file.write_text(page, encoding="utf-8")
     url = file.as_uri()
     with browser.started(tmp_path / "profile") as chromium:
-        for width in (390, 1280):
+        for width in (390, 768, 1440):
             for dark in (False, True):
                 chromium.open(url, width, dark=dark)
                 assert overflow(chromium) == []
@@ -54,7 +55,9 @@ def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path):
                 assert (paper == "rgb(16, 19, 23)") == dark, paper
 
             # A link to a run opens it, with all that it was measured on.
-            run = re.findall(rf'<tr id="(run-[^"]+-{SLOW}-[^"]+)">', page)[0]
+            run = next(html.anchor(document) for document in report.documents if document["host"] == SLOW)
+            assert f'id="{run}"' not in page
+            chromium.evaluate("page.data.then(() => null)")
             assert chromium.evaluate(
                 f"new Promise((done) => {{ location.hash = '{run}';"
                 " addEventListener('hashchange', () => setTimeout(done, 50), {once: true}); })"
@@ -89,11 +92,11 @@ def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path):
         chromium.ask("Emulation.setScriptExecutionDisabled", value=True)
         chromium.open(url, 390)
         assert overflow(chromium) == []
-        ids = chromium.evaluate(
-            "[...document.querySelectorAll('table.runs tr[id]')].map((row) => row.id).join(' ')"
-        ).split()
+        ids = chromium.evaluate("[...document.querySelectorAll('table.runs tr[id]')].map((row) => row.id)")
         assert len(ids) == len(set(ids))
-        assert len([one for one in ids if "--point-" not in one]) == 1001
+        assert {html.anchor(item.latest) for item in report.series} <= set(ids)
+        assert chromium.evaluate("document.querySelectorAll('#fleet li, #changed li').length") == 4
+        assert chromium.evaluate("document.querySelector('#rent svg').getBoundingClientRect().height") > 100
         assert "scripts are off" in chromium.evaluate("document.getElementById('runs').innerText")
         assert chromium.evaluate("document.querySelector('input') === null")
 
@@ -110,6 +113,73 @@ def rented():
             ("vllm", 1.0, True, {32: (9000.0, 5.0)}),
         )
     ]
+
+
+def plotted():
+    """A host that lost a tenth, another that did not, and a run whose requests are told apart."""
+    start = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    found = [
+        factory.document(
+            host=host,
+            started=start + timedelta(days=day),
+            factors=(0.9, 0.9015) if host == "lost" and day >= 14 else (1.0, 1.0015),
+        )
+        for host in ("kept", "lost")
+        for day in range(20)
+    ]
+    found[-1]["histograms"] = {"ttft_ms": {"per_decade": 20, "first": 50, "counts": [1, 400, 100, 11]}}
+    found.append(factory.swept(factory.document(host="swept", simulated=True), factory.SWEEP))
+    return sorted(found, key=lambda document: document["started_at"])
+
+
+KEY = """((selector, ...keys) => {
+  const place = document.querySelector(selector + " .canvas");
+  for (const key of keys) place.dispatchEvent(new KeyboardEvent("keydown", {key}));
+  return document.querySelector(selector + " .tip").textContent;
+})"""
+SEEN = """(selector) => new Promise((done) => {
+  document.querySelector(selector).scrollIntoView();
+  const look = () => document.querySelector(selector + " canvas") ? done(null) : setTimeout(look, 20);
+  look();
+})"""
+
+
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
+def test_plots_tell_their_points_to_the_keyboard_too(tmp_path):
+    report = overview.report(plotted(), PUBLISHED)
+    file = tmp_path / "index.html"
+    file.write_text(html.page(report, tables.text(report)), encoding="utf-8")
+    url = file.as_uri()
+    with browser.started(tmp_path / "profile") as chromium:
+        chromium.open(url, 768)
+        history = '[data-history="0"]'
+        chromium.evaluate(f"({SEEN})('{history}')")
+        told = chromium.evaluate(f"{KEY}('{history}', 'ArrowDown', ...Array(14).fill('ArrowRight'))")
+        assert told.startswith("lost, 2026-11-15 00:00 UTC: Output 1,931 tok/s, version 0.32.0. Since then:"), told
+        # One host alone is drawn with its noise, and the address keeps which.
+        chromium.evaluate(
+            f"""(() => {{
+              const select = document.querySelectorAll('{history} select')[1];
+              select.value = [...select.options].findIndex((option) => option.text === "kept");
+              select.dispatchEvent(new Event("input"));
+            }})()"""
+        )
+        assert "The band is where chance" in chromium.evaluate(f"document.querySelector('{history}').innerText")
+        assert chromium.evaluate("new URLSearchParams(location.hash.slice(2)).has('h0')")
+
+        chromium.evaluate(f"({SEEN})('[data-sweep]')")
+        told = chromium.evaluate(f"{KEY}('[data-sweep]', 'ArrowRight')")
+        assert told.startswith("SIMULATED vLLM on 4\u00d7 H100, swept, 128 in flight: 33.3 tok/s"), told
+        assert told.endswith("on the Pareto front"), told
+
+        run = html.anchor(next(run for run in report.documents if run.get("histograms")))
+        chromium.evaluate(f"location.hash = '{run}'")
+        chromium.evaluate(f"({SEEN})('#{run} + tr figure')")
+        told = chromium.evaluate(f"{KEY}('#{run} + tr figure', 'ArrowRight', 'ArrowRight')")
+        assert told == "400 of 512: TTFT 355 to 398 ms"
+        assert overflow(chromium) == []
+        assert chromium.complaints() == []
+        assert chromium.requests() == [url]
 
 
 # Sets a slider, as a hand does, and returns what is said then.
@@ -180,7 +250,7 @@ def test_a_hostile_document_runs_nothing_in_a_browser(tmp_path):
     file.write_text(html.page(report, tables.text(report)), encoding="utf-8")
     with browser.started(tmp_path / "profile") as chromium:
         chromium.open(file.as_uri(), 390)
-        chromium.evaluate("document.querySelector('table.runs tr[id]').click()")
+        chromium.evaluate("page.data.then(() => document.querySelector('table.runs tr[id]').click())")
         assert evil in chromium.evaluate("document.querySelector('tr.shown').innerText")
         assert chromium.evaluate("document.title") == "Inference fleet report"
         assert chromium.evaluate("document.images.length") == 0

@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime, timezone
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import html, markdown, overview, tables
+from ansible_collections.inference.fleet.plugins.module_utils.reports import columns, html, markdown, overview, tables
 from ansible_collections.inference.fleet.plugins.module_utils.results import load
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
-MOST = 2_000_000
+# A third of what a page may have: data is packed.
+MOST = 700_000
 # A name that a table could not hold in one line.
 LONG = "gpu-" + "0123456789" * 9
 CHANGED, SLOW = "gpu03", "gpu07"
@@ -78,19 +78,51 @@ def test_a_thousand_runs_are_one_small_page_that_tells_what_matters(page, report
 
 
 def test_every_run_can_be_opened_and_repeated(page, report):
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL).group(1))
-    assert {run[0] for run in data["runs"]} == {document["run_id"] for document in report.documents}
-    rows = set(re.findall(r'<tr id="(run-[^"]+)">', page))
+    data = columns.unpacked(re.search(r'id="data">(.*?)</script>', page, re.DOTALL).group(1))
+    told = data["details"]
+    assert {run[0] for run in told["runs"]} == {document["run_id"] for document in report.documents}
     # The later points of a sweep have rows of their own, which open their run.
+    rows = {f"run-{anchor}" for anchor in data["runs"]["anchor"]}
     assert {row.partition("--point-")[0] for row in rows} == {html.anchor(document) for document in report.documents}
-    commands = [data["pool"][run[7][0]][1].replace("\1", run[1]) for run in data["runs"]]
+    assert {len(column) for column in data["runs"]["values"]} == {len(data["runs"]["anchor"])}
+    # The newest of each series, and those that something links to, are there without a script.
+    there = set(re.findall(r'<tr id="(run-[^"]+)">', page))
+    assert there < rows
+    assert set(re.findall(r'href="#(run-[^"]+)"', page)) <= there
+    commands = [told["pool"][run[7][0]][1].replace("\1", run[1]) for run in told["runs"]]
     assert all(
         command.startswith("ansible-playbook inference.fleet.deploy inference.fleet.benchmark") for command in commands
     )
     assert f"-l {CHANGED} " in commands[3]
     # Nothing in vLLM's runs is beyond what the command brings back.
     vllm = {document["run_id"] for document in report.documents if document["engine"]["name"] == "vllm"}
-    assert not [run[0] for run in data["runs"] if run[0] in vllm and data["pool"][run[7][0]][2]]
+    assert not [run[0] for run in told["runs"] if run[0] in vllm and told["pool"][run[7][0]][2]]
+
+
+def test_of_many_runs_the_page_tells_whole_what_matters(report):
+    every = {document["run_id"] for document in report.documents}
+    assert columns.detailed(report) == every
+    kept = columns.detailed(report, 200)
+    assert len(kept) == 200
+    # Nothing that a finding rests on goes, nor the last two of a host; then the newest come first.
+    assert columns.named(report) <= kept
+    assert any(CHANGED in run and run.startswith("20261117") for run in kept)
+    assert {run["run_id"] for item in report.series for run in item.runs[-2:]} <= kept
+    days = sorted(run[:8] for run in every - kept)
+    assert days[-1] <= "20261123"
+
+
+def test_marks_and_bands_are_those_of_the_history(report):
+    data = columns.data(report, html.anchor, html.host_anchor)
+    hosts = [item["host"] for item in data["series"]]
+    marks = [mark for mark in data["marks"] if mark[1] == 0]
+    assert [(hosts[mark[0]], mark[3]) for mark in marks] == [(CHANGED, "worse")]
+    assert "driver 570.124.06 to 580.65.06" in marks[0][4]
+    # The band of the one that changed is about its new level, a tenth below the others'.
+    low, high = data["series"][hosts.index(CHANGED)]["bands"]["0"]
+    assert low < 1930 < high < 2100
+    low, high = data["series"][hosts.index("gpu05")]["bands"]["0"]
+    assert 2050 < low < 2144 < high < 2240
 
 
 def test_the_markdown_of_a_thousand_runs_fits_a_comment(report):

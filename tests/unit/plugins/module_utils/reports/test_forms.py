@@ -215,7 +215,7 @@ def test_a_document_is_damaged_or_can_be_shown():
             left_out += 1
             continue
         found = report(document)
-        for make in (tables.text, markdown.page, lambda found: details.embedded(found.documents)):
+        for make in (tables.text, markdown.page, lambda found: details.told(found.documents)):
             assert make(found), path
         assert spreadsheet.text(found.documents), path
         shown += 1

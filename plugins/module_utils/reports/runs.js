@@ -3,24 +3,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Opens a run: lays out what details.py says of it. Everything enters the page as text, nothing as HTML.
 "use strict";
-(() => {
-  const { make } = page;
-  const data = JSON.parse(document.getElementById("data").textContent);
+page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
+  const { make, number, minute } = page;
   const byId = new Map(data.runs.map((run) => [place(run[0]), run]));
   const DASH = "\u2013";
+  // Of each series the numbers of its runs, oldest first; of each row's name its series.
+  const members = series.map(() => []);
+  runs.series.forEach((owner, run) => members[owner].push(run));
+  const owners = new Map(runs.anchor.map((anchor, run) => [`run-${anchor}`, runs.series[run]]));
+  const SHOWN = ["output_throughput", "mean_ttft_ms", "mean_tpot_ms"].map((key) => metrics.findIndex(([name]) => name === key));
 
   function place(id) {
     return "run-" + id.replace(/[^A-Za-z0-9_.-]/gu, "-");
-  }
-
-  // As words.number, words.ratio and words.percent in Python.
-  function number(value) {
-    if (value === null || value === undefined) return DASH;
-    const size = Math.abs(value);
-    if (Number.isInteger(value) || size >= 99.95) return Math.round(value).toLocaleString("en-US");
-    if (size >= 9.995) return value.toFixed(1);
-    if (size >= 0.9995) return value.toFixed(2);
-    return value.toFixed(Math.min(12, 2 - Math.floor(Math.log10(size))));
   }
 
   function ratio(value) {
@@ -121,15 +115,34 @@
     return box;
   }
 
+  // Makes the rows of all of a series' runs, newest first; the page has the newest alone.
+  function fill(item) {
+    if (item.dataset.filled) return;
+    item.dataset.filled = "yes";
+    const owner = series.findIndex(({ id }) => id === item.id);
+    const simulated = cohorts[series[owner].cohort][1];
+    const rows = [...members[owner]].reverse().map((run) => {
+      const id = `run-${runs.anchor[run]}`;
+      const start = make("th", { scope: "row" }, make("a", { href: `#${id}` }, minute(runs.at[run])));
+      if (simulated) start.prepend(make("b", { className: "simulated" }, "SIMULATED"), " ");
+      const cells = SHOWN.map((metric) => make("td", {}, number(runs.values[metric][run])));
+      if (runs.failed[run]) cells[0].append(" ", make("b", { className: "worse" }, `${number(runs.failed[run])} failed`));
+      return make("tr", { id }, start, ...cells, make("td", {}, runs.versions[runs.version[run]]));
+    });
+    item.querySelector("tbody").replaceChildren(...rows);
+    item.querySelector(".older")?.remove();
+  }
+
   // Opens the run of a row, or closes it; what is opened once stays made.
   function toggle(row, open) {
     const run = byId.get(row.id.replace(/--point-\d+$/u, ""));
-    if (!run) return;
     let shown = row.nextElementSibling;
     if (!shown || !shown.classList.contains("shown")) {
       if (open === false) return;
-      shown = make("tr", { className: "shown", hidden: true }, make("td", { colSpan: row.cells.length }, details(run)));
+      const said = run ? details(run) : make("p", { className: "fine" }, "Older than the runs that this page tells whole. Its result document, which is named like it, has the rest.");
+      shown = make("tr", { className: "shown", hidden: true }, make("td", { colSpan: row.cells.length }, said));
       row.after(shown);
+      if (run) plots.histograms(said, run);
     }
     shown.hidden = open === undefined ? !shown.hidden : !open;
     row.classList.toggle("open", !shown.hidden);
@@ -137,14 +150,18 @@
 
   function follow() {
     const id = page.place();
+    const owner = owners.get(id);
+    if (owner !== undefined) fill(document.getElementById(series[owner].id));
     const target = id && document.getElementById(id);
     if (!target) return;
-    const around = target.closest("details");
-    if (around) around.open = true;
+    for (let around = target.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
     if (target.matches("table.runs tr")) toggle(target, true);
     target.scrollIntoView();
   }
 
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches?.("details.series") && event.target.open) fill(event.target);
+  }, true);
   document.addEventListener("click", (event) => {
     const row = event.target.closest("table.runs > tbody > tr[id]");
     const link = event.target.closest("a");
@@ -157,30 +174,35 @@
   });
   window.addEventListener("hashchange", follow);
 
-  const series = [...document.querySelectorAll("details.series")];
-  if (series.length > 3) {
-    const input = make("input", { type: "search", placeholder: "host, engine, workload or run", autocomplete: "off" });
+  const items = [...document.querySelectorAll("details.series")];
+  items.filter((item) => item.open).forEach(fill);
+  if (items.length > 3) {
+    const input = make("input", { type: "search", placeholder: "host, engine, workload or run", autocomplete: "off", value: page.get("q") || "" });
     const count = make("span", { className: "fine" });
     const kinds = [...document.querySelectorAll("div.kind")];
-    const texts = series.map((item) => (item.parentElement.firstElementChild.textContent + item.firstElementChild.textContent + [...item.querySelectorAll("tr[id]")].map((row) => row.id).join(" ")).toLowerCase());
+    const texts = items.map((item, place) => (item.parentElement.firstElementChild.textContent + item.firstElementChild.textContent
+      + members[place].map((run) => runs.anchor[run]).join(" ")).toLowerCase());
     input.setAttribute("aria-label", "Show only runs of");
-    input.addEventListener("input", () => {
+    const filter = () => {
       const wanted = input.value.toLowerCase().split(/\s+/u).filter(Boolean);
       let left = 0;
-      series.forEach((item, index) => {
+      items.forEach((item, index) => {
         item.hidden = !wanted.every((word) => texts[index].includes(word));
         left += !item.hidden;
       });
       kinds.forEach((kind) => { kind.hidden = !kind.querySelector("details:not([hidden])"); });
-      count.textContent = wanted.length ? `${left} of ${series.length}` : "";
+      count.textContent = wanted.length ? `${left} of ${items.length}` : "";
+    };
+    input.addEventListener("input", () => {
+      page.set("q", input.value);
+      filter();
     });
+    filter();
     kinds[0].before(make("p", { className: "filter" }, input, " ", count));
-  }
-  // Each run's start becomes the link that opens it.
-  for (const row of document.querySelectorAll("table.runs tr[id]")) {
-    const start = row.cells[0].lastChild;
-    start.replaceWith(make("a", { href: `#${row.id}` }, start.textContent.trim()));
   }
   document.documentElement.classList.add("scripted");
   follow();
-})();
+}, () => {
+  const said = "This browser cannot unpack the page's data: older runs, details and plots are not shown.";
+  document.getElementById("runs").prepend(page.make("p", { className: "banner" }, said));
+});
