@@ -17,6 +17,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluations
 from ansible_collections.inference.fleet.plugins.module_utils.history import absence, acknowledged, regressions, webhook
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
@@ -26,6 +27,8 @@ display = Display()
 ACKNOWLEDGED = "acknowledged.yml"
 # The kind of an acknowledgement, of a host that did not pass its acceptance test.
 SICK = "sick"
+# That of a model which scores worse than it did.
+WORSE = "worse"
 # A night, and what a schedule may be late.
 EXPECTED_HOURS = 26
 
@@ -74,17 +77,29 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
     loaded = load.opened(folder)
     found = find(loaded.documents)
     sick = not_passed(folder, options, loaded.documents)
+    scored = scored_worse(folder, options, loaded.documents)
+    worse = [each for each in scored if each.sure]
     result: dict[str, Any] = {
         "changed": False,
         "results_dir": str(folder),
         "runs": len(loaded.documents),
         "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in loaded.damaged],
         "warnings": [f"Not read: {folder / words.clean(item.file)}: {item.reason}" for item in loaded.damaged[:20]],
-        "text": "\n".join([told(found), *(f"  NOT SOUND  {words.clean(item['sentence'])}" for item in sick)]),
+        "text": "\n".join(
+            [
+                told(found),
+                *(f"  NOT SOUND  {words.clean(item['sentence'])}" for item in sick),
+                *(f"  {'WORSE     ' if each.sure else 'Suspected '} {words.clean(each.sentence)}" for each in scored),
+            ]
+        ),
         "sick": sick,
+        "worse": [
+            {"host": each.document["host"], "run_id": each.document["run_id"], "sentence": each.sentence}
+            for each in worse
+        ],
         **found.as_dict(),
     }
-    if not loaded.documents and not found.absent and not sick:
+    if not loaded.documents and not found.absent and not sick and not evaluations.load(folder).documents:
         message = (
             f"There is no result document in {folder}. Run the playbook benchmark.yml first, or name the folder that "
             "has them."
@@ -92,8 +107,9 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
         if not check_mode:
             raise FleetError(message, **result)
         return {**result, "msg": message}
-    if found.regressions or found.absent or sick:
-        result["msg"] = " ".join(filter(None, [summary(found), *(item["sentence"] for item in sick[:3])]))
+    if found.regressions or found.absent or sick or worse:
+        sentences = [*(item["sentence"] for item in sick[:3]), *(each.sentence for each in worse[:3])]
+        result["msg"] = " ".join(filter(None, [summary(found), *sentences]))
         result["failed"] = options["fail"]
         if options["webhook_url"] and not check_mode:
             why_not = _send(result, options)
@@ -119,13 +135,27 @@ def not_passed(
     ]
 
 
+def scored_worse(
+    folder: Path, options: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
+) -> list[evaluations.Worse]:
+    """Return the models that score worse than they did, but those acknowledged."""
+    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    accepted = [each for each in known if each.kind == WORSE]
+    watched = evaluations.recent(
+        evaluations.load(folder).documents, documents[-1]["started_at"] if documents else None, options["max_age"]
+    )
+    hosts = {each["host"] for each in watched}
+    since = {host: item.since for host in hosts for item in accepted if item.of_host(host)}
+    return evaluations.worse(watched, since)
+
+
 def finder(folder: Path, options: Mapping[str, Any]) -> Finder:
     """Return what looks through documents of *folder* as options of :data:`RULE` say; FleetError where one is none."""
     least = _minimum(options["minimum_change"])
     if options["confirm"] < 1:
         raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
     every = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
-    known = tuple(each for each in every if each.kind != SICK)
+    known = tuple(each for each in every if each.kind not in (SICK, WORSE))
     wanted = _wanted(options)
 
     def find(documents: Sequence[Mapping[str, Any]]) -> regressions.Found:
@@ -247,6 +277,7 @@ def _send(result: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
         "regressions": result["regressions"],
         "absent": result["absent"],
         "sick": result["sick"],
+        "worse": result["worse"],
         "results_dir": result["results_dir"],
     }
     return webhook.post(options["webhook_url"], body, options["webhook_headers"], options["webhook_timeout"])

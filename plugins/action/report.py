@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.inference.fleet.plugins.action.regressions import RULE, Finder, finder
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluations
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     html,
@@ -84,7 +85,11 @@ def report(
     _refuse_same(wanted)
     loaded = load.opened(folder)
     found = overview.report(loaded.documents, PUBLISHED, loaded.damaged, find(loaded.documents))
-    found = replace(found, acceptances=tuple(kept.latest(kept.load(folder).documents).values()))
+    found = replace(
+        found,
+        acceptances=tuple(kept.latest(kept.load(folder).documents).values()),
+        evaluations=tuple(evaluations.told(evaluations.load(folder).documents)),
+    )
     result: dict[str, Any] = {
         "changed": False,
         **{name: str(file) for name, file in wanted.items()},

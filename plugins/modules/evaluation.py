@@ -208,6 +208,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import answers, runner, session
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.result import run_id
@@ -328,10 +329,7 @@ def _base(url: str) -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    try:
-        module.exit_json(**evaluate(module.params, module.check_mode))
-    except FleetError as error:
-        module.fail_json(msg=str(error), **error.details)
+    answer(module, lambda: evaluate(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

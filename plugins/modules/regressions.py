@@ -156,6 +156,13 @@ sick:
   returned: always
   type: list
   elements: dict
+worse:
+  description:
+    - Models that score worse in M(inference.fleet.evaluation) than they did, which fails the task. Each has C(host),
+      C(run_id) and C(sentence).
+  returned: always
+  type: list
+  elements: dict
 suspected:
   description: Last runs that look like a step, and are fewer than O(confirm).
   returned: always

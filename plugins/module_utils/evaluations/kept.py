@@ -61,6 +61,25 @@ class Worse:
         )
 
 
+@dataclass(frozen=True)
+class Told:
+    """The last document of a series, the one before, and whether the model got worse."""
+
+    document: Document
+    before: Document | None
+    worse: Worse | None
+
+    @property
+    def score(self) -> str:
+        """The score alone."""
+        return percent(self.document["score"]["value"])
+
+    @property
+    def sentence(self) -> str:
+        """What the last evaluation came to; where the model got worse, since when."""
+        return " ".join(filter(None, [sentence(self.document, self.before), self.worse and self.worse.sentence]))
+
+
 def load(results: Path) -> Kept:
     """Read the evaluations of a results folder; none where there is no such folder."""
     documents, damaged = [], []
@@ -124,18 +143,22 @@ def series(documents: Iterable[Document]) -> list[list[Document]]:
 def worse(documents: Iterable[Document], since: Mapping[str, str | None] | None = None) -> list[Worse]:
     """Return the models that score worse than they did, one of each series at most.
 
-    *since* has, by host, the run from which on a lower score was accepted, or None for whatever there was.
+    *since* has, by host, the run or the day from which on a lower score is accepted, or None for whatever there was.
     """
     found = []
     for runs in series(documents):
         accepted = (since or {}).get(runs[-1]["host"], "")
         if accepted is None:
             continue
-        places = [place for place, run in enumerate(runs) if run["run_id"] == accepted]
-        told = _worse(runs[places[0] :] if places else runs)
-        if told:
-            found.append(told)
+        fell = _worse([run for run in runs if _is_since(run, accepted)] or runs)
+        if fell:
+            found.append(fell)
     return sorted(found, key=lambda each: (not each.sure, _order(each.document)))
+
+
+def _is_since(run: Document, accepted: str) -> bool:
+    """Whether a run is not before one that is named by its id, or by its day."""
+    return (run["run_id"] if "Z-" in accepted else words.day(run["started_at"])) >= accepted
 
 
 def _worse(runs: Sequence[Document]) -> Worse | None:
@@ -147,6 +170,15 @@ def _worse(runs: Sequence[Document]) -> Worse | None:
             alone = scores.difference(before, scores.pooled(tail), _ALONE)[1] < 0
             return Worse(runs[-count], before, count, alone or count >= CONFIRM)
     return None
+
+
+def told(documents: Iterable[Document]) -> list[Told]:
+    """Return the last of each series: those first that got worse for sure, then by their names."""
+    found = []
+    for runs in series(documents):
+        fell = _worse(runs)
+        found.append(Told(runs[-1], runs[-2] if len(runs) > 1 else None, fell if fell and fell.sure else None))
+    return sorted(found, key=lambda each: (each.worse is None, name(each.document), each.document["run_id"]))
 
 
 def recent(documents: Iterable[Document], newest: str | None, days: float) -> list[Document]:

@@ -15,7 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 
 _KEYS = {"host", "metric", "kind", "since", "reason"}
-KINDS = ("step", "siblings", "disturbed", "absent", "sick")
+KINDS = ("step", "siblings", "disturbed", "absent", "sick", "worse")
 # Where a step began is known to about this many runs, and may move as more runs come.
 _NEAR = 2
 

@@ -37,6 +37,7 @@ def page(report: Report) -> str:
         ("Slow, without having changed", _slower(report)),
         ("Not measured", _absent(report)),
         ("Acceptance tests", _accepted(report)),
+        ("Evaluations", _evaluated(report)),
         ("The published tables, with ours beside them", _published(report)),
         ("Latest of each engine and profile", _latest(report)),
         ("Cost and energy", _costs(report)),
@@ -131,6 +132,16 @@ def _accepted(report: Report) -> list[str]:
     tests = sorted(report.acceptances, key=lambda test: (order.index(test["verdict"]), test["host"]))
     lines = [
         f"- {'**' + SIMULATED + '** ' if test['simulated'] else ''}{escape(kept.sentence(test))}" for test in tests
+    ]
+    return lines[:_LISTED] + _more(len(lines))
+
+
+def _evaluated(report: Report) -> list[str]:
+    """The last evaluation of each model by each benchmark, those that got worse first."""
+    lines = [
+        f"- {'**' + SIMULATED + '** ' if told.document['simulated'] else ''}"
+        f"{'**worse** ' if told.worse else ''}{escape(told.sentence)}"
+        for told in report.evaluations
     ]
     return lines[:_LISTED] + _more(len(lines))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons.outcome import Outcome, of_documents
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations.kept import Told
 from ansible_collections.inference.fleet.plugins.module_utils.history import findings, regressions, siblings
 from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
@@ -35,7 +36,8 @@ class Report:
 
     *documents* come oldest first, *published* has the rows of the published tables, *damaged* the files left out,
     *changes* the change points of the histories, *every* all series with the later points of sweeps, *found* all that
-    the history shows, *acceptances* the last acceptance test of each host.
+    the history shows, *acceptances* the last acceptance test of each host,
+    *evaluations* the last one of each model by each benchmark.
     """
 
     documents: tuple[Document, ...]
@@ -46,6 +48,7 @@ class Report:
     every: tuple[Series, ...] = ()
     found: regressions.Found = field(default_factory=regressions.Found)
     acceptances: tuple[Mapping[str, Any], ...] = ()
+    evaluations: tuple[Told, ...] = ()
 
     @functools.cached_property
     def _by_group(self) -> tuple[tuple[Cohort, ...], ...]:

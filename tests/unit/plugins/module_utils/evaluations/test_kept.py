@@ -54,7 +54,9 @@ def test_chance_alone_is_no_fall() -> None:
 def test_what_is_accepted_is_where_later_runs_start() -> None:
     runs = [made(90, 10, 1), made(90, 10, 2), made(50, 50, 3), made(50, 50, 4)]
     assert kept.worse(runs, {"gpu1": runs[2]["run_id"]}) == []
+    assert kept.worse(runs, {"gpu1": "2026-11-03"}) == []
     assert kept.worse(runs, {"gpu1": None}) == []
+    assert kept.worse(runs, {"gpu2": None}) != []
     (told,) = kept.worse([*runs, made(10, 90, 5)], {"gpu1": runs[2]["run_id"]})
     assert told.before["value"] == 0.5
 

@@ -280,7 +280,7 @@ class TestAcknowledged:
             ([{"host": "a", "since": "2026-09-11", "reason": "x", "metrics": 1}], "metrics means nothing here"),
             (
                 [{"host": "a", "reason": "x", "kind": "both"}],
-                "kind is 'both', wanted step, siblings, disturbed, absent or sick",
+                "kind is 'both', wanted step, siblings, disturbed, absent, sick or worse",
             ),
         ],
     )
