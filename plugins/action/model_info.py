@@ -24,7 +24,8 @@ class ActionModule(ActionBase):
         try:
             if args.get("model"):
                 known = catalogue.resolved(args, args.get("catalogue"))
-                args |= {"model": known["model"], "models": [{"id": known["model"], **known["model_facts"]}]}
+                found = {"id": known["model"], **known["model_facts"]}
+                args |= {"model": known["model"], "revision": known.get("revision"), "models": [found]}
             else:
                 args["models"] = catalogue.all_facts(args.get("catalogue"))
         except FleetError as error:

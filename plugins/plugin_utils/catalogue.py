@@ -86,7 +86,7 @@ SCHEMA: dict[str, Any] = {
     "sources": {"type": "dict"},
 }
 # What a host is told of a variant, and of the model.
-_OF_VARIANT = ("id", "precision", "served_model_name", "gpus", "weights_gib", "memory_gb", "shapes")
+_OF_VARIANT = ("id", "revision", "precision", "served_model_name", "gpus", "weights_gib", "memory_gb", "shapes")
 _OF_MODEL = ("trust_remote_code", "context", "engines", "settings", "speculative_decoding")
 
 
@@ -198,6 +198,8 @@ def all_facts(directory: str | None = None) -> list[dict[str, Any]]:
 def resolved(options: Mapping[str, Any], directory: str | None = None) -> dict[str, Any]:
     """Return options of an engine with the model's name on the hub, what is known of it, and what it is served by.
 
+    The revision is the variant's where the options have none.
+
     FleetError where the model can be none.
     """
     given = str(options.get("model") or DEFAULTS["model"])
@@ -205,6 +207,8 @@ def resolved(options: Mapping[str, Any], directory: str | None = None) -> dict[s
     if known is None and "/" not in given:
         raise FleetError(_unknown(given, directory))
     result = {**options, "model": known["id"] if known else given, "model_facts": known or {}}
+    if known and known.get("revision") and not options.get("revision"):
+        result["revision"] = known["revision"]
     if not options.get("served_model_name"):
         result["served_model_name"] = known["served_model_name"] if known else served_name(given)
     return result

@@ -26,6 +26,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.weights import cache, download, hub, listing, spec, tool
 from ansible_collections.inference.fleet.plugins.module_utils.weights.spec import Weights, is_hub_name
+from ansible_collections.inference.fleet.plugins.modules import model_info
 from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -294,6 +295,28 @@ def test_the_model_s_sizes_are_asked_for_without_its_weights(serve: Callable[...
     listed = listing.listing(weights, None, asked)
     assert listed is not None
     assert listed.config(weights, None, asked) is None
+
+
+def test_what_fits_is_told_of_a_model_by_what_the_hub_says(serve: Callable[..., Hub], tmp_path: Path) -> None:
+    config = {
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32,
+        "max_position_embeddings": 32768,
+    }  # fmt: skip
+    server = serve(files={**repository(64 * MIB), "config.json": json.dumps(config).encode()})
+    commit = server.models["org/tiny"].commit
+    asked: dict[str, Any] = {
+        "model": "org/tiny", "models": [{"id": "org/tiny"}], "revision": commit, "profile": "h100x2", "engine": "vllm",
+        "context": None, "cache_dir": str(tmp_path), "hf_token": None, "environment": {"HF_ENDPOINT": server.url},
+    }  # fmt: skip
+    (row,) = model_info.run(asked)["models"]
+    assert (row["fits"], row["gpus"], row["weights_gib"], row["longest_context"]) == (True, 1, 0.1, 32768)
+    # 2 layers, two heads, key and value of 32 numbers of 2 bytes each.
+    assert row["kv_cache_tokens"] == pytest.approx((81559 / 1024 * 0.9 - 2 - 64 / 1024) * 2**30 / 512, rel=1e-3)
+    # Of the revision that is asked for, two small questions, and nothing comes to stay.
+    assert [path.partition("?")[0] for path in server.requests] == [
+        f"GET /api/models/org/tiny/revision/{commit}", f"GET /org/tiny/resolve/{commit}/config.json",
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_due_is_what_is_not_there_whichever_revision_brought_it(

@@ -36,7 +36,12 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 parser = make_arg_parser(FlexibleArgumentParser())
 said = []
 parser.error = said.append
-for name, argv in json.load(sys.stdin).items():
+from vllm import envs
+wanted = json.load(sys.stdin)
+for name in wanted.pop("variables"):
+    if name.startswith("VLLM_") and name not in envs.environment_variables:
+        print(f"VERDICT {name}: no variable that it reads")
+for name, argv in wanted.items():
     said.clear()
     try:
         given = parser.parse_args(argv)
@@ -77,9 +82,13 @@ def commands(engine: str) -> dict[str, list[str]]:
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="vLLM is not installed: make demo ENGINE=vllm does it")
 def test_vllm_s_parser_takes_every_entry_on_every_kind_of_gpu() -> None:
-    wanted = commands("vllm")
+    wanted: dict[str, list[str]] = commands("vllm")
     assert len(wanted) > 120
-    # That the parser is asked at all.
+    rules = [rule for facts in catalogue.all_facts() for rule in facts.get("settings", ())]
+    wanted["variables"] = sorted({name for rule in rules for name in rule.get("environment", ())})
+    assert wanted["variables"]
+    # That the parser, and the list of variables, is asked at all.
+    wanted["variables"].append("VLLM_NO_SUCH_VARIABLE")
     wanted["wrong flag"] = ["--no-such-flag"]
     wanted["wrong choice"] = ["--kv-cache-dtype", "fp3"]
     wanted["wrong parser"] = ["--reasoning-parser", "nobody"]
@@ -89,7 +98,7 @@ def test_vllm_s_parser_takes_every_entry_on_every_kind_of_gpu() -> None:
     verdicts = [line for line in done.stdout.splitlines() if line.startswith("VERDICT")]
     assert verdicts[-1:] == ["VERDICTS DONE"], done.stderr[-3000:]
     refused = {line.split(":")[0].removeprefix("VERDICT ") for line in verdicts[:-1]}
-    assert refused == {"wrong flag", "wrong choice", "wrong parser"}, verdicts
+    assert refused == {"wrong flag", "wrong choice", "wrong parser", "VLLM_NO_SUCH_VARIABLE"}, verdicts
 
 
 def refusals(argv: list[str], flags: dict[str, Any]) -> list[str]:

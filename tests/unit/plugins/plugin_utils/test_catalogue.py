@@ -142,9 +142,11 @@ def test_a_model_of_the_hub_is_served_as_the_catalogue_says() -> None:
         "--host 0.0.0.0 --port 8000 --model openai/gpt-oss-120b --served-model-name gpt-oss-120b "
         "--enable-auto-tool-choice --tool-call-parser openai --tensor-parallel-size 1"
     )
-    assert result.container.environment["VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8"] == "1"
     assert result.placement.profile == "b200x1"
-    assert "VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8" not in served("gpt-oss-120b", host("h100", 1)).container.environment
+    # What is for some GPUs, and one precision.
+    hopper, blackwell = (served("minimax-m2.5", host(family, 4)).container for family in ("h200", "b200"))
+    assert hopper.environment["VLLM_USE_DEEP_GEMM"] == "0"
+    assert "VLLM_USE_DEEP_GEMM" not in blackwell.environment
 
 
 def test_whatever_the_catalogue_says_can_be_overridden() -> None:
@@ -243,6 +245,13 @@ def test_an_entry_is_added_by_one_file(tmp_path: Path) -> None:
         "--host 0.0.0.0 --port 8000 --model org/Mine-8B --served-model-name mine --tensor-parallel-size 1 "
         "--max-model-len 4096"
     )
+    # The variant's revision, and the user's.
+    (tmp_path / "mine.yml").write_text(ENTRY.replace("precision: BF16", "revision: v2, precision: BF16"))
+    pinned, other = (served("mine", host("h100", 8), catalogue=str(tmp_path), revision=one) for one in (None, "main"))
+    assert [item.weights and item.weights.revision for item in (pinned, other)] == ["v2", "main"]
+    assert "--revision v2" in shlex.join(pinned.container.command)
+    told = endpoints.endpoints("gpu1", {"engine_model": "mine", "engine_catalogue": str(tmp_path)})
+    assert [item["revision"] for item in told] == ["v2"]
     # The user's own comes before the collection's.
     (tmp_path / "gpt-oss-20b.yml").write_text(ENTRY)
     assert catalogue.resolved({"model": "gpt-oss-20b"}, str(tmp_path))["model"] == "org/Mine-8B"
