@@ -10,15 +10,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from conftest import a_free_port
 from docker_engine import DockerEngine
+from ssh_host import SshHost
 
+from ansible_collections.inference.fleet.plugins.module_utils.comparisons import progress
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
 
@@ -56,10 +61,10 @@ json.dump(result, open(os.path.join(value("--result-dir"), value("--result-filen
 
 
 class Fleet:
-    """One host, this machine, with an engine of its own, and the playbooks on it."""
+    """Hosts that are all this machine, with engines of their own, and the playbooks on them."""
 
     def __init__(self, folder: Path, engine: DockerEngine) -> None:
-        self.folder, self.engine, self.port = folder, engine, a_free_port()
+        self.folder, self.engine = folder, engine
         client = folder / "client"
         client.write_text(CLIENT.format(python=sys.executable, metrics=METRICS))
         client.chmod(0o755)
@@ -68,7 +73,7 @@ class Fleet:
             "ansible_python_interpreter": sys.executable,
             "engine_name": "simulator",
             "engine_container_name": NAME,
-            "engine_port": self.port,
+            "engine_port": a_free_port(),
             "engine_docker_host": engine.url,
             "engine_cache_dir": str(folder / "cache"),
             "engine_stop_timeout": 5,
@@ -81,7 +86,8 @@ class Fleet:
             ],
             "benchmark_client": "vllm",
             "benchmark_client_path": str(client),
-            "benchmark_work_dir": str(folder / "work"),
+            # A host is measured once at a time.
+            "benchmark_work_dir": f"{folder}/work/{{{{ inventory_hostname }}}}",
             "benchmark_input_length": 16,
             "benchmark_output_length": 16,
             "benchmark_num_prompts": 8,
@@ -90,10 +96,12 @@ class Fleet:
             "benchmark_random_range_ratio": 0,
             "fleet_dir": str(folder),
         }
+        # By name, what a host has of its own.
+        self.hosts: dict[str, dict[str, Any]] = {"here": {}}
 
     def start(self, playbook: str, *arguments: str, **extra: Any) -> subprocess.Popen[str]:
         inventory = self.folder / "hosts.json"
-        inventory.write_text(json.dumps({"all": {"hosts": {"here": {**self.host, **extra}}}}))
+        inventory.write_text(json.dumps({"all": {"vars": {**self.host, **extra}, "hosts": self.hosts}}))
         self.log = self.folder / f"{playbook}.log"
         return subprocess.Popen(
             ["ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks" / f"{playbook}.yml"), *arguments],
@@ -104,6 +112,8 @@ class Fleet:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # In the background of a shell it is ignored, and whoever is started from there ignores it too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def play(self, playbook: str, *arguments: str, code: int = 0, **extra: Any) -> str:
@@ -124,20 +134,48 @@ class Fleet:
 def fleet(docker_engine: DockerEngine, tmp_path: Path) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path, docker_engine)
     yield fleet
-    state.forget_paused(NAME)
+    for slot in state.paused_slots():
+        if slot.startswith(NAME):
+            state.forget_paused(slot)
     for container in docker_engine.client.containers.list(all=True):
         container.remove(force=True)
 
 
-def test_a_comparison_that_is_cut_off_goes_on_and_leaves_the_host_as_it_was(fleet: Fleet) -> None:
+def told(output: str) -> str:
+    """Return what was printed, whatever the width of its lines."""
+    return " ".join(output.split())
+
+
+@pytest.mark.xdist_group("ssh")
+def test_a_comparison_that_is_cut_off_is_given_up_or_goes_on_and_leaves_the_host_as_it_was(
+    fleet: Fleet, ssh_host: SshHost
+) -> None:
+    fleet.host |= ssh_host.variables
     fleet.play("deploy", "-e", "deploy_verify=false")
     before = fleet.containers()[NAME]
 
+    refused = fleet.play("compare", "-e", json.dumps({"engine_instances": [{}], "benchmark_label": "x"}), code=2)
+    assert "nothing was touched. engine_instances, benchmark_label are given with -e" in told(refused)
     planned = fleet.play("compare", "--check")
     assert "3 variants, 2 rounds, 6 turns to take: about " in planned
     assert "US$ " in planned
     assert fleet.containers() == {NAME: before}
     assert not (fleet.folder / "results").exists()
+
+    # Ctrl-C in the middle of the first benchmark, which would last for long.
+    with fleet.start("compare", benchmark_num_prompts=100_000) as process:
+        while "100000 requests" not in fleet.log.read_text():
+            assert process.poll() is None, fleet.log.read_text()
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+    assert fleet.containers()[NAME] == (before[0], "exited")
+    given_up = told(fleet.play("compare", "-e", "compare_abandon=true", benchmark_num_prompts=100_000))
+    assert "it is given up: no turn is taken any more" in given_up
+    assert "afterwards what serves there now serves again" in given_up
+    assert fleet.containers() == {NAME: before}
+    assert not fleet.documents()
+    clients = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    assert not any(str(fleet.folder / "client").encode() in client for client in clients)
 
     # Killed outright as soon as one turn is done: nothing of the playbook gets to put anything back.
     with fleet.start("compare") as process:
@@ -148,10 +186,10 @@ def test_a_comparison_that_is_cut_off_goes_on_and_leaves_the_host_as_it_was(flee
     assert fleet.containers()[NAME] == (before[0], "exited")
 
     deployed = fleet.play("deploy", "-e", "deploy_verify=false", code=2)
-    assert "as that is left of a comparison that was cut off, run compare.yml again" in " ".join(deployed.split())
+    assert "as that is left of a comparison that was cut off, run compare.yml again" in told(deployed)
 
     output = fleet.play("compare")
-    words = " ".join(output.split())
+    words = told(output)
     assert "it was cut off before: " in words
     assert fleet.containers() == {NAME: before}
     turns = [(each["comparison"]["variant"], each["comparison"]["round"]) for each in fleet.documents()]
@@ -165,17 +203,69 @@ def test_a_comparison_that_is_cut_off_goes_on_and_leaves_the_host_as_it_was(flee
     assert "the engine does not know --no-such-option" in words
     assert "For throughput choose quick" in words
     assert (fleet.folder / "reports/comparison.md").read_text().startswith("## SIMULATED Comparison ")
-
-    # It is over: the same again is another one, which can be given up.
-    again = fleet.play("compare", "--check")
-    assert "6 turns to take" in again
+    # Each is over: the same again would be another one.
+    assert not any(progress.unfinished(fleet.folder / "results", "here", NAME))
 
 
-def test_the_winner_may_stay(fleet: Fleet) -> None:
-    variants = [{**variant} for variant in fleet.host["compare_variants"] if variant["name"] != "broken"]
-    fleet.host |= {"compare_variants": variants, "compare_rounds": 1, "compare_keep": "winner"}
-    output = fleet.play("compare")
-    ((name, (_id, status)),) = fleet.containers().items()
-    assert (name, status) == (NAME, "running"), output
-    serving = fleet.engine.client.containers.get(NAME)
-    assert "h100x4" in " ".join(serving.attrs["Config"]["Cmd"])
+@contextmanager
+def used(port: int) -> Iterator[None]:
+    """Have somebody use an engine all the time."""
+    over = threading.Event()
+    body = {"model": "qwen3-coder-next", "max_tokens": 500, "ignore_eos": True}
+    body["messages"] = [{"role": "user", "content": "Tell me everything."}]
+
+    def use() -> None:
+        while not over.is_set():
+            with suppress(requests.ConnectionError):
+                requests.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=600)
+
+    user = threading.Thread(target=use)
+    user.start()
+    try:
+        yield
+    finally:
+        over.set()
+        user.join()
+
+
+def test_hosts_at_once_have_one_verdict_and_each_its_own_engine_afterwards(fleet: Fleet) -> None:
+    names = {name: f"{NAME}-{name}" for name in ("won", "beside", "emptied", "busy")}
+    ports = {name: a_free_port() for name in names}
+    of = {name: {"container_name": names[name], "port": ports[name]} for name in names}
+    fleet.host["compare_variants"] = [each for each in fleet.host["compare_variants"] if each["name"] != "broken"]
+    fleet.host |= {"compare_rounds": 1, "engine_simulates": {"engine": "sglang", "profile": "a100x4"}}
+    for own in ("engine_container_name", "engine_port"):
+        del fleet.host[own]
+    fleet.hosts = {
+        "winner": {f"engine_{key}": value for key, value in of["won"].items()} | {"compare_keep": "winner"},
+        "several": {
+            "engine_instances": [{"slot": names[name], **of[name]} for name in ("beside", "emptied")],
+            "compare_slot": names["emptied"],
+            "compare_keep": "none",
+        },
+        "used": {f"engine_{key}": value for key, value in of["busy"].items()} | {"benchmark_busy": "skip"},
+    }
+    fleet.play("deploy", "-e", "deploy_verify=false")
+    before = fleet.containers()
+    assert {status for _id, status in before.values()} == {"running"}
+
+    with used(ports["busy"]):
+        output = fleet.play("compare")
+
+    words = told(output)
+    assert "[used] skipped: wanted an idle engine at " in words
+    turns = sorted((each["host"], each["comparison"]["variant"]) for each in fleet.documents())
+    assert turns == [("several", "quick"), ("several", "slow"), ("winner", "quick"), ("winner", "slow")]
+    assert " on winner, several: quick, slow" in words
+    assert " on 2 hosts; " in words
+    assert "For throughput choose quick" in words
+    after = fleet.containers()
+    assert {*after} == {*before}
+    untouched = [names["beside"], names["busy"]]
+    assert [after[name] for name in untouched] == [before[name] for name in untouched]
+    assert after[names["emptied"]] == (before[names["emptied"]][0], "exited")
+    assert after[names["won"]][1] == "running"
+    assert after[names["won"]][0] != before[names["won"]][0]
+    won = fleet.engine.client.containers.get(names["won"])
+    assert "vllm/h100x4" in " ".join(won.attrs["Config"]["Cmd"])
+    assert not {*names.values()} & state.paused_slots()

@@ -14,9 +14,9 @@ from ansible_collections.inference.fleet.plugins.module_utils.results import ser
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
 
 # Seconds that an engine takes to start, where nothing is known of it: with compiled kernels in its cache, and without.
-_START, _FIRST_START, _SIMULATOR = 240, 600, 15
-# Around each benchmark, in seconds: looks, checks, the client's own start.
-_AROUND = 45
+_START, _FIRST_START, _SIMULATOR = 240, 600, 10
+# Around each benchmark, in seconds: looks, checks, the client's own start. A simulator's is not compiled, nor large.
+_AROUND, _AROUND_SIMULATOR = 45, 20
 # Bytes a second at which images and weights come, where nothing is known.
 _RATE = 300e6
 _GIB = 2**30
@@ -66,7 +66,9 @@ def estimate(
             unknown.append(turn.variant)
         starting = _START if turn.variant in started else _FIRST_START
         started.add(turn.variant)
-        seconds += (_SIMULATOR if look["engine"] == SIMULATOR else starting) + _AROUND + (measured or 0.0)
+        simulator = look["engine"] == SIMULATOR
+        seconds += _SIMULATOR + _AROUND_SIMULATOR if simulator else starting + _AROUND
+        seconds += measured or 0.0
     names = dict.fromkeys(turn.variant for turn in turns)
     bring = sum(gib for _disk, gib, _what in _due(looks[name] for name in names)) * _GIB
     seconds += bring / _RATE
