@@ -92,19 +92,23 @@ def safe(data: Any) -> str:
     return text
 
 
-def _apart(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Return the names and the texts of facts: many runs have the same names, few the same texts."""
-    return [name for name, _text in facts], [text for _name, text in facts]
+def _apart(section: tuple[str, list[list[str]]]) -> tuple[str, list[str], list[str]]:
+    """Return a section's title, names and texts: many runs have the same names, few the same texts."""
+    title, facts = section
+    return title, [name for name, _text in facts], [text for _name, text in facts]
 
 
 def _run(
     document: Document, keys: Sequence[str], pool: _Pool, worded: dict[tuple[Any, ...], tuple[list[Any], list[Any]]]
 ) -> list[Any]:
+    run_id, host = words.clean(document["run_id"]), words.clean(document["host"])
+
     def shared(value: Any) -> int:
-        return pool.place(_without(value, words.clean(document["run_id"]), words.clean(document["host"])))
+        return pool.place(_shareable(value, run_id, host))
 
     def places(sections: Iterable[tuple[str, list[list[str]]]]) -> list[Any]:
-        return [[pool.place(title), *(shared(_clean(part)) for part in _apart(facts))] for title, facts in sections]
+        # Titles and names are the code's own.
+        return [[pool.place(title), pool.place(names), shared(texts)] for title, names, texts in map(_apart, sections)]
 
     if isinstance(document, Stored):
         # It is asked for everything.
@@ -117,7 +121,7 @@ def _run(
             ["Engine's command line", words.command(engine.get("argv") or []), []],
             ["Engine's environment", environment, []],
         ]
-        worded[key] = (places(_surroundings(document)), [shared(_clean(part)) for part in commands if part[1]])
+        worded[key] = (places(_surroundings(document)), [shared(part) for part in commands if part[1]])
     sections, commands_of_engine = worded[key]
     asked = (*key, _asked(document))
     if asked not in worded:
@@ -126,12 +130,12 @@ def _run(
             ["The command that repeats this run", again.command, list(again.notes)],
             ["Client's command line", words.command(client["argv"]), []],
         ]
-        worded[asked] = ([], [shared(_clean(part)) for part in parts])
+        worded[asked] = ([], [shared(part) for part in parts])
     command, command_of_client = worded[asked][1]
     first, last = _sections(document)
     return [
-        words.clean(document["run_id"]),
-        words.clean(document["host"]),
+        run_id,
+        host,
         [*places(first), *sections, *places(last)],
         [_values(document["metrics"].get(key)) for key in keys],
         [_baseline(baseline, keys, pool) for baseline in document["baselines"]],
@@ -332,17 +336,14 @@ def _rounded(number: float) -> float:
     return float(_FORMAT % number)
 
 
-def _clean(value: Any) -> Any:
-    """Return *value* with every text cleaned."""
+def _shareable(value: Any, run_id: str, host: str) -> Any:
+    """Return *value* with every text cleaned, and without the run id and the host, which are else all that differs."""
     if isinstance(value, str):
-        return words.clean(value, lines=True)
-    return [_clean(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return _without(words.clean(value, lines=True), run_id, host)
+    return [_shareable(item, run_id, host) for item in value]
 
 
-def _without(value: Any, run_id: str, host: str) -> Any:
-    """Return *value* with its texts' run id and host taken out."""
-    if isinstance(value, str):
-        for text, place in ((run_id, RUN_ID), (host, HOST)):
-            value = value.replace(text, place) if text else value
-        return value
-    return [_without(item, run_id, host) for item in value] if isinstance(value, list) else value
+def _without(text: str, run_id: str, host: str) -> str:
+    """Return a text with its run id and host taken out."""
+    text = text.replace(run_id, RUN_ID) if run_id else text
+    return text.replace(host, HOST) if host else text
