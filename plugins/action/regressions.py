@@ -20,6 +20,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluations
 from ansible_collections.inference.fleet.plugins.module_utils.history import absence, acknowledged, regressions, webhook
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
+from ansible_collections.inference.fleet.plugins.plugin_utils import endpoints
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 
 display = Display()
@@ -33,6 +34,8 @@ WORSE = "worse"
 EXPECTED_HOURS = 26
 
 
+# Of the options, what is not the task's but follows from the inventory: see :func:`engines`.
+ENGINES = "engines"
 Finder = Callable[[Sequence[Mapping[str, Any]]], regressions.Found]
 # What says which changes count, for a task that fails of them and for one that shows them alike.
 RULE: dict[str, Any] = {
@@ -62,10 +65,22 @@ class ActionModule(LocalAction):
     }
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
+        options = {**options, ENGINES: engines(options["hosts"], self.hostvars)}
         result = look(Path(options["results_dir"]).absolute(), options, self._task.check_mode)
         if options["show"]:
             display.display(f"\n{result['text']}\n")
         return result
+
+
+def engines(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return the ports of the engines of those hosts whose variables describe several; all are to be measured."""
+    found = {}
+    for host in hosts:
+        # A host need not be in this inventory.
+        own = endpoints.endpoints(host, hostvars[host]) if host in hostvars else []
+        if len(own) > 1:
+            found[host] = [endpoint["port"] for endpoint in own]
+    return found
 
 
 def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> dict[str, Any]:
@@ -208,8 +223,8 @@ def _wanted(options: Mapping[str, Any]) -> absence.Wanted | None:
         if not isinstance(content, dict):
             raise FleetError(f"summaries: {path} on the control host is no summary of a playbook: no object.")
         summaries.append(content)
-    now = datetime.now(timezone.utc)
-    return absence.Wanted(tuple(options["hosts"]), now, options["expected_hours"], absence.reasons(summaries))
+    now, reasons = datetime.now(timezone.utc), absence.reasons(summaries)
+    return absence.Wanted(tuple(options["hosts"]), now, options["expected_hours"], reasons, options.get(ENGINES) or {})
 
 
 def _minimum(given: Mapping[str, Any]) -> dict[str, float]:
@@ -244,7 +259,7 @@ def summary(found: regressions.Found) -> str:
 def _absent(items: Sequence[absence.Absent]) -> str:
     if not items:
         return ""
-    count = len(items)
+    count = len({item.host for item in items})
     more = f" (and {count - 1} more hosts)" if count > 1 else ""
     return f"{count} host{'s were' if count > 1 else ' was'} not measured. {items[0].sentence}{more}"
 

@@ -71,7 +71,7 @@ options:
   hosts:
     description:
       - The hosts that were to be measured, as those of a schedule. One without a run within O(expected_hours) is told
-        of in RV(absent).
+        of in RV(absent). Of a host whose variables in the inventory describe several engines, each was to be measured.
     type: list
     elements: str
     default: []

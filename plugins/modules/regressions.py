@@ -144,7 +144,8 @@ improved:
   elements: dict
 absent:
   description:
-    - Hosts of O(hosts) without a run. Each has C(host), C(since), the time of its last run, C(last_run), C(reason) and
+    - Hosts of O(hosts) without a run, and engines without one of a host that was measured. Each has C(host), C(port),
+      which is null where it is the whole host, C(since), the time of the last run, C(last_run), C(reason) and
       C(sentence); what is not known is null.
   returned: always
   type: list

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
@@ -28,6 +29,7 @@ class LocalAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Check the task's options, do it, and turn what went wrong into its failure."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        self.hostvars: Mapping[str, Any] = (task_vars or {}).get("hostvars") or {}
         _validation, options = self.validate_argument_spec(argument_spec=self.ARGUMENTS)
         try:
             result.update(self.act(options))

@@ -63,9 +63,14 @@ def text(
     lines: list[str] = []
     for name, explained, samples in _families(latest, found):
         lines += _family(name, explained, samples)
-    missing: list[tuple[Labels, Mapping[str, Any]]] = [((("host", item["host"]),), item) for item in absent]
+    missing: list[tuple[Labels, Mapping[str, Any]]] = [
+        ((("host", item["host"]), *((("port", str(item["port"])),) if item.get("port") else ())), item)
+        for item in absent
+    ]
     lines += _family(
-        "host_not_measured", "1 for a host that was to be measured and has no run.", [(of, 1) for of, _item in missing]
+        "host_not_measured",
+        "1 for a host, or one of its engines, without the run that was to be.",
+        [(of, 1) for of, _item in missing],
     )
     last = [(of, words.parse_time(item["since"]).timestamp()) for of, item in missing if item["since"]]
     lines += _family("host_not_measured_since_timestamp_seconds", "When the last run of such a host began.", last)
@@ -176,9 +181,12 @@ def _latencies(runs: Sequence[tuple[Labels, Document]]) -> Iterator[Sample]:
     for labels, run in runs:
         for measure in ("ttft", "tpot", "itl", "e2el"):
             for statistic in ("mean", "median", "p99"):
-                value = series.value(run, f"{statistic}_{measure}_ms")
+                key = f"{statistic}_{measure}_ms"
+                value = series.value(run, key)
                 if value is not None:
-                    yield (*labels, ("measure", measure), ("statistic", statistic)), value / 1000
+                    # A chunk of several tokens is not the time from one token to the next.
+                    named = "chunk_gap" if quality.marked(run, key) else measure
+                    yield (*labels, ("measure", named), ("statistic", statistic)), value / 1000
 
 
 def _gates(runs: Sequence[tuple[Labels, Document]]) -> Iterator[Sample]:

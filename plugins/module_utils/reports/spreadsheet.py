@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
-from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import quality, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import unit
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import NAMES
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, engine, profile
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import limits_text, slot, subject
 
 # What a spreadsheet would take for a formula begins with one of these.
 _FORMULA = ("=", "+", "-", "@")
@@ -81,7 +83,10 @@ def _of_point(*path: str) -> Callable[[Document, _Point], Any]:
 _RUN: tuple[_Column, ...] = (
     ("run_id", _at("run_id")),
     ("point", _of_point("place")),
+    ("subject", lambda document, point: subject(ChainMap({"workload": point["workload"]}, document)).id),
     ("host", _at("host")),
+    ("slot", lambda document, _point: slot(document)),
+    ("label", _at("label")),
     ("started_at (UTC)", _at("started_at")),
     ("finished_at (UTC)", _at("finished_at")),
     ("simulated", _at("simulated")),
@@ -102,6 +107,9 @@ _RUN: tuple[_Column, ...] = (
     ("num_prompts", _of_point("workload", "num_prompts")),
     ("max_concurrency", _of_point("workload", "max_concurrency")),
     ("request_rate (req/s)", _of_point("workload", "request_rate")),
+    ("random_range_ratio", _of_point("workload", "random_range_ratio")),
+    ("seed", _of_point("workload", "seed")),
+    ("limits", lambda document, _point: limits_text(document.get("slo")) if document.get("slo") else None),
     # The repeats of a sweep's first point are the document's own.
     ("repeats", lambda document, point: len(point.get("repeats") or document["repeats"])),
 )
@@ -122,6 +130,8 @@ _QUALITY: tuple[_Column, ...] = (
     ("failed", _of_point("quality", "failed")),
     ("total_input_tokens", _of_point("quality", "total_input_tokens")),
     ("total_output_tokens", _of_point("quality", "total_output_tokens")),
+    ("itl_is_per_token", _of_point("streaming", "itl_is_per_token")),
+    ("disturbed", lambda _document, point: quality.disturbed(point) if point.get("quality") else None),
     ("warnings", lambda _document, point: "; ".join((point.get("quality") or {}).get("warnings") or ())),
 )
 

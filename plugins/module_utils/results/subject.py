@@ -182,10 +182,7 @@ def slot(document: Document) -> str:
     found = document["engine"]
     if found.get("slot") is not None:
         return str(found["slot"])
-    try:
-        port = urlsplit(found.get("url") or "").port
-    except ValueError:
-        port = None
+    own_port = port(document)
     known = document["hardware"].get("gpus") or ()
     # One GPU is named by its index, its UUID, or as one of all.
     indices = {str(name): str(gpu.get("index")) for gpu in known for name in (gpu.get("uuid"), gpu.get("index"))}
@@ -193,7 +190,15 @@ def slot(document: Document) -> str:
         {indices.get(str(name), str(name)) for name in found.get("gpus") or ()}, key=lambda name: (len(name), name)
     )
     some = own and "all" not in own and len(own) < len(known)
-    return f"{port or ''}{' on GPU ' + ','.join(own) if some else ''}".strip()
+    return f"{own_port or ''}{' on GPU ' + ','.join(own) if some else ''}".strip()
+
+
+def port(document: Document) -> int | None:
+    """Return the port of the engine that a document is of; None where it does not tell."""
+    try:
+        return urlsplit(document["engine"].get("url") or "").port
+    except ValueError:
+        return None
 
 
 def configuration(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:

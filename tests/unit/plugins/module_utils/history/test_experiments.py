@@ -195,6 +195,24 @@ class TestAbsence:
         assert with_reasons[0].sentence.endswith(": Unreachable: ssh: connect to host gpu2 port 22: no.")
         assert result.absent[1].sentence.startswith("gpu3: never measured, and no failed benchmark of it is known")
 
+    def test_of_several_engines_the_one_without_a_run_is_named(self):
+        def of(port, count, **more):
+            def change(document, _day):
+                document["engine"]["url"] = f"http://127.0.0.1:{port}"
+                document.update(more)
+
+            return runs([1.0] * count, change=change)
+
+        wanted = absence.Wanted(("gpu1",), self.NOW, 26, engines={"gpu1": [8000, 8001, 8002]})
+        compared = {"comparison": {"id": "x", "variant": "a", "round": 1, "rounds": 1, "fingerprint": "f"}}
+        late = found(of(8000, 13), of(8001, 9), of(8002, 13, label="compare a", **compared), wanted=wanted).absent
+        assert [(item.host, item.port) for item in late] == [("gpu1", 8001), ("gpu1", 8002)]
+        assert late[0].sentence.startswith("gpu1, its engine at port 8001: not measured since 2026-09-09 02:00 UTC (")
+        assert late[1].sentence.startswith("gpu1, its engine at port 8002: never measured, ")
+        # One finding where the whole host has none.
+        (whole,) = found(of(8000, 8), of(8001, 9), wanted=wanted).absent
+        assert (whole.port, whole.since) == (None, "2026-09-09T02:00:00Z")
+
     def test_accepted(self):
         known = acknowledged.parse([{"host": "gpu2", "kind": "absent", "reason": "in repair"}], "here")
         result = found(runs([1.0] * 9, host="gpu2"), wanted=self.wanted("gpu2"), acknowledgements=known)

@@ -25,6 +25,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
 )
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, series
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import subject
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -129,6 +130,18 @@ def test_csv_has_a_row_a_run_and_point_with_every_figure_in_full():
     assert (found[1]["gpu_power (W)"], found[1]["price (US$/h)"]) == ("2200.0", "16.36")
     energy, joules = "energy_per_million_output_tokens (kWh)", "energy_per_output_token (J)"
     assert float(found[1][energy]) == pytest.approx(float(found[1][joules]) / 3.6)
+
+
+def test_csv_tells_series_apart_and_which_figures_are_not_what_their_names_say():
+    plain = factory.document()
+    chunked = factory.document(label="night", slo={"ttft_ms": 500.0}, streaming={"itl_is_per_token": False})
+    swept = factory.sweep(factory.document(), factory.SWEEP)
+    first, second, *points = rows(plain, chunked, swept)
+    assert (first["slot"], first["label"], first["limits"], first["itl_is_per_token"]) == ("8000", "", "", "")
+    assert (second["label"], second["limits"], second["itl_is_per_token"]) == ("night", "ttft 500 ms", "false")
+    assert first["subject"] == subject(plain).id
+    assert second["subject"] != first["subject"]
+    assert len({row["subject"] for row in points}) == len(points)
 
 
 def test_csv_says_which_runs_are_simulated_and_what_they_imitate():

@@ -158,6 +158,8 @@ class TestChunks:
             runs.append(document)
         assert regressions.find(runs).regressions == ()
         assert 'metric="mean_itl_ms"' not in textfile.text(runs)
+        assert 'measure="chunk_gap",statistic="mean"} 0.043' in textfile.text(runs)
+        assert 'measure="itl"' not in textfile.text(runs)
         for document in runs[10:]:
             document["streaming"]["itl_is_per_token"] = True
         assert {item.metric for item in regressions.find(runs).regressions} == {"mean_itl_ms"}
