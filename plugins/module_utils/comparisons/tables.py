@@ -14,6 +14,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results import ser
 from ansible_collections.inference.fleet.plugins.module_utils.results.comparison import SAME
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import MODEL, PUBLISHED
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import conditions
 
 _CAUSE = 300
 
@@ -82,8 +83,7 @@ def _page(outcome: Outcome) -> Iterator[Table]:
 
 
 def _remarks(row: dict, run: outcomes.Document) -> Iterator[str]:
-    differences = {key: value for key, value in row["workload"].items() if run["workload"].get(key) != value}
-    if differences:
+    if conditions(row["workload"]) != conditions(run["workload"]):
         ours, theirs = words.workload(run["workload"]), words.workload(row["workload"])
         yield f"Not the page's workload: {ours} here, {theirs} there. The rows cannot be compared."
     if row["cold"] and run["warm"]:

@@ -13,7 +13,12 @@ from typing import Any
 from ansible_collections.inference.fleet.plugins.module_utils.results import noise, quality
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import GOODPUT, THROUGHPUTS
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import published
-from ansible_collections.inference.fleet.plugins.module_utils.results.subject import differences, limits_text, subject
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import (
+    conditions,
+    differences,
+    limits_text,
+    subject,
+)
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 PUBLISHED, RUN = "published", "run"
@@ -134,7 +139,7 @@ def not_compared(other: Mapping[str, Any], document: Mapping[str, Any]) -> dict[
         **_head_of_run(other),
         "kind": RUN,
         "workload": _workload_of_run(other),
-        "same_workload": _workload_of_run(other) == _workload_of_run(document),
+        "same_workload": conditions(other["workload"]) == conditions(document["workload"]),
         "notes": [f"Not compared with {other['run_id']}, the newest run before this one: {said}."],
         "metrics": {},
     }
@@ -172,11 +177,11 @@ def _comparison(
     comparable: bool = True,
     other: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    ours = document["workload"]
-    unlike = {key: value for key, value in workload.items() if ours.get(key) != value}
+    ours, there = conditions(document["workload"]), conditions(workload)
+    unlike = [key for key in {**there, **ours} if ours.get(key) != there.get(key)]
     said = []
     if unlike:
-        listed = ", ".join(f"{key} {ours.get(key)} (there {value})" for key, value in unlike.items())
+        listed = ", ".join(f"{key} {ours.get(key, 'none')} (there {there.get(key, 'none')})" for key in unlike)
         said.append(f"Not the workload of {head['id']}: {listed}. The ratios do not say better or worse.")
     said += notes
     comparable = comparable and not unlike

@@ -155,6 +155,9 @@ def differences(document: Document, comparison: Mapping[str, Any]) -> list[str]:
         if mine.get(key) != theirs.get(key):
             pair = [("no limit of" if item.get(key) is None else words.count(item[key])) for item in (mine, theirs)]
             found.append(f"{pair[0]} {name} instead of {pair[1].replace('no limit of', 'no limit')}")
+    own, there = ((item.get("random_range_ratio") or 0) * 100 for item in (mine, theirs))
+    if own != there:
+        found.append(f"lengths \u00b1 {own:g} % instead of \u00b1 {there:g} %")
     return found
 
 

@@ -126,7 +126,7 @@ def subject(document: Document) -> Subject:
             *([f"replicas={replicas(document)}"] if replicas(document) > 1 else ()),
         ),
         label=document.get("label") or "",
-        workload=_pairs(document["workload"], but="seed"),
+        workload=tuple(conditions(document["workload"]).items()),
         slo=_pairs(document.get("slo") or {}),
     )
 
@@ -238,9 +238,18 @@ def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         values = [value] if value else []
 
 
-def _pairs(values: Mapping[str, Any], but: str = "") -> tuple[tuple[str, Any], ...]:
+def conditions(workload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a workload must be the same for two runs to be compared: all that is set but the seed, sorted.
+
+    >>> conditions({"seed": 7, "num_prompts": 64.0, "request_rate": None, "random_range_ratio": 0.0})
+    {'num_prompts': 64}
+    """
+    return dict(_pairs({name: value for name, value in workload.items() if name != "seed"}))
+
+
+def _pairs(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     # What is not set, and what is 0, is as if a release that did not have the option had written it.
-    set_ = ((name, value) for name, value in values.items() if name != but and value)
+    set_ = ((name, value) for name, value in values.items() if value)
     return tuple(
         sorted((name, int(value) if isinstance(value, float) and value.is_integer() else value) for name, value in set_)
     )

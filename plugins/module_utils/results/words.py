@@ -224,6 +224,8 @@ def workload(values: Mapping[str, Any]) -> str:
     parts.append("no concurrency limit" if concurrency is None else f"{count(concurrency)} at once")
     if values.get("request_rate") is not None:
         parts.append(f"{number(values['request_rate'])} requests/s")
+    if values.get("random_range_ratio"):
+        parts.append(f"lengths \u00b1 {100 * values['random_range_ratio']:g} %")
     return ", ".join(parts)
 
 

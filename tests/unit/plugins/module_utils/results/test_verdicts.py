@@ -16,7 +16,13 @@ from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import remarks, result, table
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions, textfile
 from ansible_collections.inference.fleet.plugins.module_utils.reports import html, markdown, overview, tables
-from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, quality, verdicts
+from ansible_collections.inference.fleet.plugins.module_utils.results import (
+    comparison,
+    quality,
+    series,
+    verdicts,
+    words,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
@@ -94,6 +100,33 @@ def test_every_form_agrees_that_there_is_no_verdict(case):
     for figure in compared.values():
         figure["verdict"] = "worse"
     assert not any(cell.verdict for cell in tables.row(document).cells)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"random_range_ratio": 0.25}, "random_range_ratio 0.25 (there none)"),
+        ({"request_rate": 2.0}, "request_rate 2 (there none)"),
+    ],
+)
+def test_what_only_the_run_was_asked_makes_it_another_workload(changed, said):
+    document = run()
+    document["workload"].update(changed)
+    document = beside(document)
+    (found,) = document["baselines"]
+    assert not found["same_workload"]
+    assert all(figure["verdict"] is None for figure in found["metrics"].values())
+    assert said in " ".join(found["notes"])
+    assert "Not the published workload: " in " ".join(series.remarks(document))
+    assert words.workload(document["workload"]) != words.workload(run()["workload"])
+
+
+def test_what_an_older_release_did_not_write_is_the_same_as_none_of_it():
+    older, newer = run(), run(day=1)
+    del older["workload"]["request_rate"]
+    newer["workload"]["random_range_ratio"] = 0.0
+    for one, other in ((older, newer), (newer, older)):
+        assert comparison.with_run(one, other)["same_workload"]
 
 
 def test_a_sound_run_has_verdicts_everywhere():
