@@ -76,13 +76,14 @@ class Health:
 def news(report: Report) -> tuple[News, ...]:
     """Return all that was found, newest first."""
     found = [*_changed(report), *_slow(report), *_absent(report), *_lost(report), *_sick(report), *_failing(report)]
+    found += _scored(report)
     return tuple(sorted(found, key=lambda item: (item.since or "", item.host), reverse=True))
 
 
 def health(report: Report, found: Iterable[News]) -> tuple[Health, ...]:
     """Return how the fleet is: the measured hosts, then those that were only ever simulated, where there are any."""
     simulated: dict[str, bool] = {}
-    for document in (*report.documents, *report.acceptances):
+    for document in (*report.documents, *report.acceptances, *(told.document for told in report.evaluations)):
         simulated[document["host"]] = simulated.get(document["host"], True) and document["simulated"]
     for item in report.found.absent:
         simulated.setdefault(item.host, False)
@@ -166,6 +167,15 @@ def _sick(report: Report) -> Iterator[News]:
         if test["verdict"] == verdict.SICK:
             text = words.sentence(kept.sentence(test).removeprefix(f"{test['host']} "))
             yield News(test["host"], test["simulated"], WORSE, "sick", text, test["started_at"], None, True)
+
+
+def _scored(report: Report) -> Iterator[News]:
+    """Models that score worse than they did."""
+    for told in report.evaluations:
+        if told.worse:
+            run = told.worse.document
+            text = words.sentence(told.worse.sentence.removeprefix(f"{run['host']}, "))
+            yield News(run["host"], run["simulated"], WORSE, told.score, text, run["started_at"], None, True)
 
 
 def _failing(report: Report) -> Iterator[News]:

@@ -5,7 +5,7 @@
 
 A script is a JSON list of parts, each with C(when), a text, and C(turns), a list of answers. The first part whose text
 is in a conversation's prompt answers it: its first turn first, its last again and again. A turn is C({"text": ...}), or
-C({"calls": [{"tool": ..., "arguments": {...}}]}).
+C({"calls": [{"tool": ..., "arguments": {...}}]}), or C({"refuse": ...}), which is answered with 400 and that text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .answers import Answer, Part
-from .asked import Asked
+from .asked import Asked, Refused
 
 Script = Sequence[Mapping[str, Any]]
 
@@ -35,10 +35,12 @@ def load(text: str) -> Script:
 
 
 def answer(script: Script, asked: Asked) -> Answer | None:
-    """Return what a script has for a request; None where it has nothing."""
+    """Return what a script has for a request; None where it has nothing. Raises Refused where it says so."""
     for part in script:
         if part["when"] in asked.prompt:
             turn = part["turns"][min(asked.turns, len(part["turns"]) - 1)]
+            if "refuse" in turn:
+                raise Refused(400, str(turn["refuse"]))
             return Answer(asked.prompt_tokens, _parts(turn), "tool_calls" if "calls" in turn else "stop")
     return None
 
@@ -49,6 +51,8 @@ def _parts(turn: Any) -> tuple[Part, ...]:
             return tuple(
                 Part(json.dumps(call["arguments"]), str(call["tool"]), os.urandom(9).hex()) for call in turn["calls"]
             )
-        return (Part(str(turn["text"])),)
+        return (Part(str(turn["refuse"] if "refuse" in turn else turn["text"])),)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"a turn of a script has text, or calls with tool and arguments; not {turn!r:.80}") from error
+        raise ValueError(
+            f"a turn of a script has text, refuse, or calls with tool and arguments; not {turn!r:.80}"
+        ) from error

@@ -13,6 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.modules import evaluation
+
 from .conftest import KEY, ROOT, fakes
 
 # Which of the tasks the agent does not do, though it says so.
@@ -42,6 +47,21 @@ def script(of: list[dict[str, Any]]) -> list[dict[str, Any]]:
         last = {"text": f"Done: {', '.join(criteria['communicate_info'] or [])}."}
         agents.append({"when": said, "turns": [last] if number == IDLE else [*calls, last]})
     return [*users, *agents]
+
+
+def test_a_request_that_failed_is_no_wrong_answer_though_the_task_went_on(
+    plays: Callable[..., str], venv: Path, tmp_path: Path
+) -> None:
+    """The task catches what goes wrong and scores the silence: what it reports then is a figure, and no score."""
+    users = [{"when": "<scenario>", "turns": [{"text": "I am a customer."}, {"text": "###STOP###"}]}]
+    url = plays([*users, {"when": "I am a customer.", "turns": [{"refuse": "a thing is broken"}]}])
+    given = {name: option.get("default") for name, option in evaluation.SPEC.items()}
+    given |= {"limit": 1, "message_limit": 2, "url": url, "served_model_name": fakes.MODEL, "api_key": KEY}
+    given |= {"venv": str(venv), "work_dir": str(tmp_path / "work"), "run_host": "here"}
+    with pytest.raises(
+        FleetError, match=r"is no score: 1 of 1 samples failed: 0: a request to the model failed: .*broken"
+    ):
+        evaluation.evaluate(given, False)
 
 
 def evaluate(folder: Path, url: str, venv: Path, **variables: Any) -> subprocess.CompletedProcess[str]:

@@ -69,6 +69,8 @@ def test_the_report_shows_the_last_evaluation_of_each_model_the_worse_first(tmp_
     assert lines[1].startswith("- **SIMULATED** gpu0")
     page = (tmp_path / "index.html").read_text()
     assert 'id="evaluations"' in page
+    # On the first screen, too: the model is not what it was.
+    assert "A-model on tau2_retail (user: a-user) got worse" in page
     assert "got worse: 50.0 % (95 %: 40.4 to 59.6)" in page
 
 

@@ -41,6 +41,12 @@ def test_the_first_part_that_fits_answers_and_else_nobody() -> None:
     assert said({"role": "user", "content": "Hello."}) is None
 
 
+def test_a_turn_may_be_an_error() -> None:
+    refusing = script.load('[{"when": "order", "turns": [{"refuse": "a thing is broken"}]}]')
+    with pytest.raises(asked.Refused, match="a thing is broken"):
+        script.answer(refusing, asked.chat({"messages": [USER]}))
+
+
 def test_calls_and_text_of_responses_are_turns_too() -> None:
     items = [
         {"role": "user", "content": "a"},
