@@ -22,6 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     markdown,
     overview,
     spreadsheet,
+    summary,
     tables,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
@@ -42,7 +43,9 @@ class ActionModule(LocalAction):
         "results_dir": {"type": "path", "required": True},
         "path": {"type": "path"},
         "markdown_path": {"type": "path"},
+        "markdown_whole": {"type": "bool", "default": False},
         "csv_path": {"type": "path"},
+        "json_path": {"type": "path"},
         **RULE,
         "show": {"type": "bool", "default": False},
     }
@@ -51,12 +54,20 @@ class ActionModule(LocalAction):
         folder = Path(options["results_dir"]).absolute()
         path = Path(options["path"]).absolute() if options["path"] else folder / "report.html"
         others = {
-            name: Path(options[name]).absolute() for name in ("markdown_path", "csv_path") if options[name] is not None
+            name: Path(options[name]).absolute()
+            for name in ("markdown_path", "csv_path", "json_path")
+            if options[name] is not None
         }
         find = finder(folder, {**options, ENGINES: engines(options["hosts"], self.hostvars)})
         try:
             result = report(
-                folder, path, **others, find=find, check_mode=self._task.check_mode, diff_mode=self._task.diff
+                folder,
+                path,
+                **others,
+                markdown_whole=options["markdown_whole"],
+                find=find,
+                check_mode=self._task.check_mode,
+                diff_mode=self._task.diff,
             )
         except FleetError as error:
             raise FleetError(str(error), **{"path": str(path), "results_dir": str(folder), **error.details}) from error
@@ -71,6 +82,8 @@ def report(
     path: Path,
     markdown_path: Path | None = None,
     csv_path: Path | None = None,
+    json_path: Path | None = None,
+    markdown_whole: bool = False,
     find: Finder = regressions.find,
     check_mode: bool = False,
     diff_mode: bool = False,
@@ -80,7 +93,7 @@ def report(
     *path* is the page's, *find* looks through the history. Raises FleetError where there is nothing to report
     (outside check mode), where the folder or a file cannot be read or written, and where two files are to be one.
     """
-    paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path}
+    paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path, "json_path": json_path}
     wanted = {name: found for name, found in paths.items() if found is not None}
     _refuse_same(wanted)
     loaded = load.opened(folder)
@@ -110,9 +123,11 @@ def report(
     result["table"] = tables.text(found)
     new = {"path": html.page(found, result["table"])}
     if markdown_path:
-        new["markdown_path"] = markdown.page(found)
+        new["markdown_path"] = markdown.page(found, markdown_whole)
     if csv_path:
         new["csv_path"] = spreadsheet.text(loaded.documents)
+    if json_path:
+        new["json_path"] = summary.text(found)
     stale = {}
     for name, text in new.items():
         old = _read(wanted[name])

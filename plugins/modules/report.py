@@ -34,12 +34,21 @@ options:
   markdown_path:
     description:
       - Where to write the report as Markdown on the control host. Not written where it is not given.
+      - It has the three answers of the page's first screen, and with O(markdown_whole) all tables instead.
       - It is short enough for a comment on GitHub (65536 characters). It says which sections it had to leave out.
     type: path
+  markdown_whole:
+    description: Whether the Markdown has all tables instead of the three answers.
+    type: bool
+    default: false
   csv_path:
     description:
       - Where to write the report as CSV on the control host. Not written where it is not given.
       - One row a run and point of its sweep, with every metric in full and its unit in the header.
+    type: path
+  json_path:
+    description:
+      - Where to write the three answers as JSON on the control host. Not written where it is not given.
     type: path
   show:
     description: Whether to print the table, and where the page is, as plain lines as well.
@@ -98,6 +107,10 @@ markdown_path:
 csv_path:
   description: Absolute path of the CSV on the control host.
   returned: when O(csv_path) is given
+  type: str
+json_path:
+  description: Absolute path of the JSON on the control host.
+  returned: when O(json_path) is given
   type: str
 results_dir:
   description: Absolute path of the folder that was read.

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import html
 import re
+from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,8 @@ def text_of(page: str) -> str | None:
 
 def anchor(document: Document) -> str:
     """Return a run's place in the page. Each later point of a sweep has one of its own."""
-    number = document.get("point")
+    # A document that was stored would have to be unpacked to tell that it is no point.
+    number = document.get("point") if isinstance(document, ChainMap) else None
     return run_anchor(document["run_id"]) + (f"--point-{number}" if number else "")
 
 

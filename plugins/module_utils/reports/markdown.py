@@ -10,7 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept, verdict
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons import tables as side_by_side
-from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, sweeps, tables
+from ansible_collections.inference.fleet.plugins.module_utils.reports import (
+    answers,
+    cohorts,
+    fleet,
+    rent,
+    sweeps,
+    tables,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, Ranked
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
@@ -21,18 +28,24 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 LONGEST = 60_000
 # Of a longer list, so many: of the ranks of hosts from each end.
 _LISTED = 20
+_FEW = 5
 _ENDS = 5
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
 _LETTERS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
-def page(report: Report) -> str:
-    """Return the report. The same documents give the same text.
+def page(report: Report, whole: bool = True) -> str:
+    """Return the report, *whole* or its three answers alone. The same documents give the same text.
 
     A section that would make it too long for a comment is left out, and said to be.
     """
     sections = [
+        ("Is the fleet well?", _health(report)),
+        ("What changed?", _news(report)),
+        ("Which to rent?", _rent(report)),
+    ]
+    tables_of_all = [
         ("Change points", _changes(report)),
         ("Slow, without having changed", _slower(report)),
         ("Not measured", _absent(report)),
@@ -46,6 +59,7 @@ def page(report: Report) -> str:
         ("Hosts ranked", _ranks(report)),
         ("Left out", _damaged(report)),
     ]
+    sections = tables_of_all if whole else sections
     text = "\n".join(_lead(report))
     left_out = []
     for title, lines in sections:
@@ -86,6 +100,53 @@ def _lead(report: Report) -> list[str]:
         verb = "is" if simulated in (1, runs) else "are"
         lines += ["", f"> **{SIMULATED}**: {which} {verb} simulated. Such figures say nothing about hardware."]
     return lines
+
+
+def _health(report: Report) -> list[str]:
+    lines = []
+    for health in fleet.health(report, fleet.news(report)):
+        lines += [*_gap(lines), f"{_mark(health.simulated)}**{health.sentence}**"]
+        if health.unwell:
+            lines.append("")
+        for host, items in health.unwell[:_LISTED]:
+            lines.append(f"- {escape(host)}: **{items[0].size}**{_since(items[0])}. {escape(items[0].text)}")
+        lines += _more(len(health.unwell))
+        if health.caveat and not health.simulated:
+            lines += ["", health.caveat]
+    return lines
+
+
+def _news(report: Report) -> list[str]:
+    news = fleet.news(report)
+    lines = [
+        f"- **{item.size}** {_mark(item.simulated)}{escape(item.host)}"
+        f"{' got better' if item.tone == fleet.BETTER else ''}{_since(item)}. {escape(item.text)}"
+        for item in news[:_FEW]
+    ]
+    if len(news) > _FEW:
+        lines += ["", f"{len(news) - _FEW} more are in the page."]
+    return lines or ["Nothing that is beyond chance."]
+
+
+def _since(item: fleet.News) -> str:
+    return f", {item.moment}" if item.since else ""
+
+
+def _rent(report: Report) -> list[str]:
+    rows = rent.table(report.every)
+    chosen = [
+        f"{escape(', '.join(choice.question))}: **{escape(choice.sentence)}**" for choice in rent.choices(rows)[:_FEW]
+    ]
+    heads = ["Configuration", "In flight", *(f"{column.title}, {column.unit}" for column in rent.COLUMNS)]
+    lines = []
+    for row in rows[:_LISTED]:
+        best = row.best
+        name = ", ".join(filter(None, (row.system, row.version, row.precision, *row.question)))
+        figures = [words.number(best.figures[column.key]) for column in rent.COLUMNS]
+        why_not = escape(answers.first_sentence(best.why_not)) or "yes"
+        lines.append([_mark(row.simulated) + escape(name), best.load, *figures, why_not])
+    said = chosen or ["Nothing here can tell: no run is measured, warm and undisturbed."]
+    return [*said, "", *_table([*heads, "Warm, undisturbed"], lines), *_more(len(rows))]
 
 
 def _comparisons(report: Report) -> list[str]:

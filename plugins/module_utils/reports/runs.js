@@ -36,10 +36,10 @@ page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
 
   function table(head, rows) {
     const row = (cells, tag) =>
-      make("tr", {}, ...cells.map((cell, index) => make(index ? tag : "th", { scope: index ? "" : "row" }, cell)));
+      make("tr", {}, ...cells.map((cell, index) => make(index ? tag : "th", index ? {} : { scope: "row" }, cell)));
     const columns = make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, cell)));
     const body = make("tbody", {}, ...rows.map((cells) => row(cells, "td")));
-    return make("div", { className: "scroll" }, make("table", { className: "plain" }, make("thead", {}, columns), body));
+    return make("div", { className: "scroll", tabIndex: 0 }, make("table", { className: "plain" }, make("thead", {}, columns), body));
   }
 
   function details(run) {

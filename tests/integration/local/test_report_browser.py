@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -257,3 +259,20 @@ def test_a_hostile_document_runs_nothing_in_a_browser(tmp_path):
         assert overflow(chromium) == []
         assert chromium.complaints() == []
         assert chromium.requests() == [file.as_uri()]
+
+
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
+@pytest.mark.skipif("AXE_CORE" not in os.environ, reason="AXE_CORE names no axe.min.js: npm pack axe-core brings one")
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_axe_finds_nothing(tmp_path, width, dark):
+    file = tmp_path / "index.html"
+    report = overview.report(plotted(), PUBLISHED)
+    file.write_text(html.page(report, tables.text(report)), encoding="utf-8")
+    with browser.started(tmp_path / "profile") as chromium:
+        chromium.open(file.as_uri(), width, dark=dark)
+        chromium.evaluate("page.data.then(() => document.querySelector('table.runs tr[id]').click())")
+        for plot in ("[data-history]", "[data-sweep]"):
+            chromium.evaluate(f"({SEEN})('{plot}')")
+        chromium.ask("Runtime.evaluate", expression=Path(os.environ["AXE_CORE"]).read_text(encoding="utf-8"))
+        assert chromium.evaluate("axe.run().then((found) => found.violations.map(({ id, help }) => [id, help]))") == []

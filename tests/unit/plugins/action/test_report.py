@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import re
 from datetime import datetime, timedelta, timezone
@@ -88,6 +89,7 @@ def test_the_difference_is_that_of_the_printed_tables(results, tmp_path):
 
 def test_markdown_and_csv_follow_the_documents_too(results, tmp_path):
     files = {"path": tmp_path / "index.html", "markdown_path": tmp_path / "a" / "pr.md", "csv_path": tmp_path / "b.csv"}
+    files["json_path"] = tmp_path / "c.json"
 
     checked = action.report(results, **files, check_mode=True, diff_mode=True)
     assert checked["changed"]
@@ -98,6 +100,8 @@ def test_markdown_and_csv_follow_the_documents_too(results, tmp_path):
     assert first["changed"]
     assert {name: first[name] for name in files} == {name: str(file) for name, file in files.items()}
     assert files["markdown_path"].read_text().startswith("# Inference fleet report\n")
+    assert "**1 of 1 host well**" in files["markdown_path"].read_text()
+    assert json.loads(files["json_path"].read_text())["fleet"][0]["well"] == 1
     assert len(files["csv_path"].read_text().splitlines()) == 2
     assert not action.report(results, **files, diff_mode=True)["changed"]
 
@@ -136,7 +140,7 @@ def test_the_report_and_the_regressions_tell_of_the_same(tmp_path):
         factory.write(folder, factory.document(started=start + timedelta(days=day), factors=(level, level * 1.001)))
     files = {"path": tmp_path / "index.html", "markdown_path": tmp_path / "report.md"}
     wanted = {**RULE, "hosts": ["gpu1", "never"]}
-    result = action.report(folder, **files, find=action.finder(folder, wanted))
+    result = action.report(folder, **files, markdown_whole=True, find=action.finder(folder, wanted))
     told = regressions.look(folder, {**wanted, "webhook_url": None, "fail": True})
     assert result["absent"] == list(told["absent"])
     assert [item["host"] for item in result["absent"]] == ["gpu1", "never"]

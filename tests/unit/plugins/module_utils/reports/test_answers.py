@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import absence, regressions
-from ansible_collections.inference.fleet.plugins.module_utils.reports import answers, fleet, overview, rent
+from ansible_collections.inference.fleet.plugins.module_utils.reports import (
+    answers,
+    fleet,
+    markdown,
+    overview,
+    rent,
+    summary,
+)
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -167,3 +175,30 @@ def test_the_page_can_keep_every_limit_that_a_slider_has():
     assert steps == sorted(steps)
     # Each load keeps the limit that is made of it.
     assert all(any(tpot <= step <= tpot * 1.1 + 0.1 for step in steps) for tpot in tpots)
+
+
+def test_machines_and_chats_get_the_same_answers():
+    slow, fast = priced("slow", 2000.0), priced("fast", 4000.0, engine="sglang")
+    rehearsal = priced("rehearsal", 9000.0, simulated=True)
+    slow["quality"]["failed"] = 1
+    found = report(slow, fast, rehearsal)
+    told = json.loads(summary.text(found))
+    assert [(part["simulated"], part["hosts"], part["well"]) for part in told["fleet"]] == [
+        (False, 2, 1),
+        (True, 1, 1),
+    ]
+    assert told["fleet"][0]["unwell"] == ["slow"]
+    assert [(item["host"], item["tone"]) for item in told["changed"]] == [("slow", "worse")]
+    assert [row["offers"][0]["why_not"] for row in told["rent"]] == [
+        None,
+        "requests of the run failed",
+        "the run is simulated",
+    ]
+    assert [row["configuration"][:6] for row in told["cheapest"]] == ["SGLang"]
+
+    text = markdown.page(found, whole=False)
+    assert "**1 of 2 hosts well**" in text
+    assert "- slow: **failed**" in text
+    assert told["cheapest"][0]["sentence"].replace("$", "\\$") in text
+    assert all("SIMULATED" in line for line in text.splitlines() if "the run is simulated" in line)
+    assert len(text) < 2500
