@@ -34,6 +34,12 @@ options:
     description: What to bring them to. Nothing is changed where it is not given.
     type: str
     choices: [drain, ready]
+  owner:
+    description:
+      - Who takes them out, such as V(deploy). With O(state=ready) it brings back what the same took out and nothing
+        else, and with O(state=drain) it leaves to others what is theirs. A person needs none, and may do everything.
+    type: str
+    default: ""
   required:
     description: Whether it is a failure that no gateway runs on this host.
     type: bool
@@ -41,7 +47,7 @@ options:
   wait:
     description:
       - How long to wait, in seconds. With O(state=drain), until they answer nothing any more; with O(state=ready),
-        until the gateway sees them healthy.
+        until the gateway sees them healthy. What did not come till then is a warning.
     type: int
     default: 0
 seealso:
@@ -70,10 +76,20 @@ servers:
     status: {description: HAProxy's word for how it is., type: str, sample: UP}
     sessions: {description: The requests that it answers now., type: int, sample: 3}
     drained: {description: "Whether it was taken out, whatever its health is.", type: bool}
+    owner: {description: "Who took it out, empty for a person.", type: str, sample: deploy}
+out:
+  description: Those of O(hosts) that have an engine which O(owner) took out.
+  returned: success
+  type: list
+  elements: str
 waited_out:
   description: Whether what was waited for came. Requests that are still under way end with the engine.
   returned: when O(state) is given
   type: bool
+late:
+  description: What did not come in time, in words.
+  returned: when RV(waited_out) is false
+  type: str
 """
 
 from dataclasses import asdict
@@ -82,32 +98,38 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, host, sockets, spec, store
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import drain, sockets
 
 
 def run(params: dict, check_mode: bool) -> dict:
     """Bring engines to a state, and tell how they are; return the module's result."""
-    path = host.admin_socket(params["run_directory"])
-    prefixes = tuple(spec.server_name(name, "") for name in params["hosts"])
+    engines = drain.Engines(Path(params["directory"]), Path(params["run_directory"]), tuple(params["hosts"]))
+    state, owner = params["state"], params["owner"]
+    if not params["required"] and not engines.there():
+        return {"changed": False, "servers": [], "out": [], "waited_out": True}
+    changing = engines.bring(state, owner, check_mode=check_mode) if state else []
+    late: list[sockets.ServerState] = []
 
-    def mine() -> list[sockets.ServerState]:
-        return [each for each in sockets.servers(path) if not prefixes or each.name.startswith(prefixes)]
+    def came() -> bool:
+        late[:] = engines.waiting(state, owner)
+        return not late
 
-    if not params["required"] and not sockets.answers(path):
-        return {"changed": False, "servers": [], "waited_out": True}
-    found, state = mine(), params["state"]
-    if not state:
-        return {"changed": False, "servers": [asdict(each) for each in found]}
-    changing = [each for each in found if each.drained != (state == "drain")]
-    if changing and not check_mode:
-        sockets.set_state(path, changing, state)
-        store.write(Path(params["directory"]) / config.STATE_FILE, sockets.drained_state(path))
-
-    def there() -> bool:
-        return all(not each.sessions if state == "drain" else each.status.startswith("UP") for each in mine())
-
-    waited_out = check_mode or sockets.wait_until(there, params["wait"])
-    return {"changed": bool(changing), "servers": [asdict(each) for each in mine()], "waited_out": waited_out}
+    waited_out = check_mode or not state or sockets.wait_until(came, params["wait"])
+    owners = engines.owners()
+    now = engines.now()
+    result = {
+        "changed": bool(changing),
+        "servers": [asdict(each) | {"owner": owners.get(each.name, "")} for each in now],
+    }
+    if state:
+        result["waited_out"] = waited_out
+    if not waited_out:
+        result["late"] = drain.told(late, state, params["wait"])
+    kept = [each.name for each in now if state == "ready" and not drain.may(each, owners, owner)]
+    result["out"] = engines.taken_out_by(owner, now)
+    result["warnings"] = [result["late"]] if not waited_out else []
+    result["warnings"] += [f"{name} stays out of the gateway: not {owner} took it out." for name in kept]
+    return result
 
 
 def main() -> None:
@@ -117,6 +139,7 @@ def main() -> None:
             "run_directory": {"type": "path", "default": "/run/inference-fleet-gateway"},
             "hosts": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["drain", "ready"]},
+            "owner": {"type": "str", "default": ""},
             "required": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 0},
         },

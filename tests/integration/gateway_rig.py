@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -16,9 +17,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 ANNA, BOB, ENGINE_KEY = "sk-anna-0123456789abcdef", "sk-bob-0123456789abcdef", "sk-engine-0123456789abcdef"
@@ -143,12 +148,14 @@ class Gateway:
             {**given, "state": "present", "regenerate": False, **places, "name": name, **options}, False
         )
 
-    def server(self, state: str | None = None, hosts: tuple[str, ...] = (), wait: int = 0) -> dict[str, Any]:
+    def server(
+        self, state: str | None = None, hosts: tuple[str, ...] = (), wait: int = 0, owner: str = ""
+    ) -> dict[str, Any]:
         from ansible_collections.inference.fleet.plugins.modules import gateway_server
 
         places = {place: self.params[place] for place in ("directory", "run_directory")}
         return gateway_server.run(
-            {**places, "hosts": list(hosts), "state": state, "wait": wait, "required": True}, False
+            {**places, "hosts": list(hosts), "state": state, "wait": wait, "owner": owner, "required": True}, False
         )
 
     def connect(self) -> http.client.HTTPSConnection:
@@ -173,11 +180,37 @@ class Gateway:
 
     def healthy(self) -> None:
         """Wait until each engine is seen healthy: a server counts as up before its first check."""
-        for _try in range(200):
-            if all(each["status"] == "UP" for each in self.server()["servers"]):
-                return
-            time.sleep(0.1)
-        raise AssertionError(self.server())
+        until(lambda: all(each["status"] == "UP" for each in self.server()["servers"]), "the engines are seen healthy")
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Gateway]:
+    """A gateway that is not there yet, and is gone afterwards."""
+    from ansible_collections.inference.fleet.plugins.module_utils.gateway import host
+
+    # A path of a socket is short.
+    run = Path(f"/tmp/gw-{os.getpid()}-{time.monotonic_ns() % 1_000_000}")
+    run.mkdir(mode=0o755)
+    log = Log(run / "log.sock")
+    (run / "log.sock").chmod(0o666)
+    port, redirect, metrics = free_ports(3)
+    clients = [
+        {"name": "anna", "key": ANNA},
+        {"name": "bob", "key": BOB, "models": [MODEL]},
+    ]
+    params = {
+        **{"state": "present", "directory": str(folder / "etc"), "run_directory": str(run / "run"), "host": "here"},
+        **{"endpoints": [], "engines_without_tls": False, "clients": clients, "bind_addresses": ["127.0.0.1"]},
+        **{"port": port, "redirect_port": redirect, "acme_port": 0, "metrics_port": metrics, "certificate": ""},
+        **{"names": ["localhost", "127.0.0.1"], "affinity": "none", "max_body": 1 << 20, "max_header": 16384},
+        **{"idle_timeout": 600, "max_connections": 500, "log": str(run / "log.sock")},
+    }
+    try:
+        yield Gateway(folder, port, params, log)
+    finally:
+        host.end(params["run_directory"])
+        log.close()
+        shutil.rmtree(run)
 
 
 def free_ports(count: int) -> list[int]:

@@ -22,7 +22,7 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class ServerState:
-    """An engine as HAProxy sees it. *sessions* are the requests that it answers now.
+    """An engine as HAProxy sees it. *sessions* are the requests that it answers now, old processes' streams with them.
 
     *drained*: it was taken out by a person or a play, whatever its health is.
     """
@@ -70,15 +70,28 @@ def tell(path: Path, commands: Iterable[str]) -> None:
             raise FleetError(f"HAProxy did not do as it was told ({' '.join(command.split()[:4])}): {said}")
 
 
-def workers(path: Path) -> set[int]:
-    """Return the processes that take new connections, as the master tells them."""
+def workers(path: Path, which: str = "workers") -> set[int]:
+    """Return the processes that take new connections, as the master tells them; "old workers" end their streams."""
     found: set[int] = set()
     section = ""
     for line in ask(path, "show proc").splitlines():
         if line.startswith("#"):
             section = line.strip("# ")
-        elif section == "workers" and line.split()[:1]:
+        elif section == which and line.split()[:1]:
             found.add(int(line.split()[0]))
+    return found
+
+
+def ask_old(run_directory: Path, command: str) -> list[str]:
+    """Return what the processes answer that a reload replaced, each of which ends with its last stream."""
+    master = run_directory / config.MASTER_SOCKET
+    # Around a reload the master is deaf for a moment. One that stays so is told of by what is asked next.
+    wait_until(lambda: answers(master), _SECONDS)
+    found = []
+    for process in sorted(workers(master, "old workers")):
+        # It may have ended since.
+        with suppress(FleetError):
+            found.append(ask(master, f"@!{process} {command}"))
     return found
 
 
@@ -111,23 +124,38 @@ def reload(path: Path, patience: float = 30) -> bool:
     return False
 
 
-def servers(path: Path) -> list[ServerState]:
+def servers(run_directory: Path) -> list[ServerState]:
     """Return every engine as HAProxy sees it."""
-    rows = csv.DictReader(ask(path, "show stat").removeprefix("# ").splitlines())
+    path = run_directory / config.ADMIN_SOCKET
     out = {(fields["be_name"], fields["srv_name"]) for fields in _states(path) if _is_out(fields)}
+    before = [row for answer in ask_old(run_directory, "show stat") for row in _rows(answer)]
     return [
         ServerState(
-            *(row["pxname"], row["svname"], row["status"], int(row["scur"] or 0)),
+            *(row["pxname"], row["svname"], row["status"]),
+            sessions=sum(
+                int(each["scur"] or 0)
+                for each in (row, *before)
+                if (each["pxname"], each["svname"]) == (row["pxname"], row["svname"])
+            ),
             drained=(row["pxname"], row["svname"]) in out,
         )
-        for row in rows
-        if row["pxname"].startswith("model.") and row["svname"] not in ("BACKEND", "FRONTEND")
+        for row in _rows(ask(path, "show stat"))
     ]
 
 
-def set_state(path: Path, found: Iterable[ServerState], state: str) -> None:
+def _rows(answer: str) -> list[dict[str, str]]:
+    """Return the engines of HAProxy's table."""
+    rows = csv.DictReader(answer.removeprefix("# ").splitlines())
+    return [row for row in rows if row["pxname"].startswith("model.") and row["svname"] not in ("BACKEND", "FRONTEND")]
+
+
+def set_state(run_directory: Path, found: Iterable[ServerState], state: str) -> None:
     """Take engines out (drain), or bring them back (ready)."""
-    tell(path, [f"set server {each.pool}/{each.name} state {state}" for each in found])
+    for each in found:
+        command = f"set server {each.pool}/{each.name} state {state}"
+        tell(run_directory / config.ADMIN_SOCKET, [command])
+        # A connection that began before a reload may bring an old process one more request.
+        ask_old(run_directory, command)
 
 
 def wait_until(done: Callable[[], bool], patience: float) -> bool:
