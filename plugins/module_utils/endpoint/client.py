@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,6 +78,8 @@ class Client:
         self._session = requests.Session()
         # A proxy of the environment has no business between a host and its own endpoint; nor has ~/.netrc.
         self._session.trust_env = False
+        # A gateway's certificate may be one that only its clients know.
+        self._session.verify = os.environ.get("SSL_CERT_FILE") or True
         if self._key:
             # The library's own complaint would show the key.
             if not can_be_sent(self._key):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import maps, routes
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import maps, metrics, routes
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Settings
 
 NAME = "inference-fleet-gateway"
@@ -25,6 +25,8 @@ _CIPHERS = (
 )
 # Of the log: who, what, where, how long; no header, no body, no path that was not ours.
 _NUMBERS = ("at", "status", "first_byte_ms", "total_ms", "bytes_in", "bytes_out")
+# What OpenAI's and Anthropic's answers call the tokens.
+_TOKENS = {"in": ("prompt_tokens", "input_tokens"), "out": ("completion_tokens", "output_tokens")}
 _FIELDS = {
     "at": "%Ts.%ms",
     "client": "%[var(txn.client)]",
@@ -36,6 +38,9 @@ _FIELDS = {
     "total_ms": "%Ta",
     "bytes_in": "%U",
     "bytes_out": "%B",
+    # Empty where the answer did not tell them in one piece, as a stream does not.
+    "tokens_in": "%[var(txn.tokens_in)]",
+    "tokens_out": "%[var(txn.tokens_out)]",
     "ended": "%ts",
     "retries": "%rc",
     "from": "%ci",
@@ -52,6 +57,7 @@ def text(settings: Settings, pools: Sequence[Pool], *, root: bool = True) -> str
         _metrics(settings),
         _front(settings),
         _tables(settings),
+        metrics.table(),
         *(_back(settings, pool) for pool in pools),
     ]
     head = "# Made by inference.fleet's role gateway; changes by hand are lost. Has keys: readable by root alone.\n"
@@ -72,6 +78,7 @@ def _global(settings: Settings, root: bool) -> list[str]:
         f"    server-state-file {settings.directory}/{STATE_FILE}",
         "    localpeer gateway",
         f"    maxconn {settings.max_connections}",
+        f"    lua-load {settings.directory}/{metrics.FILE}",
         "    # A process that a reload replaced ends with its last stream, or then.",
         f"    hard-stop-after {max(settings.idle_timeout, 3600)}s",
         "    # The model is looked for in the body, which has to be there whole.",
@@ -141,6 +148,8 @@ def _metrics(settings: Settings) -> list[str]:
         f"    bind 127.0.0.1:{settings.metrics_port}",
         "    no log",
         "    http-request use-service prometheus-exporter if { path /metrics }",
+        "    # By client and model.",
+        "    http-request use-service lua.clients if { path /metrics/clients }",
         "    http-request return status 404",
     ]
 
@@ -165,6 +174,7 @@ def _front(settings: Settings) -> list[str]:
     key = "{ var(txn.key) -m found }"
     known = "{ var(txn.client) -m found }"
     asks = "METH_POST"
+    whole = "{ res.hdr(content-type) -m beg application/json }"
     return [
         "frontend gateway",
         *_binds(settings, settings.port, tls),
@@ -232,12 +242,22 @@ def _front(settings: Settings) -> list[str]:
         f"    http-request set-var(txn.allowed) var(txn.client),concat(/,txn.asked),map_str({at(maps.ALLOWED)})",
         _refuse(routes.NOT_ALLOWED, "!{ var(txn.allowed) -m found }"),
         "    http-request sc-inc-gpc0(0)",
+        f"    http-request track-sc2 var(txn.client),concat({metrics.SEPARATOR},txn.asked) table {metrics.TABLE}",
         *(_session() if settings.affinity == "session" else []),
         "",
         "    # The client's key goes no further.",
         *(f"    http-request del-header {name}" for name in ("Authorization", "x-api-key", "Cookie")),
         "    http-request del-header X-Forwarded- -m beg",
         "    option forwardfor",
+        "",
+        "    # An answer in one piece tells its tokens; a stream goes on as it comes.",
+        f"    http-response wait-for-body time 1s if {whole}",
+        *(
+            f"    http-response set-var(txn.tokens_{way}) res.body,json_query('$.usage.{name}','int') if {whole} "
+            f"!{{ var(txn.tokens_{way}) -m found }}"
+            for way, names in _TOKENS.items()
+            for name in names
+        ),
         "    use_backend %[var(txn.pool)]",
     ]
 

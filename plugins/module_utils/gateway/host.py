@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,9 +13,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, maps, sockets, store
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
+    config,
+    lengths,
+    maps,
+    metrics,
+    routes,
+    sockets,
+    store,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Settings
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.store import Clients
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import run, search_path
@@ -79,6 +89,8 @@ ExecReload=/bin/kill -USR2 $MAINPID
 KillMode=mixed
 Restart=always
 SuccessExitStatus=143
+# A line a request is what usage is counted from.
+LogRateLimitIntervalSec=0
 NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectHome=read-only
@@ -90,13 +102,16 @@ WantedBy=multi-user.target
 """
 
 
-def wanted(settings: Settings, pools: Sequence[Pool], clients: Clients) -> dict[str, str]:
-    """Return every file of the gateway's directory that follows from what is wanted, by its name."""
-    models = [model for pool in pools for model in pool.models]
-    every = {**maps.of_pools(pools), **maps.of_clients(clients.known, models)}
+def wanted(settings: Settings, pools: Sequence[Pool], clients: Clients, objects: Mapping[str, Any]) -> dict[str, str]:
+    """Return every file of the gateway's directory that follows from what is wanted, by its name.
+
+    *objects* are the models as clients see them.
+    """
+    every = {**maps.of_pools(pools, objects), **maps.of_clients(clients.known, objects)}
     return {
         config.FILE: config.text(settings, pools, root=os.geteuid() == 0),
         store.FILE: clients.text(),
+        metrics.FILE: metrics.service(),
         **{name: maps.text(entries) for name, entries in every.items()},
     }
 
@@ -166,7 +181,9 @@ def bring(
             f"gateway_certificate: wanted a PEM file of the chain and its key on the gateway, at "
             f"{settings.certificate}, found none."
         )
-    after = wanted(settings, pools, clients)
+    before = maps.parsed(read(directory, [maps.OBJECTS])[maps.OBJECTS] or "")
+    objects = {model: routes.model_object(model, length) for model, length in lengths.asked(pools, before).items()}
+    after = wanted(settings, pools, clients, objects)
     now = read(directory, list(after))
     outcome.diff = differences(directory, now, after)
     unit_text = unit(settings, haproxy)
@@ -182,14 +199,13 @@ def bring(
         outcome.steps.append("reload HAProxy")
     if check_mode or not outcome.steps:
         return outcome
-    _apply(settings, pools, clients, now, after, haproxy, running=running)
+    _apply(settings, pools, now, after, haproxy, running=running)
     return outcome
 
 
 def _apply(
     settings: Settings,
     pools: Sequence[Pool],
-    clients: Clients,
     now: Mapping[str, str | None],
     after: Mapping[str, str],
     haproxy: str,
@@ -197,14 +213,15 @@ def _apply(
     running: bool,
 ) -> None:
     directory = Path(settings.directory)
-    validate(settings, pools, clients, haproxy)
+    validate(settings, after, haproxy, pools)
     if not (directory / config.STATE_FILE).exists():
         store.write(directory / config.STATE_FILE, _NO_STATE)
     for name, text in after.items():
         if now[name] != text:
             store.write(directory / name, text)
-    if systemd():
+    if systemd() and (not UNIT.exists() or UNIT.read_text(encoding="utf-8") != unit(settings, haproxy)):
         store.write(UNIT, unit(settings, haproxy), 0o644)
+        run(["systemctl", "daemon-reload"], timeout=60)
     taken = sockets.reload(master_socket(settings.run_directory)) if running else start(settings, haproxy)
     if not taken:
         for name, text in now.items():
@@ -222,10 +239,10 @@ def _apply(
         )
 
 
-def validate(settings: Settings, pools: Sequence[Pool], clients: Clients, haproxy: str) -> None:
+def validate(settings: Settings, after: Mapping[str, str], haproxy: str, pools: Sequence[Pool]) -> None:
     """Raise FleetError, with HAProxy's words, where it does not take the configuration. Nothing is in place yet."""
     with tempfile.TemporaryDirectory(prefix="inference-fleet-gateway-") as name:
-        staged = wanted(replace(settings, directory=name), pools, clients)
+        staged = {**after, config.FILE: config.text(replace(settings, directory=name), pools, root=os.geteuid() == 0)}
         store.write(Path(name) / config.STATE_FILE, _NO_STATE)
         for file, text in staged.items():
             store.write(Path(name) / file, text)
@@ -317,10 +334,11 @@ def self_signed(path: Path, names: Sequence[str]) -> None:
 
 def use_clients(directory: Path, run_directory: str, clients: Clients) -> None:
     """Keep other clients, on disk and in a running HAProxy, without a reload."""
-    models = list(maps.parsed((directory / maps.MODELS).read_text(encoding="utf-8")))
+    kept = maps.parsed((directory / maps.OBJECTS).read_text(encoding="utf-8"))
+    objects = {model: json.loads(text) for model, text in kept.items()}
     now = read(directory, maps.OF_CLIENTS)
     before = {name: maps.parsed(text or "") for name, text in now.items()}
-    after = maps.of_clients(clients.known, models)
+    after = maps.of_clients(clients.known, objects)
     # The disk first: whatever happens then, nobody who was revoked is let in again.
     store.write(directory / store.FILE, clients.text())
     for name, entries in after.items():

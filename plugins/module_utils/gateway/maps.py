@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import routes
@@ -34,23 +34,26 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def of_pools(pools: Iterable[Pool]) -> dict[str, Map]:
-    """Return the maps that follow from the engines."""
+def of_pools(pools: Iterable[Pool], objects: Mapping[str, Any]) -> dict[str, Map]:
+    """Return the maps that follow from the engines; *objects* are their models as clients see them."""
     models = {model: pool.name for pool in pools for model in pool.models}
     return {
         ROUTES: {f"{method}:{path}": name for (method, path), name in routes.ROUTES.items()},
         MODELS: models,
-        OBJECTS: {model: _compact(routes.model_object(model)) for model in models},
+        OBJECTS: {model: _compact(objects[model]) for model in models},
     }
 
 
-def of_clients(clients: Iterable[Client], models: Sequence[str]) -> dict[str, Map]:
-    """Return the maps that follow from the clients. They alone change while HAProxy runs."""
+def of_clients(clients: Iterable[Client], objects: Mapping[str, Any]) -> dict[str, Map]:
+    """Return the maps that follow from the clients. They alone change while HAProxy runs.
+
+    *objects* are the models as clients see them, by name.
+    """
     found: dict[str, Map] = {name: {} for name in OF_CLIENTS}
     for client in clients:
-        may = sorted(model for model in models if not client.models or model in client.models)
+        may = sorted(model for model in objects if not client.models or model in client.models)
         found[KEYS][client.key_sha256] = client.name
-        found[LISTS][client.name] = _compact(routes.model_list(may))
+        found[LISTS][client.name] = _compact(routes.model_list([objects[model] for model in may]))
         found[ALLOWED].update({f"{client.name}/{model}": "1" for model in may})
         for name, number in (
             (EXPIRES, client.expires),

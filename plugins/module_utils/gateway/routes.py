@@ -20,6 +20,7 @@ ROUTES = {
 }
 # One model, by its name behind this: GET alone.
 MODEL = "/v1/models/"
+LENGTH = "max_model_len"
 # Whether the gateway itself is there. Asks no engine, and wants no key.
 HEALTH = "/health"
 
@@ -58,8 +59,9 @@ def body(refusal: Refusal) -> str:
     return json.dumps({"type": "error", "error": error}, separators=(",", ":"))
 
 
-def model_object(name: str) -> dict[str, object]:
-    """Return a model as both APIs describe it in one object."""
+def model_object(name: str, length: int = 0) -> dict[str, object]:
+    """Return a model as both APIs describe it in one object, with its context length as vLLM tells it, where known."""
+    told = {LENGTH: length} if length else {}
     return {
         "id": name,
         "object": "model",
@@ -68,11 +70,11 @@ def model_object(name: str) -> dict[str, object]:
         "created": 0,
         "created_at": "1970-01-01T00:00:00Z",
         "owned_by": "inference.fleet",
+        **told,
     }
 
 
-def model_list(names: list[str]) -> dict[str, object]:
-    """Return the answer to GET /v1/models in one object for both APIs."""
-    first, last = (names[0], names[-1]) if names else (None, None)
-    data = [model_object(name) for name in names]
+def model_list(data: list[dict[str, object]]) -> dict[str, object]:
+    """Return the answer to GET /v1/models in one object for both APIs, from the models' own."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return {"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last}

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +22,9 @@ import pytest
 from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, OTHER, Engine, Gateway
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, sockets
+from ansible_collections.inference.fleet.plugins.modules import gateway_usage
+from ansible_collections.inference.fleet.tests.patience import until
 
 CHAT = {"model": MODEL, "max_tokens": 2, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -144,12 +148,7 @@ def test_limits(served: Gateway, engine: Callable[..., Engine]) -> None:
         assert (busy.status, busy.headers["retry-after"]) == (429, "1")
         assert busy.json()["error"]["code"] == "concurrency_limit_exceeded"
         del stream
-    for _try in range(100):
-        if served.chat(ANNA).status == 200:
-            break
-        time.sleep(0.1)
-    else:
-        raise AssertionError("the place of a request whose client left is not free again")
+    until(lambda: served.chat(ANNA).status == 200, "the place of a request whose client left is free again")
     past, soon = (datetime.now(timezone.utc) + timedelta(seconds=seconds) for seconds in (-1, 3600))
     served.key("anna", concurrent_requests=0, expires=soon.isoformat())
     assert served.chat(ANNA).status == 200
@@ -186,11 +185,7 @@ def test_a_stream_is_not_held_and_ends_with_its_client(gateway: Gateway, engine:
         # The answer has begun and is far from its end: nothing waits for that.
         assert stream.readline() == b"\n"
         assert behind.metric("vllm:num_requests_running") == 1
-    for _try in range(100):
-        if behind.metric("vllm:num_requests_running") == 0:
-            break
-        time.sleep(0.1)
-    assert behind.metric("vllm:num_requests_running") == 0
+    until(lambda: behind.metric("vllm:num_requests_running") == 0, "the engine has ended the request")
     assert behind.metric("vllm:generation_tokens_total") < 10_000
 
 
@@ -205,8 +200,6 @@ def test_nobody_sees_a_key(served: Gateway) -> None:
     metrics = connection.getresponse().read().decode()
     connection.close()
     assert f'haproxy_server_http_responses_total{{proxy="model.{MODEL}"' in metrics
-    from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, sockets
-
     admin = host.admin_socket(served.params["run_directory"])
     asked = [f"show map {served.params['directory']}/{name}" for name in ("keys.map", "allowed.map")]
     asked += ["show stat", "show sess all", "show table rates", "show errors", "show env", "show servers state"]
@@ -281,3 +274,63 @@ def test_a_certificate_of_ones_own(served: Gateway, tmp_path: Path) -> None:
     assert not served.deploy(state="absent")["changed"]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port), timeout=5)
+
+
+def used(served: Gateway, folder: Path) -> None:
+    """See what the log adds up to, as a syslog has it that is rotated and compressed."""
+    until(lambda: len(served.log.requests()) >= 7, "each request is logged")
+    lines = [f"{line.removeprefix('<134>')}\n" for line in served.log.lines if '{"at"' in line]
+    (folder / "syslog").write_text("".join(lines[4:]) + "another's line\n")
+    (folder / "syslog.1").write_text("".join(lines[2:4]) + 'cut off {"at":1\n')
+    (folder / "syslog.2.gz").write_bytes(gzip.compress("".join(lines[:2]).encode()))
+    given = {"days": 2, "since": "", "until": "", "files": [f"{folder}/syslog*", f"{folder}/syslog.1"]}
+    result = gateway_usage.run(given)
+    assert result["unread"] == 1
+    found = {(row["client"], row["model"]): row for row in result["usage"]}
+    assert {who: row["statuses"] for who, row in found.items()} == {
+        ("", ""): {"401": 1},
+        ("anna", MODEL): {"200": 3},
+        ("anna", OTHER): {"200": 1},
+        ("bob", MODEL): {"200": 1},
+        ("bob", OTHER): {"403": 1},
+    }
+    # OpenAI's protocol and Anthropic's tell their tokens, but for a stream.
+    row = found["anna", MODEL]
+    assert (row["requests"], row["tokens_of"], row["tokens_out"], row["cut"]) == (3, 2, 4, 0)
+    assert row["tokens_in"] > 0
+    assert (found["anna", OTHER]["tokens_of"], found["anna", OTHER]["tokens_out"]) == (1, 2)
+    assert len(result["lines"]) == len(result["csv"].splitlines()) == 6
+    assert gateway_usage.run(given | {"until": "2020-01-01", "since": "2019-12-31"})["usage"] == []
+    with pytest.raises(FleetError, match="found no such file"):
+        gateway_usage.run(given | {"files": [f"{folder}/nothing*"]})
+
+
+def test_who_used_what(served: Gateway, tmp_path: Path) -> None:
+    for key in (ANNA, ANNA, BOB):
+        assert served.chat(key).status == 200
+    assert served.ask("POST", "/v1/messages", ANNA, {**CHAT, "model": OTHER}).status == 200
+    assert served.chat(ANNA, stream=True).status == 200
+    assert served.chat(BOB, OTHER).status == 403
+    assert served.chat("sk-nobody-0123456789").status == 401
+
+    def told() -> dict[tuple[str, str, str], float]:
+        connection = http.client.HTTPConnection("127.0.0.1", served.params["metrics_port"], timeout=30)
+        connection.request("GET", "/metrics/clients")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        found = re.findall(r'^(\w+)\{client="(\w+)",model="([\w.-]+)"\} (\d+)$', text, re.M)
+        return {(name.removeprefix("inference_fleet_gateway_client_"), *who): int(n) for name, *who, n in found}
+
+    used(served, tmp_path)
+    counted = told()
+    assert {key[1:]: n for key, n in counted.items() if key[0] == "requests_total"} == {
+        ("anna", MODEL): 3,
+        ("anna", OTHER): 1,
+        ("bob", MODEL): 1,
+    }
+    assert counted["sent_bytes_total", "anna", MODEL] > 100
+    # Over a reload the old process hands its table on, once it has asked in vain for the one of a process before it.
+    admin = host.admin_socket(served.params["run_directory"])
+    until(lambda: re.search(r" flags=0x[0-9a-f]*3 ", sockets.ask(admin, "show peers").splitlines()[0]))
+    served.deploy(max_body=1 << 19)
+    assert until(told)["requests_total", "anna", MODEL] == 3

@@ -29,7 +29,7 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     inventory = {
         "all": {
             "vars": {f"gateway_{name}": gateway.params[name] for name in names}
-            | {"gateway_clients": [{"name": "anna", "key": ANNA}]},
+            | {"gateway_names": ["127.0.0.1"], "gateway_clients": [{"name": "anna", "key": ANNA}]},
             "children": {"h100": {"hosts": {"gpu-1": host}}, "gateway": {"hosts": {"front-1": here}}},
         }
     }
@@ -44,6 +44,9 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
                 **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
                 "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
                 "ANSIBLE_STDOUT_CALLBACK": "default",
+                "HOME": str(tmp_path),
+                "SSL_CERT_FILE": gateway.certificate,
+                "REQUESTS_CA_BUNDLE": gateway.certificate,
             },
             capture_output=True,
             text=True,
@@ -65,6 +68,7 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     printed = play("gateway_key", gateway_key_name="bob", gateway_key_requests_per_minute="2")
     (key,) = set(re.findall(r"sk-fleet-[\w-]+", printed))
     assert [gateway.chat(key).status for _each in range(3)] == [200, 200, 429]
+    connected(tmp_path, gateway, play, key)
     assert "sk-fleet-" not in play("gateway_key", gateway_key_name="bob", gateway_key_requests_per_minute="0")
     assert gateway.chat(key).status == 200
     assert re.search(r"front-1 .*changed=1 ", play("gateway_key", gateway_key_name="bob", gateway_key_state="absent"))
@@ -73,3 +77,12 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     assert re.search(r"gpu-1 .*changed=0 ", play("gateway", gateway_hosts="gpu-1"))
     assert re.search(r"front-1 .*changed=1 ", play("gateway", gateway_state="absent"))
     assert not Path(gateway.params["directory"]).exists()
+
+
+def connected(home: Path, gateway: Gateway, play: Callable[..., str], key: str) -> None:
+    """See that a coding client is set up to go through the gateway, with its own key and the engine's window."""
+    told = play("connect", "-l", "gpu-1", coding_client_api_key=key, coding_client_clients=["codex"])
+    assert "262144 tokens" in told
+    assert key not in told
+    assert f'base_url = "{gateway.url}/v1"' in (home / ".codex/config.toml").read_text()
+    play("connect", "-l", "gpu-1", coding_client_state="absent", coding_client_clients=["codex"])

@@ -13,13 +13,24 @@ from typing import Any
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, host, maps, routes, spec, store
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
+    config,
+    health,
+    host,
+    lengths,
+    maps,
+    routes,
+    spec,
+    store,
+    usage,
+)
 
 KEY = "sk-of-the-test-0123456789"
+OBJECTS = {"m": routes.model_object("m", 4096)}
 SETTINGS = spec.Settings("/etc/gw", "/run/gw", certificate="/etc/gw/own.pem")
 
 
-@pytest.mark.parametrize("module", [spec, routes, maps, host])
+@pytest.mark.parametrize("module", [spec, routes, maps, host, lengths, health, usage])
 def test_examples_in_docstrings(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted
@@ -98,7 +109,7 @@ def test_two_clients_share_neither_name_nor_key() -> None:
 
 def test_maps_change_in_an_order_that_lets_nobody_in() -> None:
     anna, bob = (spec.client({"name": name, "key": KEY + name, "models": ["m"]}) for name in ("anna", "bob"))
-    before, after = maps.of_clients([anna], ["m"]), maps.of_clients([bob], ["m"])
+    before, after = maps.of_clients([anna], OBJECTS), maps.of_clients([bob], OBJECTS)
     commands = maps.changes("/d", before, after)
     assert commands[0] == f"del map /d/keys.map {anna.key_sha256}"
     assert commands[-1] == f"add map /d/keys.map {bob.key_sha256} bob"
