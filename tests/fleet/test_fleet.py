@@ -3,49 +3,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One story of a fleet of four hosts behind SSH, by the collection's playbooks; each test goes on where
 the last one ended. Two hosts are of Debian 12 with Docker 20.10, two of Debian 13 with Docker 26.
-
-What is asserted is what the hosts themselves say, asked past Ansible. The engine is the simulator.
 """
 
 from __future__ import annotations
 
-import itertools
+import csv
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
+from ansible_collections.inference.fleet.tests.fleet.four import (
+    BROKEN,
+    ENGINE,
+    FLEET,
+    FOUR,
+    HOSTS,
+    JOURNAL,
+    KEY,
+    NAME,
+    ONE,
+    THREE,
+    TWO,
+    Fleet,
+    argv,
+    door,
+    engines,
+    fault,
+    health,
+    on,
+    out,
+    renew,
+    told_haproxy,
+)
+from ansible_collections.inference.fleet.tests.integration.gateway_load import Load
 from ansible_collections.inference.fleet.tests.patience import until
 
-ROOT = Path(__file__).resolve().parents[2]
-FLEET = ROOT / "tests/fleet/fleet"
-NAME = "suite"
-ONE, TWO, THREE, FOUR = HOSTS = [f"{NAME}{os.environ.get('FLEET_TAG', '')}-{number}" for number in range(1, 5)]
-ENGINE = "qwen3-coder-next"
-KEY = "a-secret-of-4711"
-# Host four has two engines, one open to others and with a key; all hosts share the flags of their group.
-VARIABLES = {
-    "h100": {"engine_name": "simulator", "engine_ready_timeout": 60, "engine_stop_timeout": 5},
-    FOUR: {
-        "engine_instances": [
-            {"container_name": ENGINE},
-            {
-                "container_name": "second",
-                "served_model_name": "org/second",
-                "port": 8001,
-                "bind_address": "0.0.0.0",
-                "api_key": KEY,
-            },
-        ]
-    },
-}
 # What a container is told at its start, and the same in other words.
 SPELT = {
     "engine_cache_dir": "/srv/models",
@@ -71,97 +67,6 @@ SPELT_OTHERWISE = {
     "engine_cap_add": ["cap_sys_nice"],
     "engine_security_opt": ["no-new-privileges:true"],
 }
-BROKEN = ["--no-such-option"]
-
-
-@dataclass
-class Run:
-    """A playbook's exit code, what it printed, and its summary, by host."""
-
-    code: int
-    output: str
-    summary: dict[str, Any]
-
-    def __getitem__(self, host: str) -> dict[str, Any]:
-        return next(each for each in self.summary["hosts"] if each["host"] == host)
-
-    @property
-    def outcomes(self) -> list[str]:
-        return [self[host]["outcome"] for host in HOSTS]
-
-
-class Fleet:
-    """Four hosts, and playbook runs on them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._runs = itertools.count()
-        children = json.loads((ROOT / f".build/fleet-{NAME}/inventory.yml").read_text().removeprefix("---\n"))
-        group = children["all"]["children"]["h100"]
-        group["vars"] = VARIABLES["h100"]
-        group["hosts"][FOUR] |= VARIABLES[FOUR]
-        # One that is cut off is told soon.
-        children["all"]["vars"]["ansible_ssh_common_args"] += " -o ConnectTimeout=3"
-        self._inventory = folder / "inventory.json"
-        self._inventory.write_text(json.dumps(children))
-
-    def start(self, playbook: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
-        command = ["ansible-playbook", "-i", str(self._inventory), str(ROOT / f"playbooks/{playbook}.yml"), *options]
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "INFERENCE_FLEET_SUMMARY": str(self.folder / "summary.json"),
-            # Each run meets each host anew: a connection that was cut goes on to hang for a while after it is mended.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / f"ssh-{next(self._runs)}"),
-        }
-        return subprocess.Popen(
-            [*command, "-e", json.dumps(variables)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def finish(self, process: subprocess.Popen[str]) -> Run:
-        output, _none = process.communicate(timeout=900)
-        path = self.folder / "summary.json"
-        assert path.exists(), output
-        summary = json.loads(path.read_text())
-        path.unlink()
-        assert KEY not in output + json.dumps(summary)
-        return Run(process.returncode, output, summary)
-
-    def __call__(self, playbook: str, *options: str, **variables: Any) -> Run:
-        return self.finish(self.start(playbook, *options, **variables))
-
-
-def on(host: str, *command: str) -> str:
-    """Run a command on a host, and not by Ansible."""
-    done = subprocess.run(["docker", "exec", host, *command], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
-def fault(what: str, host: str) -> None:
-    subprocess.run([str(FLEET), what, host], check=True)
-
-
-def engines(host: str) -> dict[str, tuple[str, str, str]]:
-    """Return the host's containers: their name, and id, state and time of the start of each."""
-    form = "{{.Name}} {{.Id}} {{.State.Status}} {{.State.StartedAt}}"
-    ids = on(host, "docker", "ps", "--all", "--quiet").split()
-    lines = on(host, "docker", "inspect", "--format", form, *ids).splitlines() if ids else []
-    return {name.lstrip("/"): (identity, status, since) for name, identity, status, since in map(str.split, lines)}
-
-
-def argv(host: str, name: str = ENGINE) -> list[str]:
-    return json.loads(on(host, "docker", "inspect", "--format", "{{json .Args}}", name))
-
-
-def health(host: str, port: int = 8000) -> str:
-    """Return the code of the answer to /health, 000 for none."""
-    url = f"http://127.0.0.1:{port}/health"
-    return on(host, "curl", "--silent", "--output", "/dev/null", "--max-time", "5", "--write-out", "%{http_code}", url)
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +215,67 @@ def test_a_host_that_is_rebooted_in_the_middle_is_told_and_finished_by_the_next_
     assert list(engines(ONE)) == [ENGINE]
     assert engines(ONE)[ENGINE][0] != old
     assert health(ONE) == "200"
+
+
+def test_no_request_is_lost_by_what_becomes_of_four_engines(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    clients = {name: f"a-key-of-the-fleet-for-{name}" for name in ("anna", "bob", "carl")}
+    # Host four is the gateway, too.
+    front = {
+        "gateway_hosts": FOUR,
+        "gateway_engines_without_tls": True,
+        "gateway_clients": [{"name": name, "key": key} for name, key in clients.items()],
+    }
+    opened = fleet("gateway", **front)
+    assert opened.code == 0, opened.output
+    flags = ["--load-seconds", "1"]
+    load = Load(door(fleet), ENGINE, pause=0.2)
+    with load.running(streams=clients.values(), short=(clients["anna"], clients["bob"])):
+        load.answered()
+        # A control host that dies with an engine out; and the run after it, one by one, of which the last fails and is
+        # put back.
+        dying = fleet.start("deploy", "-l", ONE, **front, engine_extra_args=[*flags, "--load-seconds", "2"])
+        until(lambda: out() == {ONE})
+        dying.kill()
+        dying.communicate()
+        each = f"{{{{ (inventory_hostname == '{FOUR}') | ternary({BROKEN}, {flags}) }}}}"
+        run = fleet("deploy", **front, deploy_serial=1, engine_extra_args=each)
+        assert run.outcomes == ["changed", "changed", "changed", "failed"], run.output
+        assert "unrecognized arguments" in run[FOUR]["reason"]
+        assert [argv(host)[-2:] == flags for host in HOSTS] == [True, True, True, False]
+        assert out() == set()
+        # An engine that starts, and breaks its streams off.
+        run = fleet("deploy", "-l", THREE, **front, engine_extra_args=["--wrong", "broken-stream"])
+        assert f"The gateways send nobody to {THREE} until" in run[THREE]["reason"], run.output
+        assert out() == {THREE}
+        load.answered()
+        # Where the engine is as wanted, and out, the checks decide.
+        on(FOUR, "sh", "-c", f'sed -i \'s/{{/{{"{TWO}:8000": "deploy",/\' /etc/inference-fleet-gateway/owners.json')
+        told_haproxy(f"set server model.{ENGINE}/{TWO}:8000 state drain")
+        assert out() == {TWO, THREE}
+        before = engines(TWO)
+        run = fleet("deploy", "-l", f"{TWO},{THREE}", **front, engine_extra_args=flags)
+        assert run.code == 0, run.output
+        assert engines(TWO) == before
+        assert out() == set()
+        # A certificate of one's own and its renewal, each with a reload; a key that is revoked, an engine that dies.
+        renew(fleet)
+        front["gateway_certificate"] = "/etc/ssl/private/gateway.pem"
+        assert fleet("gateway", **front)[FOUR]["outcome"] == "changed"
+        until(renew(fleet))
+        load.revoked.add(clients["carl"])
+        revoked = fleet("gateway_key", gateway_hosts=FOUR, gateway_key_name="carl", gateway_key_state="absent")
+        assert revoked.code == 0, revoked.output
+        load.answered()
+        on(ONE, "docker", "kill", ENGINE)
+        load.answered(20)
+    lines = [json.loads(line) for line in on(FOUR, *JOURNAL).splitlines() if line.startswith('{"at"')]
+    told = load.accounted(lines, f"{ONE}:8000")
+    used = fleet("gateway_usage", gateway_hosts=FOUR, gateway_usage_directory=str(fleet.folder))
+    assert used.code == 0, used.output
+    rows = csv.DictReader((fleet.folder / f"gateway-usage-{FOUR}.csv").open(encoding="utf-8"))
+    assert sum(int(row["requests"]) for row in rows) == load.counts["sent"]
+    with capsys.disabled():
+        print(f"\n    {told}")
 
 
 def test_teardown_asks_before_what_costs_hours(fleet: Fleet) -> None:
