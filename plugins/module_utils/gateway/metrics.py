@@ -12,8 +12,8 @@ SEPARATOR = "/"
 # The table's counter → the metric, its kind and its meaning.
 COUNTED = (
     ("http_req_cnt", "requests_total", "counter", "Requests that went on to an engine."),
-    ("http_err_cnt", "client_errors_total", "counter", "Requests that were answered with 4xx, or cut by the client."),
-    ("http_fail_cnt", "server_errors_total", "counter", "Requests that were answered with 5xx."),
+    ("http_err_cnt", "refused_total", "counter", "Requests that were answered with 4xx, or cut by the client."),
+    ("http_fail_cnt", "failed_total", "counter", "Requests that were answered with 5xx."),
     ("bytes_in_cnt", "received_bytes_total", "counter", "Bytes of requests."),
     ("bytes_out_cnt", "sent_bytes_total", "counter", "Bytes of answers."),
     ("conn_cur", "current_requests", "gauge", "Requests under way."),
