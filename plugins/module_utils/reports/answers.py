@@ -34,6 +34,7 @@ def screen(report: Report, run_anchor: Callable[[str], str]) -> dict[str, Any]:
         "news": news,
         "health": fleet.health(report, news),
         "rows": rows,
+        "scores": [rent.scores(row, report.evaluations) for row in rows],
         "choices": rent.choices(rows),
         "columns": rent.COLUMNS,
         "questions": len({row.question for row in rows}),

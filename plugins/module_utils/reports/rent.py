@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import efficiency
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations.kept import Told
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort
@@ -116,6 +117,23 @@ class Choice:
     def sentence(self) -> str:
         """The answer in words; the question is said before it."""
         return sentence(self.row, self.row.best)
+
+
+def scores(row: Configuration, evaluations: Iterable[Told]) -> tuple[str, ...]:
+    """Return the last scores of a row's engine, version and model on its own hosts, such as C(human_eval 90.5 %)."""
+    hosts = {run["host"] for offer in row.offers for run in offer.runs}
+    run = row.offers[0].any
+
+    def same(document: Document) -> bool:
+        mine, theirs = run["engine"], document["engine"]
+        return (
+            (document["simulated"], document["model"].get("id")) == (row.simulated, row.question[0])
+            and document["host"] in hosts
+            and all(mine.get(key) == theirs.get(key) for key in ("name", "version", "profile"))
+        )
+
+    found = [f"{told.document['benchmark']['name']} {told.score}" for told in evaluations if same(told.document)]
+    return tuple(sorted(set(found)))
 
 
 def sentence(row: Configuration, offer: Offer) -> str:

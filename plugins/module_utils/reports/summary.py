@@ -32,7 +32,7 @@ def text(report: Report) -> str:
             for health in fleet.health(report, news)
         ],
         "changed": [asdict(item) for item in news],
-        "rent": [_row(row) for row in rows],
+        "rent": [_row(row) | {"scores": rent.scores(row, report.evaluations)} for row in rows],
         "cheapest": [_named(choice.row, choice.row.best) for choice in rent.choices(rows)],
     }
     return json.dumps(found, indent=1, ensure_ascii=True, allow_nan=False) + "\n"

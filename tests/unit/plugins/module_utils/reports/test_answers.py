@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
 from ansible_collections.inference.fleet.plugins.module_utils.history import absence, regressions
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     answers,
@@ -202,3 +203,22 @@ def test_machines_and_chats_get_the_same_answers():
     assert told["cheapest"][0]["sentence"].replace("$", "\\$") in text
     assert all("SIMULATED" in line for line in text.splitlines() if "the run is simulated" in line)
     assert len(text) < 2500
+
+
+def test_a_row_has_the_scores_of_its_own_engine_model_and_host():
+    run = factory.document()
+    (row,) = rent.table(report(run).every)
+    evaluation = {
+        **{key: run[key] for key in ("host", "simulated", "engine", "model")},
+        "benchmark": {"name": "human_eval"},
+        "score": {"value": 0.905},
+    }
+    others = [
+        {**evaluation, "host": "elsewhere"},
+        {**evaluation, "simulated": True},
+        {**evaluation, "model": {"id": "another"}},
+        {**evaluation, "engine": {**run["engine"], "version": "0.31.0"}},
+    ]
+    told = [kept.Told(document, None, None) for document in (evaluation, *others)]
+    assert rent.scores(row, told) == ("human_eval 90.5 %",)
+    assert rent.scores(row, told[1:]) == ()
