@@ -206,7 +206,7 @@ class TestIndex:
     def test_a_document_is_as_it_was_read(self, folder):
         for _time in range(2):
             for document in load.load(folder).documents:
-                whole = load.without_raw(load.read(folder / f"{document['run_id']}.json"))
+                whole = load.kept(load.read(folder / f"{document['run_id']}.json"))
                 absent = dict.fromkeys(("label", "streaming", "comparison"))
                 assert {**document} == {**absent, **whole}
                 assert subject(document) == subject(whole)
