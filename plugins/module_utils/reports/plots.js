@@ -20,6 +20,12 @@ const plots = (() => {
     tip.setAttribute("aria-live", "polite");
     const axis = { stroke: () => css("--muted"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false }, size: 22, font: "11px system-ui, sans-serif", labelFont: "11px system-ui, sans-serif", labelSize: 18 };
     const plain = (_plot, values) => values.map((value) => (value === null ? "" : value.toLocaleString("en-US", { maximumSignificantDigits: 4 })));
+    // Digits alone, as everywhere in the page; the first says the whole day.
+    const dates = (_plot, moments, _axis, _space, step) => moments.map((at, index) => {
+      const text = new Date(at * 1000).toISOString();
+      const short = step >= 86400 ? text.slice(5, 10) : text.slice(11, 16);
+      return index ? short : `${short}\n${step >= 86400 ? text.slice(0, 4) : text.slice(0, 10)}`;
+    });
     const picked = { line: 0, point: -1 };
     // Line and point of each place on the joined axis are found again by what uPlot was given.
     const joined = uPlot.join(lines.map(({ xs, ys }) => [xs, ys]));
@@ -30,7 +36,7 @@ const plots = (() => {
       legend: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time, distr: log ? 3 : 1, range: time || log ? undefined : (_plot, low, high) => (zero ? [0, high * 1.08] : [low - 0.5, high + 0.5]) }, y: { range: bars ? (_plot, _low, high) => [0, high * 1.1] : (plot, low, high) => ends(plot, Math.min(low, band ? band[0] : low), Math.max(high, band ? band[1] : high)) } },
-      axes: [{ ...axis, label: x, ...(time ? {} : { values: plain }) }, { ...axis, label: y, size: 56, values: plain }],
+      axes: [{ ...axis, label: x, size: time ? 34 : 22, values: time ? dates : plain }, { ...axis, label: y, size: 56, values: plain }],
       cursor: { drag: { x: true, y: false }, points: { show: false } },
       series: [{}, ...lines.map((line) => ({
         label: line.name,
