@@ -100,6 +100,9 @@ def _docker(host: Host, wishes: Wishes, made: Plan) -> bool:
         return False
     if not docker["installed"]:
         made.packages += wishes.docker_packages
+        if "docker.io" in wishes.docker_packages:
+            # Debian has had the command in a package of its own since release 13; messages say docker logs.
+            made.extras.append("docker-cli")
     made.docker = made.docker or "start"
     return True
 

@@ -114,6 +114,9 @@ def test_a_bare_host_without_gpus_gets_docker_only() -> None:
     found = made({"gpus_on_bus": 0, "pci_gpus": []})
 
     assert found["steps"] == ["install docker.io, iptables, python3-docker", "start Docker Engine"]
+    assert found["extras"] == ["docker-cli"]
+    # Another's packages have a command of their own, which it would be in the way of.
+    assert made({"gpus_on_bus": 0, "pci_gpus": []}, docker_packages=["docker-ce"])["extras"] == []
 
 
 @pytest.mark.parametrize(
