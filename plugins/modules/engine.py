@@ -311,7 +311,9 @@ options:
       - The size of C(/dev/shm) in bytes, or with a unit, such as V(16GiB). The daemon's default where it is not given.
     type: str
   ulimits:
-    description: Limits of the engine's processes by name, such as V(memlock), soft and hard alike; V(-1) is none.
+    description:
+      - "Limits of the engine's processes by name, such as V(memlock). A limit is a number, soft and hard alike, where
+        V(-1) is none, or two numbers, such as V(1024:4096)."
     type: dict
     default: {}
   memory:

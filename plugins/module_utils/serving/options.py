@@ -73,10 +73,17 @@ def parse_size(text: str) -> int:
 
 
 def _ulimits(given: Mapping[str, Any]) -> tuple[Ulimit, ...]:
+    return tuple(_ulimit(name, str(value)) for name, value in given.items())
+
+
+def _ulimit(name: str, text: str) -> Ulimit:
+    soft, _colon, hard = text.partition(":")
     try:
-        return tuple(Ulimit(name, int(value), int(value)) for name, value in given.items())
-    except (TypeError, ValueError) as error:
-        raise FleetError(f"ulimits wants a whole number for each limit, and -1 for none: {error}.") from error
+        return Ulimit(name, int(soft), int(hard or soft))
+    except ValueError:
+        raise FleetError(
+            f"ulimits: {name} is {text!r}. Wanted a whole number, -1 for no limit, or two as SOFT:HARD."
+        ) from None
 
 
 def _device(text: str) -> Device:

@@ -72,7 +72,7 @@ EXAMPLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "user": (None, "1000", {}),
     "ipc_mode": ("host", "private", {}),
     "shm_size": (None, "16GiB", {}),
-    "ulimits": ({}, {"memlock": -1}, {}),
+    "ulimits": ({"memlock": "1024:-1"}, {"memlock": -1}, {}),
     "memory": (None, "1GiB", {}),
     "cpus": (None, 1.5, {}),
     "cpuset_cpus": (None, "0-1", {}),
@@ -179,7 +179,7 @@ def test_the_role_passes_every_option_on_under_its_own_name() -> None:
     ("given", "said"),
     [
         ({"memory": "much"}, "'much' is not a size"),
-        ({"ulimits": {"nofile": "many"}}, "ulimits wants a whole number"),
+        ({"ulimits": {"nofile": "many"}}, "ulimits: nofile is 'many'. Wanted a whole number"),
         ({"devices": ["infiniband"]}, "devices: wanted a path on the host"),
         ({"devices": ["/dev/fuse:/dev/fuse:rx"]}, "devices: wanted a path on the host"),
         ({"security_opt": ["seccomp=/nowhere.json"]}, "seccomp profile /nowhere.json could not be read"),
