@@ -26,26 +26,23 @@ def main():
     failed = mark(path) if scan else []
     log = read_eval_log(path, header_only=True)
     spec, results = log.eval, log.results
-    print(
-        json.dumps(
-            {
-                "status": log.status,
-                "error": log.error.message if log.error else None,
-                "task": spec.task,
-                "task_version": str(spec.task_version),
-                "dataset": {"name": spec.dataset.name, "samples": spec.dataset.samples},
-                "packages": {name.replace("_", "-"): version for name, version in spec.packages.items()} | installed(),
-                "asked": len(spec.dataset.sample_ids or ()) * (spec.config.epochs or 1) or None,
-                "reported": [
-                    {"scorer": each.name, "metric": name, "value": metric.value}
-                    for each in (results.scores if results else ())
-                    for name, metric in each.metrics.items()
-                ],
-                "samples": [sample(each) for each in read_eval_log_sample_summaries(path)],
-                "marked": failed,
-            }
-        )
-    )
+    found = {
+        "status": log.status,
+        "error": log.error.message if log.error else None,
+        "task": spec.task,
+        "task_version": str(spec.task_version),
+        "dataset": {"name": spec.dataset.name, "samples": spec.dataset.samples},
+        "packages": {name.replace("_", "-"): version for name, version in spec.packages.items()} | installed(),
+        "asked": len(spec.dataset.sample_ids or ()) * (spec.config.epochs or 1) or None,
+        "reported": [
+            {"scorer": each.name, "metric": name, "value": metric.value}
+            for each in (results.scores if results else ())
+            for name, metric in each.metrics.items()
+        ],
+        "samples": [sample(each) for each in read_eval_log_sample_summaries(path)],
+        "marked": failed,
+    }
+    sys.stdout.write(f"{json.dumps(found)}\n")
 
 
 def installed():
