@@ -75,7 +75,9 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     assert gateway.chat(key).status == 401
     # On the engine's own host, by its name, where the same is there already.
     assert re.search(r"gpu-1 .*changed=0 ", play("gateway", gateway_hosts="gpu-1"))
-    assert re.search(r"front-1 .*changed=1 ", play("gateway", gateway_state="absent"))
+    assert "front-1: 1 clients, certificate until" in play("doctor", "-l", "front-1")
+    # The hosts of engines are not meant, and so no engine is.
+    assert re.search(r"front-1 .*changed=1 ", play("teardown", "-l", "front-1", teardown_gateway=True))
     assert not Path(gateway.params["directory"]).exists()
 
 
