@@ -114,6 +114,8 @@ class Fleet:
 def on(host: str, *command: str) -> str:
     """Run a command on a host, and not by Ansible."""
     done = subprocess.run(["docker", "exec", host, *command], capture_output=True, text=True, check=False)
+    # Docker's own word, where a command would have its output.
+    assert not done.stdout.startswith("OCI runtime"), (host, command, done.stdout)
     return done.stdout.strip()
 
 
