@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import doctest
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
     lengths,
     maps,
     routes,
+    sockets,
     spec,
     store,
     usage,
@@ -152,3 +154,26 @@ def test_the_configuration_names_what_it_must_and_hides_what_it_can() -> None:
     for refusal in (routes.NO_KEY, routes.TOO_MANY, *routes.OWN):
         assert json.loads(routes.body(refusal))["error"]["message"]
         assert "'" not in routes.body(refusal)
+
+
+def test_a_certificate_that_ends_and_a_model_without_an_engine_are_told() -> None:
+    now = datetime(2027, 1, 1, tzinfo=timezone.utc)
+    servers = [
+        sockets.ServerState("model.m", "a:8000", "UP", 1, False),
+        sockets.ServerState("model.m", "b:8000", "DOWN", 0, False),
+        sockets.ServerState("model.n", "c:8000", "DRAIN", 0, True),
+    ]
+
+    def told(end: datetime | None, **owners: str) -> list[str]:
+        return health.problems(servers, owners, {"m": "model.m", "n": "model.n"}, "/c.pem", end, now)
+
+    well = [
+        "No engine of n is there: c:8000 is out.",
+        "b:8000 is DOWN: its host's 'doctor.yml' and 'deploy.yml' say why.",
+    ]
+    assert told(now + timedelta(days=15)) == well
+    for days, word in ((13, "ends on 2027-01-14"), (-1, "ended on 2026-12-31")):
+        first, *rest = told(now + timedelta(days=days))
+        assert word in first
+        assert rest == well
+    assert told(None)[0] == "The certificate /c.pem cannot be read."
