@@ -100,7 +100,10 @@ class CallbackModule(CallbackBase):
             summary.note_failure(record, _action(result.task), _title(result.task), result.result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        summary.note_unreachable(self._ended(result), _title(result.task), result.result)
+        record = self._ended(result)
+        # It may be another host that did not answer, which the play goes on without.
+        if not (result.task.delegate_to and result.task.ignore_unreachable):
+            summary.note_unreachable(record, _title(result.task), result.result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if CallbackModule._speaker is not self:
