@@ -11,13 +11,13 @@ version_added: "0.1.0"
 short_description: Have a coding client use an endpoint
 author: inference.fleet contributors (@inference-fleet)
 description:
-  - Writes the settings of Claude Code, Codex, opencode, Continue, aider or Qwen Code, so that they use an endpoint,
-    with the context window that the engine has and a limit of the output that fits it.
+  - Writes the settings of Claude Code, Codex, opencode, Continue, aider, Qwen Code or Cline, so that they use an
+    endpoint, with the context window that the engine has and a limit of the output that fits it.
   - What the settings have beside that stays. A copy of each file is kept under C(~/.config/inference.fleet) before it
     is changed for the first time, and O(state=absent) puts back what was there. Where the file was changed meanwhile,
     only what was set here is taken out of it.
-  - The key is in a file of mode 0600, which Claude Code, Codex and opencode read. Continue, aider and Qwen Code take it
-    from their settings only, which then have mode 0600.
+  - The key is in a file of mode 0600, which Claude Code, Codex and opencode read. Continue, aider, Qwen Code and Cline
+    take it from their settings only, which then have mode 0600.
   - Comments in YAML settings are lost. They are in the copy.
 requirements:
   - requests
@@ -35,7 +35,7 @@ options:
     description: The client.
     type: str
     required: true
-    choices: [claude_code, codex, opencode, continue, aider, qwen_code]
+    choices: [claude_code, codex, opencode, continue, aider, qwen_code, cline]
   state:
     description: Whether it uses the endpoint.
     type: str

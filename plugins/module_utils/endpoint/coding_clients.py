@@ -138,6 +138,14 @@ class Default:
     value: Any
 
 
+@dataclass(frozen=True)
+class Stamped:
+    """A mapping in which the client itself renews what stands under one key: that is no change of the user's."""
+
+    value: Mapping[str, Any]
+    key: str
+
+
 def aider(end: Endpoint) -> Client:
     """Return the settings of aider, with the model's limits in a file of its own."""
     model = f"openai/{end.model}"
@@ -182,6 +190,30 @@ def qwen_code(end: Endpoint) -> Client:
     return Client((File(".qwen/settings.json", JSON, values, True),), "qwen")
 
 
+def cline(end: Endpoint) -> Client:
+    """Return the settings of Cline's command line, which drops its file where an entry in it lacks anything."""
+    provider = "openai-compatible"
+    settings = {
+        "provider": provider,
+        "apiKey": end.key,
+        "model": end.model,
+        "baseUrl": f"{end.url}/v1",
+        "contextWindow": end.context,
+        "maxTokens": end.output,
+    }
+    entry = {"settings": settings, "updatedAt": "1970-01-01T00:00:00.000Z", "tokenSource": "manual"}
+    values: dict[Place, Any] = {
+        ("version",): Default(1),
+        ("lastUsedProvider",): provider,
+        ("providers", provider): Stamped(entry, "updatedAt"),
+    }
+    return Client(
+        (File(".cline/data/settings/providers.json", JSON, values, True),),
+        f"cline --provider {provider}",
+        ("Its extension of an editor keeps its own settings: choose OpenAI Compatible there, with this URL and key.",),
+    )
+
+
 CLIENTS: Mapping[str, Callable[[Endpoint], Client]] = {
     "claude_code": claude_code,
     "codex": codex,
@@ -189,4 +221,5 @@ CLIENTS: Mapping[str, Callable[[Endpoint], Client]] = {
     "continue": continue_,
     "aider": aider,
     "qwen_code": qwen_code,
+    "cline": cline,
 }

@@ -47,7 +47,7 @@ class Kept:
             now = self._read(path)
             known = self._record.get(file.path)
             base = restored(file, now, known["changes"]) if known and now is not None else now
-            text, changes = merged(file, base)
+            text, changes = merged(file, base, now)
             work.append((file, path, now, text, changes))
         changed = [item for item in work if item[2] != item[3] or self._is_open(item[0], item[1])]
         result = {

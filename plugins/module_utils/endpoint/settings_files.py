@@ -21,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.coding_cl
     File,
     Item,
     Place,
+    Stamped,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
@@ -34,24 +35,28 @@ _BEGIN, _END = "# inference.fleet: begin", "# inference.fleet: end"
 _SET_ASIDE = "# inference.fleet set aside: "
 
 
-def merged(file: File, text: str | None) -> tuple[str, list[Any]]:
+def merged(file: File, text: str | None, now: str | None = None) -> tuple[str, list[Any]]:
     """Return the file's text with the values set, and what has to be known to take them out again.
 
-    That is a list of [place, what was there, what is there now], as JSON can hold it.
+    That is a list of [place, what was there, what is there now, the key that the client renews], as JSON can hold it.
+    *now* is the text with what an earlier run set, whose stamps are kept.
     """
     if file.format == TOML:
         return _toml_with(file, _toml_without(text or "")), []
     document = _read(file, text)
     changes = []
     for place, wanted in file.values.items():
-        default = isinstance(wanted, Default)
-        value = wanted.value if default else wanted
         before = _get(document, place)
-        if default and before != _ABSENT:
+        if isinstance(wanted, Default) and before != _ABSENT:
             continue
+        value = wanted.value if isinstance(wanted, (Default, Stamped)) else wanted
+        stamp = wanted.key if isinstance(wanted, Stamped) else None
+        if stamp and _equal(found := _get(_read(file, now), place), {"value": value}, stamp):
+            value = found["value"]
         _set(document, place, value)
-        changes.append([_named(place), before, {"value": value}])
-    return _written(file, document), changes
+        changes.append([_named(place), before, {"value": value}, stamp])
+    # A client that wrote the same in its own way has it.
+    return (now if now and _read(file, now) == document else _written(file, document)), changes
 
 
 def restored(file: File, text: str, changes: list[Any]) -> str | None:
@@ -59,12 +64,20 @@ def restored(file: File, text: str, changes: list[Any]) -> str | None:
     if file.format == TOML:
         return _toml_without(text) or None
     document = _read(file, text)
-    for named, before, now in reversed(changes):
+    for named, before, now, stamp in reversed(changes):
         place = tuple(Item(*part) if isinstance(part, list) else part for part in named)
         # What the user set in its place since is the user's.
-        if _get(document, place) == now:
+        if _equal(_get(document, place), now, stamp):
             _set(document, place, before.get("value"), remove=before == _ABSENT)
     return _written(file, document) if document else None
+
+
+def _equal(one: dict[str, Any], other: dict[str, Any], stamp: str | None) -> bool:
+    """Tell whether two places hold the same, whatever stands under the key that the client renews."""
+    values = [told.get("value") for told in (one, other)]
+    if stamp and all(isinstance(value, dict) for value in values):
+        values = [{**value, stamp: None} for value in values]
+    return one.keys() == other.keys() and values[0] == values[1]
 
 
 def _read(file: File, text: str | None) -> dict[str, Any]:

@@ -40,6 +40,9 @@ BEFORE = {
     ),
     ".aider.conf.yml": "# mine\ndark-mode: true\nmodel: gpt-5\n",
     ".qwen/settings.json": '{"ui": {"theme": "dark"}, "modelProviders": {"openai": [{"id": "other"}]}}',
+    ".cline/data/settings/providers.json": (
+        '{"version": 1, "lastUsedProvider": "cline", "providers": {"cline": {"settings": {"provider": "cline"}}}}'
+    ),
 }
 READ = {".json": json.loads, ".toml": tomllib.loads, ".yaml": yaml.safe_load, ".yml": yaml.safe_load}
 
@@ -110,6 +113,24 @@ def test_settings_are_merged_once_and_put_back_to_the_byte(tmp_path, client, had
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / name for name in BEFORE)} == {0o644}
 
 
+@pytest.mark.parametrize("had", [True, False], ids=["with settings", "without"])
+def test_a_stamp_that_the_client_renews_is_no_change_of_the_user_s(tmp_path, had):
+    if had:
+        put(tmp_path)
+    connect(tmp_path, "cline")
+    path = tmp_path / ".cline/data/settings/providers.json"
+    used = json.loads(path.read_text())
+    used["providers"]["openai-compatible"]["updatedAt"] = "2026-11-26T15:50:41.327Z"
+    path.write_text(json.dumps(used, sort_keys=True))
+    assert not connect(tmp_path, "cline")["changed"]
+    assert connect(tmp_path, "cline", served_model_name="another")["changed"]
+    Kept(tmp_path, "cline").remove(False)
+    if had:
+        assert json.loads(path.read_text()) == json.loads(BEFORE[".cline/data/settings/providers.json"])
+    else:
+        assert not path.exists() or KEY not in path.read_text()
+
+
 def test_what_was_there_stays_beside_it(tmp_path):
     put(tmp_path)
     for client in CLIENTS:
@@ -133,6 +154,9 @@ def test_what_was_there_stays_beside_it(tmp_path):
     assert [model["name"] for model in cn["models"]] == ["other", "inference-fleet"]
     aider = settings(tmp_path, "aider")
     assert (aider["dark-mode"], aider["model"], aider["openai-api-base"]) == (True, "openai/coder", f"{URL}/v1")
+    cline = settings(tmp_path, "cline")
+    assert (cline["lastUsedProvider"], set(cline["providers"])) == ("openai-compatible", {"cline", "openai-compatible"})
+    assert cline["providers"]["openai-compatible"]["settings"]["contextWindow"] == 100000
     qwen = settings(tmp_path, "qwen_code")
     assert [model["id"] for model in qwen["modelProviders"]["openai"]] == ["other", "coder"]
     assert qwen["ui"] == {"theme": "dark"}
