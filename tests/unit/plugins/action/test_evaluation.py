@@ -61,7 +61,7 @@ def test_the_report_shows_the_last_evaluation_of_each_model_the_worse_first(tmp_
     folder = tmp_path / "results"
     factory.write(folder, factory.document())
     written(folder, *FELL, made(90, 10, 2, host="gpu0", simulated=True))
-    report.report(folder, tmp_path / "index.html", markdown_path=tmp_path / "index.md")
+    report.report(folder, tmp_path / "index.html", markdown_path=tmp_path / "index.md", markdown_whole=True)
     section = (tmp_path / "index.md").read_text().partition("## Evaluations\n")[2].partition("\n## ")[0]
     lines = section.strip().splitlines()
     assert lines[0].startswith("- **worse** gpu1, a-model on tau2\\_retail (user: a-user): 50.0 % (95 %: 40.4 to 59.6)")
@@ -76,7 +76,9 @@ def test_the_report_shows_the_last_evaluation_of_each_model_the_worse_first(tmp_
 
 def test_a_report_without_evaluations_has_no_such_section(tmp_path: Path) -> None:
     factory.write(tmp_path / "results", factory.document())
-    report.report(tmp_path / "results", tmp_path / "index.html", markdown_path=tmp_path / "index.md")
+    report.report(
+        tmp_path / "results", tmp_path / "index.html", markdown_path=tmp_path / "index.md", markdown_whole=True
+    )
     assert 'id="evaluations"' not in (tmp_path / "index.html").read_text()
     assert "Evaluations" not in (tmp_path / "index.md").read_text()
 

@@ -83,7 +83,7 @@ def test_regression_fails_until_it_is_passed_or_accepted(results: Path) -> None:
 
 
 def test_the_report_shows_the_last_test_of_each_host(results: Path, tmp_path: Path) -> None:
-    report.report(results, tmp_path / "index.html", markdown_path=tmp_path / "index.md")
+    report.report(results, tmp_path / "index.html", markdown_path=tmp_path / "index.md", markdown_whole=True)
     page = (tmp_path / "index.html").read_text()
     assert "h100-1 passed its acceptance test of 2026-11-20 12:00 UTC" in page
     assert "h100-2 did not pass its acceptance test of 2026-11-21 12:00 UTC" in page
@@ -94,7 +94,9 @@ def test_the_report_shows_the_last_test_of_each_host(results: Path, tmp_path: Pa
 
 def test_a_report_without_tests_has_no_such_section(tmp_path: Path) -> None:
     factory.write(tmp_path / "results", factory.document())
-    report.report(tmp_path / "results", tmp_path / "index.html", markdown_path=tmp_path / "index.md")
+    report.report(
+        tmp_path / "results", tmp_path / "index.html", markdown_path=tmp_path / "index.md", markdown_whole=True
+    )
     assert 'id="acceptance"' not in (tmp_path / "index.html").read_text()
     assert "Acceptance" not in (tmp_path / "index.md").read_text()
 
