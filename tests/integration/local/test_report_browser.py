@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +20,7 @@ from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports.test_fleet import SLOW
 
 page, report = unit.page, unit.report
+AXE = Path(__file__).resolve().parents[3] / ".build/npm/axe-core/node_modules/axe-core/axe.min.js"
 
 
 def overflow(chromium):
@@ -262,7 +262,7 @@ def test_a_hostile_document_runs_nothing_in_a_browser(tmp_path):
 
 
 @pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
-@pytest.mark.skipif("AXE_CORE" not in os.environ, reason="AXE_CORE names no axe.min.js: npm pack axe-core brings one")
+@pytest.mark.skipif(not AXE.exists(), reason="no axe-core: tests/rigs/axe/build brings it, where npm is reached")
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_nothing(tmp_path, width, dark):
@@ -274,5 +274,5 @@ def test_axe_finds_nothing(tmp_path, width, dark):
         chromium.evaluate("page.data.then(() => document.querySelector('table.runs tr[id]').click())")
         for plot in ("[data-history]", "[data-sweep]"):
             chromium.evaluate(f"({SEEN})('{plot}')")
-        chromium.ask("Runtime.evaluate", expression=Path(os.environ["AXE_CORE"]).read_text(encoding="utf-8"))
+        chromium.ask("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
         assert chromium.evaluate("axe.run().then((found) => found.violations.map(({ id, help }) => [id, help]))") == []
