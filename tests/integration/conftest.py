@@ -147,6 +147,15 @@ def forget(*names: str) -> None:
                 path.unlink()
 
 
+def empty(engine: DockerEngine) -> None:
+    """Remove what is on an engine, and what the module keeps of it: what one test leaves is nothing to the next."""
+    for container in engine.client.containers.list(all=True):
+        container.remove(force=True)
+    for image in engine.client.images.list():
+        engine.client.images.remove(image.id, force=True)
+    forget()
+
+
 @pytest.fixture
 def process(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iterator[ModuleProcess]:
     """The engine module as a process, and nothing on the engine or the host before and after."""
@@ -161,13 +170,9 @@ def process(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iter
         "ready_timeout": 60,
         "stop_timeout": 5,
     }
-    forget()
+    empty(docker_engine)
     yield ModuleProcess(defaults, tmp_path)
-    for container in docker_engine.client.containers.list(all=True):
-        container.remove(force=True)
-    for image in docker_engine.client.images.list():
-        docker_engine.client.images.remove(image.id, force=True)
-    forget()
+    empty(docker_engine)
 
 
 @pytest.fixture
@@ -203,13 +208,9 @@ def play(docker_engine: DockerEngine, free_port: int, tmp_path: Path) -> Iterato
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
         return json.loads((tmp_path / f"reports/summary-{playbook}.json").read_text())["hosts"][0]
 
-    forget()
+    empty(docker_engine)
     yield run
-    for container in docker_engine.client.containers.list(all=True):
-        container.remove(force=True)
-    for image in docker_engine.client.images.list():
-        docker_engine.client.images.remove(image.id, force=True)
-    forget()
+    empty(docker_engine)
 
 
 @pytest.fixture(scope="session")
