@@ -227,7 +227,8 @@ def test_no_request_is_lost_by_what_becomes_of_four_engines(fleet: Fleet, capsys
     }
     opened = fleet("gateway", **front)
     assert opened.code == 0, opened.output
-    flags = ["--load-seconds", "1"]
+    # Such as no test before has left there.
+    flags = ["--max-model-len", "9100"]
     load = Load(door(fleet), ENGINE, pause=0.2)
     with load.running(streams=clients.values(), short=(clients["anna"], clients["bob"])):
         load.answered()
