@@ -5,61 +5,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import verdict
-from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import kinds, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.kinds import Document, Kept, Kind, order
 
-Document = Mapping[str, Any]
-# Under the results' own folder, whose documents are of another kind.
-FOLDER = "acceptance"
-SCHEMA_VERSIONS = (1,)
-_KEYS = ("run_id", "host", "started_at", "finished_at", "simulated", "hardware", "gpus", "verdicts", "verdict")
+KIND = Kind(
+    "acceptance",
+    "an acceptance test",
+    ("run_id", "host", "started_at", "finished_at", "simulated", "hardware", "gpus", "verdicts", "verdict"),
+)
+FOLDER = KIND.name
 # So many earlier tests of a GPU tell what is usual for it.
 _EARLIER = 10
 _REHEARSED_PERCENT = 97.0
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a folder holds: *documents*, oldest first, and of each file that is none its name and the reason."""
-
-    documents: tuple[Document, ...]
-    damaged: tuple[tuple[str, str], ...]
-
-
 def load(results: Path) -> Kept:
-    """Read the acceptance tests of a results folder; none where there is no such folder."""
-    documents, damaged = [], []
-    for path in sorted((results / FOLDER).glob("[!.]*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            _check(document)
-        except (OSError, ValueError) as error:
-            damaged.append((path.name, words.shorten(" ".join(str(error).split()), 200)))
-        else:
-            documents.append(document)
-    return Kept(tuple(sorted(documents, key=lambda each: (each["started_at"], each["run_id"]))), tuple(damaged))
-
-
-def _check(document: Any) -> None:
-    if not isinstance(document, dict) or document.get("kind") != "acceptance":
-        raise ValueError("not a document of an acceptance test")
-    if document.get("schema_version") not in SCHEMA_VERSIONS:
-        raise ValueError(f"schema_version is {document.get('schema_version')!r}, this release reads {SCHEMA_VERSIONS}")
-    missing = [key for key in _KEYS if key not in document]
-    if missing:
-        raise ValueError(f"it lacks {', '.join(missing)}")
+    """Read the acceptance tests of a results folder."""
+    return kinds.load(results, KIND)
 
 
 def latest(documents: Iterable[Document]) -> dict[str, Document]:
     """Return the last test of each host, by its name."""
-    return {each["host"]: each for each in sorted(documents, key=lambda each: (each["started_at"], each["run_id"]))}
+    return {each["host"]: each for each in sorted(documents, key=order)}
 
 
 def beside(document: Mapping[str, Any], others: Sequence[Document], sick_percent: float) -> dict[str, Any]:

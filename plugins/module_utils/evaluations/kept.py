@@ -15,29 +15,23 @@ from statistics import NormalDist
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import scores
-from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import kinds, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.kinds import Document, Kept, Kind, order
 
-Document = Mapping[str, Any]
-# Under the results' own folder, whose documents are of another kind.
-FOLDER = "evaluation"
-SCHEMA_VERSIONS = (1,)
-_KEYS = (
-    *("run_id", "host", "started_at", "finished_at", "simulated", "engine", "model", "benchmark", "user", "client"),
-    *("asked", "done", "score", "tokens"),
+KIND = Kind(
+    "evaluation",
+    "an evaluation",
+    (
+        *("run_id", "host", "started_at", "finished_at", "simulated", "engine", "model", "benchmark", "user", "client"),
+        *("asked", "done", "score", "tokens"),
+    ),
 )
+FOLDER = KIND.name
 # One run tells alone that a model got worse where chance does it once in so many; else CONFIRM in a row do.
 _ALONE = NormalDist().inv_cdf(1 - 0.001 / 2)
 CONFIRM = 2
 # So many earlier runs tell what a model scores.
 _EARLIER = 10
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a folder holds: *documents*, oldest first, and of each file that is none its name and the reason."""
-
-    documents: tuple[Document, ...]
-    damaged: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -81,31 +75,8 @@ class Told:
 
 
 def load(results: Path) -> Kept:
-    """Read the evaluations of a results folder; none where there is no such folder."""
-    documents, damaged = [], []
-    for path in sorted((results / FOLDER).glob("[!.]*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            _check(document)
-        except (OSError, ValueError) as error:
-            damaged.append((path.name, words.shorten(" ".join(str(error).split()), 200)))
-        else:
-            documents.append(document)
-    return Kept(tuple(sorted(documents, key=_order)), tuple(damaged))
-
-
-def _check(document: Any) -> None:
-    if not isinstance(document, dict) or document.get("kind") != "evaluation":
-        raise ValueError("not a document of an evaluation")
-    if document.get("schema_version") not in SCHEMA_VERSIONS:
-        raise ValueError(f"schema_version is {document.get('schema_version')!r}, this release reads {SCHEMA_VERSIONS}")
-    missing = [key for key in _KEYS if key not in document]
-    if missing:
-        raise ValueError(f"it lacks {', '.join(missing)}")
-
-
-def _order(document: Document) -> tuple[str, str]:
-    return document["started_at"], document["run_id"]
+    """Read the evaluations of a results folder."""
+    return kinds.load(results, KIND)
 
 
 def subject(document: Document) -> tuple[Any, ...]:
@@ -135,7 +106,7 @@ def subject(document: Document) -> tuple[Any, ...]:
 def series(documents: Iterable[Document]) -> list[list[Document]]:
     """Return the documents by what they are of, each list oldest first."""
     found: dict[tuple[Any, ...], list[Document]] = {}
-    for document in sorted(documents, key=_order):
+    for document in sorted(documents, key=order):
         found.setdefault(subject(document), []).append(document)
     return list(found.values())
 
@@ -153,7 +124,7 @@ def worse(documents: Iterable[Document], since: Mapping[str, str | None] | None 
         fell = _worse([run for run in runs if _is_since(run, accepted)] or runs)
         if fell:
             found.append(fell)
-    return sorted(found, key=lambda each: (not each.sure, _order(each.document)))
+    return sorted(found, key=lambda each: (not each.sure, order(each.document)))
 
 
 def _is_since(run: Document, accepted: str) -> bool:
