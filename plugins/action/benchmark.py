@@ -9,7 +9,6 @@ import base64
 import binascii
 import json
 import shlex
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,13 @@ from ansible_collections.inference.fleet.plugins.module_utils.results import (
     series,
     spool,
     store,
-    verdicts,
     words,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.results import load as documents
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import check
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import Document, Subject, points, subject
+from ansible_collections.inference.fleet.plugins.plugin_utils.gates import check_gates, judge, require_met
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction, display
-
-try:
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-except ImportError:
-    jmespath = None
 
 MODULE = "inference.fleet.benchmark"
 PUBLISHED, PREVIOUS = "published", "previous"
@@ -160,34 +153,6 @@ class ActionModule(LongTaskAction):
             return OVERHEAD_SECONDS
 
 
-def check_gates(gates: Any) -> list[dict[str, Any]]:
-    """Return gates that can be judged. FleetError before an hour is spent on a run that they cannot judge."""
-    if gates and jmespath is None:
-        raise FleetError("gates need jmespath on the control host: pip install jmespath")
-    checked = []
-    for gate in gates:
-        if not isinstance(gate, dict) or not gate.get("condition") or not gate.get("message"):
-            raise FleetError(f"a gate needs a condition and a message, found {gate!r}")
-        try:
-            jmespath.compile(str(gate["condition"]))
-        except JMESPathError as error:
-            raise FleetError(
-                f"the gate's condition {gate['condition']!r} is not JMESPath: {str(error).splitlines()[0]}"
-            ) from error
-        checked.append({"condition": str(gate["condition"]), "message": str(gate["message"])})
-    return checked
-
-
-def require_met(gates: Sequence[Mapping[str, Any]], path: Path | str) -> None:
-    """Raise FleetError where gates that were judged are not met. *path* has the document."""
-    missed = [gate for gate in gates if gate["passed"] is False]
-    if missed:
-        listed = "; ".join(
-            f"{gate['message']} ({gate['condition']} gave {json.dumps(gate['value'])})" for gate in missed
-        )
-        raise FleetError(f"{len(missed)} of {len(gates)} gates not met: {listed}. The result is kept in {path}.")
-
-
 def find_baselines(names: Any, folder: Path) -> list[str | dict[str, Any]]:
     """Return what to compare with: a word, or an earlier document. FleetError before a run that cannot be compared."""
     if not isinstance(names, list):
@@ -286,15 +251,3 @@ def earlier(document: dict[str, Any], folder: Path) -> Runs:
     start, own = words.parse_time(document["started_at"]), document["run_id"]
     before = [run for run in found if run["run_id"] != own and words.parse_time(run["started_at"]) <= start]
     return {item.subject: item.runs for item in series.all_series(before)}
-
-
-def judge(conditions: list[dict[str, Any]], document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return each gate with its outcome."""
-    return verdicts.judge(conditions, document, _ask)
-
-
-def _ask(condition: str, document: Any) -> Any:
-    try:
-        return jmespath.search(condition, document)
-    except JMESPathError as error:
-        return str(error).splitlines()[0]

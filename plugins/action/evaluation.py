@@ -11,10 +11,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.action.benchmark import check_gates, judge, require_met
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
 from ansible_collections.inference.fleet.plugins.module_utils.results import store
+from ansible_collections.inference.fleet.plugins.plugin_utils.gates import check_gates, judge, require_met
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction, display
 
 MODULE = "inference.fleet.evaluation"

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import regressions, report
-from ansible_collections.inference.fleet.plugins.action.benchmark import judge, require_met
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
 from ansible_collections.inference.fleet.plugins.modules import evaluation as module
+from ansible_collections.inference.fleet.plugins.plugin_utils.gates import judge, require_met
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.evaluations.made import made
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
