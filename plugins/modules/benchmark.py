@@ -27,7 +27,9 @@ requirements:
   - the client on the host (O(client_path)), or an image that has it, a Docker daemon and the Docker SDK
     for Python 5.0.3 or newer (O(client_image))
   - jmespath on the control host, for O(gates)
-extends_documentation_fragment: inference.fleet.attributes
+extends_documentation_fragment:
+  - inference.fleet.attributes
+  - inference.fleet.measured
 attributes:
   check_mode:
     support: full
@@ -38,10 +40,6 @@ attributes:
     support: none
     details: Each call is a new run with a document of its own.
 options:
-  url:
-    description: The endpoint, without C(/v1), as the host reaches it.
-    type: str
-    default: http://127.0.0.1:8000
   replicas:
     description:
       - More engines that serve the same as the one at O(url). All are measured as one service, at the same time. Each
@@ -62,10 +60,6 @@ options:
     description: The model that the endpoint serves, by its hub name or directory.
     type: str
     default: Qwen/Qwen3-Coder-Next
-  served_model_name:
-    description: What requests call the model.
-    type: str
-    default: qwen3-coder-next
   tokenizer:
     description:
       - The tokenizer with which the client makes its prompts, by hub name or directory. O(model) where it is not given.
@@ -240,17 +234,8 @@ options:
   api_key:
     description: The endpoint's API key. It stands in no command line and in no result.
     type: str
-  engine:
-    description: What serves, as an item of RV(inference.fleet.engine_info#module:engines). It goes into the document.
-    type: dict
-  hardware:
-    description: The host, as RV(inference.fleet.host_info#module:host). It goes into the document.
-    type: dict
   client_host:
     description: Name of the host that the client runs on, for the document. RV(result) names O(run_host) besides.
-    type: str
-  run_host:
-    description: The host's name in the document. The inventory name where it is not given.
     type: str
   work_dir:
     description:
@@ -285,9 +270,6 @@ options:
     type: list
     elements: dict
     default: []
-  progress_file:
-    description: File on the host to which plain progress lines are appended.
-    type: path
 seealso:
   - module: inference.fleet.engine_info
   - module: inference.fleet.host_info

@@ -22,7 +22,9 @@ requirements:
   - the environment in O(venv), which the role P(inference.fleet.evaluation#role) makes
   - for O(benchmark=human_eval), a Docker daemon
   - jmespath on the control host, for O(gates)
-extends_documentation_fragment: inference.fleet.attributes
+extends_documentation_fragment:
+  - inference.fleet.attributes
+  - inference.fleet.measured
 attributes:
   check_mode:
     support: full
@@ -41,18 +43,10 @@ options:
       - V(openbench/tau_bench_retail), and any other task of openbench by its name.
     type: str
     default: tau2_retail
-  url:
-    description: The endpoint, without C(/v1), as the host reaches it.
-    type: str
-    default: http://127.0.0.1:8000
   model:
     description: The model that the endpoint serves, by its hub name or directory, for the document.
     type: str
     default: Qwen/Qwen3-Coder-Next
-  served_model_name:
-    description: What requests call the model.
-    type: str
-    default: qwen3-coder-next
   api_key:
     description: The endpoint's API key. It stands in no command line and in no document.
     type: str
@@ -117,17 +111,8 @@ options:
   label:
     description: A word that keeps runs apart which would otherwise be compared over time. It goes into the document.
     type: str
-  engine:
-    description: What serves, as an item of RV(inference.fleet.engine_info#module:engines). It goes into the document.
-    type: dict
-  hardware:
-    description: The host, as RV(inference.fleet.host_info#module:host). It goes into the document.
-    type: dict
   client_host:
     description: Name of the host that the harness runs on, for the document.
-    type: str
-  run_host:
-    description: The host's name in the document. The inventory name where it is not given.
     type: str
   work_dir:
     description: Directory on the host in which each run has a directory of its own, until its document is written.
@@ -146,9 +131,6 @@ options:
     type: list
     elements: dict
     default: []
-  progress_file:
-    description: File on the host to which plain progress lines are appended.
-    type: path
 seealso:
   - module: inference.fleet.benchmark
   - module: inference.fleet.regressions

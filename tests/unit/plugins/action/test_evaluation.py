@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import regressions, report
+from ansible_collections.inference.fleet.plugins.doc_fragments import measured
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
 from ansible_collections.inference.fleet.plugins.modules import evaluation as module
@@ -84,7 +85,8 @@ def test_a_report_without_evaluations_has_no_such_section(tmp_path: Path) -> Non
 
 
 def test_options_are_documented_with_their_defaults() -> None:
-    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    options = yaml.safe_load(measured.ModuleDocFragment.DOCUMENTATION)["options"]
+    options |= yaml.safe_load(module.DOCUMENTATION)["options"]
     assert {name: option.get("default") for name, option in options.items()} == {
         name: option.get("default") for name, option in module.SPEC.items()
     }

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import benchmark as action
+from ansible_collections.inference.fleet.plugins.doc_fragments import measured
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import disturbances, table
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import seed_of
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
@@ -103,7 +104,8 @@ def parameters(tmp_path: Path, **changes: Any) -> dict[str, Any]:
 
 class TestModule:
     def test_documentation_is_the_argument_spec(self) -> None:
-        documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+        documented = yaml.safe_load(measured.ModuleDocFragment.DOCUMENTATION)["options"]
+        documented |= yaml.safe_load(module.DOCUMENTATION)["options"]
         spec = module.argument_spec()
         assert set(documented) == set(spec)
         for name, option in spec.items():
