@@ -114,22 +114,29 @@ _COMMON = (
 )
 
 
-def _inspect(plan: Plan, directory: str) -> list[str]:
-    suite = plan.suite
-    task = f"{directory.rpartition('/')[0]}/{suite.task}.py@{suite.name}" if suite.runs_code else suite.task
-    words = ["eval", task, "--model", f"openai-api/fleet/{plan.endpoint.served_model_name}"]
-    if plan.user:
-        words += ["--model-role", f"user=openai-api/user/{plan.user.served_model_name}"]
+def _extent(plan: Plan, message_limit: int | None) -> list[str]:
+    """Return what of a benchmark is run, in words that both harnesses take."""
+    words = []
     if plan.limit:
         words += ["--limit", str(plan.limit)]
     if plan.trials > 1:
         words += ["--epochs", str(plan.trials)]
     if plan.seed is not None:
         words += ["--seed", str(plan.seed)]
-    if plan.message_limit and not suite.has_user:
-        words += ["--message-limit", str(plan.message_limit)]
+    if message_limit:
+        words += ["--message-limit", str(message_limit)]
     for name, value in plan.task_args().items():
         words += ["-T", f"{name}={value}"]
+    return words
+
+
+def _inspect(plan: Plan, directory: str) -> list[str]:
+    suite = plan.suite
+    task = f"{directory.rpartition('/')[0]}/{suite.task}.py@{suite.name}" if suite.runs_code else suite.task
+    words = ["eval", task, "--model", f"openai-api/fleet/{plan.endpoint.served_model_name}"]
+    if plan.user:
+        words += ["--model-role", f"user=openai-api/user/{plan.user.served_model_name}"]
+    words += _extent(plan, None if suite.has_user else plan.message_limit)
     words += ["--max-samples", str(plan.concurrency), "--max-connections", str(plan.concurrency)]
     words += ["--retry-on-error", str(SAMPLE_RETRIES)]
     return [*words, *_COMMON, "--log-dir", directory, *plan.extra_args]
@@ -142,16 +149,7 @@ def _openbench(plan: Plan, directory: str) -> list[str]:
         words += ["-T", f"user_model=openai-api/user/{plan.user.served_model_name}"]
     if plan.suite.task.startswith("tau_bench"):
         words += ["--alpha"]
-    if plan.limit:
-        words += ["--limit", str(plan.limit)]
-    if plan.trials > 1:
-        words += ["--epochs", str(plan.trials)]
-    if plan.seed is not None:
-        words += ["--seed", str(plan.seed)]
-    if plan.message_limit:
-        words += ["--message-limit", str(plan.message_limit)]
-    for name, value in plan.task_args().items():
-        words += ["-T", f"{name}={value}"]
+    words += _extent(plan, plan.message_limit)
     words += ["--max-connections", str(plan.concurrency), "--log-buffer", "1", "--display", "plain"]
     return [*words, "--log-dir", directory, *plan.extra_args]
 
