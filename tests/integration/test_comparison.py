@@ -87,7 +87,7 @@ class Fleet:
             "benchmark_client": "vllm",
             "benchmark_client_path": str(client),
             # A host is measured once at a time.
-            "benchmark_work_dir": f"{folder}/work/{{{{ inventory_hostname }}}}",
+            "benchmark_work_dir": f"{folder}/runs/{{{{ inventory_hostname }}}}",
             "benchmark_input_length": 16,
             "benchmark_output_length": 16,
             "benchmark_num_prompts": 8,
