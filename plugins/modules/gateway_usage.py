@@ -99,6 +99,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import spec, usage
+from ansible_collections.inference.fleet.plugins.module_utils.results.words import aligned
 
 _DAY = 86400
 
@@ -113,7 +114,7 @@ def run(params: dict) -> dict:
     return {
         "changed": False,
         "usage": rows,
-        "lines": usage.aligned(table),
+        "lines": aligned(table, numbers_from=3),
         "csv": usage.as_csv(table),
         "unread": found.unread,
         "warnings": [f"{found.unread} lines of the gateway's log could not be read, and are not counted."]

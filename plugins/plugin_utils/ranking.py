@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.history import siblings
-from ansible_collections.inference.fleet.plugins.plugin_utils.tables import aligned
+from ansible_collections.inference.fleet.plugins.module_utils.results.words import aligned
 
 
 def ranking(documents: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.module_utils import addresses
+from ansible_collections.inference.fleet.plugins.module_utils.results.words import aligned
 from ansible_collections.inference.fleet.plugins.plugin_utils import ranking
-from ansible_collections.inference.fleet.plugins.plugin_utils.tables import aligned
 
 SCHEMA_VERSION = 1
 OK, CHANGED, WOULD_CHANGE = "ok", "changed", "would change"

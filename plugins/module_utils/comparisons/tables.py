@@ -15,6 +15,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.comparison
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import MODEL, PUBLISHED
 from ansible_collections.inference.fleet.plugins.module_utils.results.subject import conditions
+from ansible_collections.inference.fleet.plugins.module_utils.results.words import aligned
 
 _CAUSE = 300
 
@@ -44,7 +45,7 @@ def text(outcome: Outcome) -> str:
     """Return a comparison as plain text."""
     lines = [title(outcome)]
     for table in tables(outcome):
-        lines += ["", f"  {table.title}", *(f"    {line}" for line in _aligned(table.rows))]
+        lines += ["", f"  {table.title}", *(f"    {line}" for line in aligned(table.rows))]
         lines += [f"    {remark}" for remark in table.remarks]
     return "\n".join([*lines, "", *(f"  {sentence}" for sentence in outcomes.sentences(outcome))])
 
@@ -143,11 +144,6 @@ def _failures(outcome: Outcome) -> Iterator[Table]:
     ]
     if rows:
         yield Table("Without a result", (("Variant", "Host", "Round", "Cause"), *rows))
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(cells: Sequence[str], plain: bool = False) -> str:

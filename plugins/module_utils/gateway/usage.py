@@ -147,18 +147,6 @@ def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     return [["day", "client", "model", *_COLUMNS], *(cells(row) for row in rows)]
 
 
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Return the lines of a table: names to the left, numbers to the right."""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if index < 3 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-
-
 def as_csv(rows: list[list[str]]) -> str:
     """Return a table as CSV.
 

@@ -251,3 +251,22 @@ def gpus(devices: Sequence[Mapping[str, Any]]) -> str:
                 kind += f", {count(device[key])} {unit}"
         kinds[kind] = kinds.get(kind, 0) + 1
     return "; ".join(f"{times}{_TIMES} {kind}" for kind, times in kinds.items())
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers_from: int | None = None) -> list[str]:
+    """Return a line a row, in columns as wide as their widest cell; columns from *numbers_from* on stand to the right.
+
+    >>> aligned([("A", "B"), ("long", "x")])
+    ['A     B', 'long  x']
+    >>> aligned([("day", "requests"), ("1", "7")], numbers_from=1)
+    ['day  requests', '1           7']
+    """
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    left = len(widths) if numbers_from is None else numbers_from
+    return [
+        "  ".join(
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
