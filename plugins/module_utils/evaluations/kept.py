@@ -49,9 +49,9 @@ class Worse:
         now, times = self.document["score"], f"in {self.runs} runs in a row" if self.runs > 1 else "in one run"
         low, high = scores.wilson(self.before["value"], self.before["worth"])
         return (
-            f"{name(self.document)} got worse: {percent(now['value'])} ({interval(now)}) since "
+            f"{name(self.document)} got worse: {words.percent(now['value'])} ({interval(now)}) since "
             f"{words.when(self.document['started_at'])} ({self.document['run_id']}), {times}, from "
-            f"{percent(self.before['value'])} ({interval({'low': low, 'high': high})}) before."
+            f"{words.percent(self.before['value'])} ({interval({'low': low, 'high': high})}) before."
         )
 
 
@@ -66,7 +66,7 @@ class Told:
     @property
     def score(self) -> str:
         """The score alone."""
-        return percent(self.document["score"]["value"])
+        return words.percent(self.document["score"]["value"])
 
     @property
     def sentence(self) -> str:
@@ -162,15 +162,6 @@ def recent(documents: Iterable[Document], newest: str | None, days: float) -> li
     return [run for runs in every if words.parse_time(runs[-1]["started_at"]) >= oldest for run in runs]
 
 
-def percent(value: float) -> str:
-    """Return a share as a person reads it.
-
-    >>> percent(0.8)
-    '80.0 %'
-    """
-    return f"{100 * value:.1f} %"
-
-
 def interval(score: Mapping[str, float]) -> str:
     """Return a score's interval.
 
@@ -191,9 +182,9 @@ def sentence(document: Document, before: Document | None = None) -> str:
     """Return what an evaluation came to, in a sentence; *before* is the one before of the same subject."""
     score, trials = document["score"], document["benchmark"]["trials"]
     times = f", {trials} trials each" if trials > 1 else ""
-    was = f" Before: {percent(before['score']['value'])} ({words.day(before['started_at'])})." if before else ""
+    was = f" Before: {words.percent(before['score']['value'])} ({words.day(before['started_at'])})." if before else ""
     return (
-        f"{name(document)}: {percent(score['value'])} ({interval(score)}), {score['tasks']} of "
+        f"{name(document)}: {words.percent(score['value'])} ({interval(score)}), {score['tasks']} of "
         f"{document['benchmark']['dataset_samples'] or score['tasks']} samples{times}, "
         f"{words.when(document['started_at'])}.{was}"
     )
@@ -205,7 +196,7 @@ def table(document: Document) -> str:
     packages = ", ".join(f"{each} {version}" for each, version in sorted(client["packages"].items()))
     mark = ", simulated: no model answered" if document["simulated"] else ""
     rows = [
-        ("score", f"{percent(score['value'])} ({interval(score)}{mark})"),
+        ("score", f"{words.percent(score['value'])} ({interval(score)}{mark})"),
         ("samples", f"{document['done']} of {document['asked']} runs, {score['tasks']} of the dataset's "
                     f"{benchmark['dataset_samples'] or '?'} samples"),
         ("task", f"{benchmark['task']}, version {benchmark['task_version']} ({packages})"),
