@@ -11,6 +11,7 @@ import re
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -97,12 +98,18 @@ def test_playbooks_run_from_an_empty_folder(installed: Path, tmp_path: Path, pla
     assert "inference.fleet" in run(command, tmp_path, installed)
 
 
-def test_every_module_has_its_documentation(installed: Path, tmp_path: Path) -> None:
-    listed = json.loads(run(["ansible-doc", "-t", "module", "-l", "-j", "inference.fleet"], tmp_path, installed))
-    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
-    assert {name.rpartition(".")[2] for name in listed} == modules
-    shown = json.loads(run(["ansible-doc", "-t", "module", "-j", *listed], tmp_path, installed))
-    for name, module in shown.items():
+@pytest.fixture(scope="module")
+def documented(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What ansible-doc says of each module, by its name: options of its fragments among its own."""
+    folder = tmp_path_factory.mktemp("documented")
+    listed = json.loads(run(["ansible-doc", "-t", "module", "-l", "-j", "inference.fleet"], folder, installed))
+    shown = json.loads(run(["ansible-doc", "-t", "module", "-j", *listed], folder, installed))
+    return {name.rpartition(".")[2]: module for name, module in shown.items()}
+
+
+def test_every_module_has_its_documentation(documented: dict[str, Any]) -> None:
+    assert set(documented) == {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    for name, module in documented.items():
         assert module["doc"]["short_description"], name
         assert module["examples"], name
         assert module["return"], name
@@ -121,16 +128,11 @@ def test_every_role_has_its_documentation(installed: Path, tmp_path: Path) -> No
         ("results", {"results_dir"}),
     ],
 )
-def test_an_action_group_has_every_module_that_takes_its_options(group: str, shared: set[str]) -> None:
+def test_an_action_group_has_every_module_that_takes_its_options(
+    group: str, shared: set[str], documented: dict[str, Any]
+) -> None:
     groups = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]
-    taking = {path.stem for path in (ROOT / "plugins/modules").glob("*.py") if shared <= options_of(path)}
-    assert set(groups[group]) == taking
-
-
-def options_of(module: Path) -> set[str]:
-    """Return the options that a module documents."""
-    text = module.read_text(encoding="utf-8").partition('DOCUMENTATION = r"""')[2].partition('"""')[0]
-    return set(yaml.safe_load(text).get("options") or {})
+    assert set(groups[group]) == {name for name, each in documented.items() if shared <= set(each["doc"]["options"])}
 
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (ROOT / "roles").iterdir()))
