@@ -34,7 +34,7 @@ WORSE = "worse"
 EXPECTED_HOURS = 26
 
 
-# Of the options, what is not the task's but follows from the inventory: see :func:`engines`.
+# Of the options, what is not the task's but follows from the inventory: see :func:`measured`.
 ENGINES = "engines"
 Finder = Callable[[Sequence[Mapping[str, Any]]], regressions.Found]
 # What says which changes count, for a task that fails of them and for one that shows them alike.
@@ -65,22 +65,24 @@ class ActionModule(LocalAction):
     }
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
-        options = {**options, ENGINES: engines(options["hosts"], self.hostvars)}
+        options = {**options, **measured(options["hosts"], self.hostvars)}
         result = look(Path(options["results_dir"]).absolute(), options, self._task.check_mode)
         if options["show"]:
             display.display(f"\n{result['text']}\n")
         return result
 
 
-def engines(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return the ports of the engines of those hosts whose variables describe several; all are to be measured."""
-    found = {}
-    for host in hosts:
-        # A host need not be in this inventory.
-        own = endpoints.endpoints(host, hostvars[host]) if host in hostvars else []
-        if len(own) > 1:
-            found[host] = [endpoint["port"] for endpoint in own]
-    return found
+def measured(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of these hosts those that are to be measured, and under ENGINES the ports of those with several engines.
+
+    Nothing is measured at a host that another answers for.
+    """
+    # A host need not be in this inventory.
+    own = {host: endpoints.endpoints(host, hostvars[host]) for host in hosts if host in hostvars}
+    return {
+        "hosts": [host for host in hosts if own.get(host, True)],
+        ENGINES: {host: [each["port"] for each in found] for host, found in own.items() if len(found) > 1},
+    }
 
 
 def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from ansible.utils.display import Display
 
-from ansible_collections.inference.fleet.plugins.action.regressions import ENGINES, RULE, Finder, engines, finder
+from ansible_collections.inference.fleet.plugins.action.regressions import RULE, Finder, finder, measured
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluations
@@ -58,7 +58,7 @@ class ActionModule(LocalAction):
             for name in ("markdown_path", "csv_path", "json_path")
             if options[name] is not None
         }
-        find = finder(folder, {**options, ENGINES: engines(options["hosts"], self.hostvars)})
+        find = finder(folder, {**options, **measured(options["hosts"], self.hostvars)})
         try:
             result = report(
                 folder,

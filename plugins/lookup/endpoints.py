@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Returns a dictionary for each engine that the variables of a host describe, which are those of the role
     P(inference.fleet.engine#role), C(engine_instances) among them. What is not set has the role's default.
+  - Of hosts that serve one model together (C(engine_group)), the first has the endpoint, and the others have none.
   - Nothing is asked of any host. What really runs there is told by M(inference.fleet.engine_info).
 options:
   _terms:
@@ -19,6 +20,11 @@ options:
       - Names of hosts. The task's own host where none is given, for which variables of the play and the task count too.
     type: list
     elements: str
+  followers:
+    description:
+      - Whether to tell also of the engine of a host that follows another in its C(engine_group), with an empty C(url).
+    type: bool
+    default: false
 author: inference.fleet contributors (@inference-fleet)
 """
 
@@ -54,7 +60,10 @@ _raw:
     replicas: {description: How many engines serve the same on the host., type: int, sample: 1}
     entry: {description: "Which entry of C(engine_instances) describes it, counted from 0.", type: int, sample: 0}
     engine: {description: The inference engine., type: str, sample: vllm}
-    url: {description: "The URL, without C(/v1), as the host itself reaches it.", type: str, sample: "http://127.0.0.1:8000"}
+    url:
+      description: The URL, without C(/v1), as the host itself reaches it. Empty for a host that follows another.
+      type: str
+      sample: "http://127.0.0.1:8000"
     external_url:
       description:
         - The URL as other machines reach it. Empty where only the host itself does.
@@ -75,6 +84,10 @@ _raw:
       type: str
       sample: ""
     cache_dir: {description: "The host's directory for weights.", type: str}
+    group:
+      description: The hosts that serve the model together, the head first. Empty where the host serves alone.
+      type: list
+      elements: str
     compile_cache_dir: {description: "The host's directory for what engines compile.", type: str}
     docker_host: {description: The URL of the Docker daemon., type: str}
 """
@@ -95,14 +108,14 @@ class LookupModule(LookupBase):
         """Return the endpoints of the hosts."""
         self.set_options(var_options=variables, direct=kwargs)
         try:
-            hostvars = variables["hostvars"]
+            hostvars, followers = variables["hostvars"], self.get_option("followers")
             if not terms:
                 host = str(variables["inventory_hostname"])
                 own = endpoints.templated(variables, self._templar.template, hostvars[host])
-                return endpoints.endpoints(host, own)
+                return endpoints.endpoints(host, own, followers)
             unknown = [name for name in terms if name not in hostvars]
             if unknown:
                 raise FleetError(f"endpoints: no host of the inventory is called {', '.join(map(str, unknown))}.")
-            return [found for name in terms for found in endpoints.endpoints(str(name), hostvars[name])]
+            return [found for name in terms for found in endpoints.endpoints(str(name), hostvars[name], followers)]
         except FleetError as error:
             raise AnsibleError(str(error)) from error

@@ -49,18 +49,25 @@ OPTIONS = {
 }
 
 EXTERNAL_ADDRESS = "engine_external_address"
+GROUP = "engine_group"
 # What ``-e model=NAME`` sets, for short, of hosts however their inventory has it.
 MODEL = "model"
 # How Ansible itself reaches the host.
 WAY = ("ansible_host", "ansible_connection")
 
 
-def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+def endpoints(host: str, variables: Mapping[str, Any], followers: bool = False) -> list[dict[str, Any]]:
     """Return the endpoints of a host, one for each engine that its variables describe, in their order.
 
-    The shape is that of the lookup plugin endpoints. FleetError where a variable cannot be what it has to be.
+    The shape is that of the lookup plugin endpoints. A host of a group has none unless it is the head; with *followers*
+    its engine is told of as well, without a URL. FleetError where a variable cannot be what it has to be.
     """
+    group = members(host, variables)
+    follows = host not in group[:1] if group else False
+    if follows and not followers:
+        return []
     given = {option: _value(variables, name) for option, name in OPTIONS.items()}
+    given["group"] = group
     given["model"] = variables.get(MODEL) or given["model"]
     entries = given["instances"] = given["instances"] or []
     if not are_entries(entries):
@@ -73,9 +80,31 @@ def endpoints(host: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
     except FleetError as error:
         raise FleetError(f"{host}: {error}") from error
-    return _services(
-        [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines], engines
-    )
+    found = [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines]
+    nowhere = {"url": "", "external_url": ""} if follows else {}
+    return [{**each, **nowhere, "group": group} for each in _services(found, engines)]
+
+
+def members(host: str, variables: Mapping[str, Any]) -> list[str]:
+    """Return the hosts that serve one model together with a host, the head first; none where it serves alone.
+
+    FleetError where they cannot be that.
+    """
+    group = _value(variables, GROUP) or []
+    if not isinstance(group, (list, tuple)) or not all(name and isinstance(name, str) for name in group):
+        raise FleetError(f"{host}: {GROUP}: wanted a list of hosts of the inventory, found {group!r}.")
+    names = [str(name) for name in group]
+    if names and host not in names:
+        raise FleetError(
+            f"{host}: {GROUP}: wanted {host} among the hosts that serve together, found {', '.join(names)}. Set it on "
+            "these hosts alone, or name this one too."
+        )
+    if len(names) == 1 or len(names) != len(set(names)):
+        raise FleetError(
+            f"{host}: {GROUP}: wanted two hosts or more, each named once, found {', '.join(names)}. A host that serves "
+            f"alone has an empty {GROUP}."
+        )
+    return names
 
 
 def _services(found: Sequence[dict[str, Any]], engines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -166,6 +195,6 @@ def templated(
     Where the host is and how it is reached is the inventory's word alone: in a task that is delegated, Ansible puts the
     other host's way there under the same names.
     """
-    names = (*OPTIONS.values(), EXTERNAL_ADDRESS, MODEL)
+    names = (*OPTIONS.values(), EXTERNAL_ADDRESS, GROUP, MODEL)
     own = {name: template(variables[name]) for name in names if name in variables}
     return {**own, **{name: inventory[name] for name in WAY if name in inventory}}

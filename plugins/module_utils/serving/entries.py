@@ -23,6 +23,8 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
     *validated* returns an entry with its values in the types of their options, or raises FleetError. The result has one
     element where the host has no list; and where replicas are wanted, one for each of them.
     """
+    if params.get("group"):
+        _require_one_engine(params)
     hidden = params.get("instance_secrets") or ()
     host = {key: value for key, value in params.items() if key not in ("instances", "instance_secrets")}
     expanded = [] if params.get("instances") else _replicas(_served(host))
@@ -53,6 +55,17 @@ def expand(params: Params, validated: Callable[[Params], Mapping[str, Any]]) -> 
             "Set container_name, or port, in each entry; replicas have the ports after that of the first."
         )
     return expanded
+
+
+def _require_one_engine(params: Params) -> None:
+    """Raise FleetError where a host of a group has more than the engine that it has with the others."""
+    replicas = _number(params, "replicas") or 1
+    found = "instances" if params.get("instances") else f"{replicas} replicas" if replicas > 1 else ""
+    if found:
+        raise FleetError(
+            f"group: wanted one engine on each host of a group, found {found}. Leave that out, or have each host serve "
+            "alone."
+        )
 
 
 def _replicas(one: dict[str, Any]) -> list[dict[str, Any]]:

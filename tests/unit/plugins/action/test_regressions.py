@@ -258,15 +258,22 @@ class TestTextfile:
         started = datetime.now(timezone.utc) - timedelta(hours=2)
         factory.write(tmp_path / "steady", factory.document(host="gpu7", started=started))
         several = [{"port": 8000 + number, "gpus": [number], "container_name": f"e{number}"} for number in range(2)]
-        hostvars = {"gpu7": {"engine_instances": several}, "gpu8": {"engine_port": 8000}}
-        wanted = {"hosts": ["gpu7", "elsewhere"], action.ENGINES: action.engines(["gpu7", "gpu8", "gpu9"], hostvars)}
-        assert wanted[action.ENGINES] == {"gpu7": [8000, 8001]}
+        wanted = action.measured(["gpu7", "elsewhere"], {"gpu7": {"engine_instances": several}, "gpu8": {}})
+        assert wanted == {"hosts": ["gpu7", "elsewhere"], action.ENGINES: {"gpu7": [8000, 8001]}}
         found = action.look(tmp_path / "steady", {**OPTIONS, **wanted})
         assert "2 hosts were not measured. gpu7, its engine at port 8001: never measured" in found["msg"]
         metrics_textfile.write(tmp_path / "steady", tmp_path / "fleet.prom", absent=found["absent"])
         text = (tmp_path / "fleet.prom").read_text()
         assert 'inference_fleet_host_not_measured{host="gpu7",port="8001"} 1' in text
         assert 'host_not_measured{host="gpu7"}' not in text
+
+    def test_misses_no_run_of_a_host_that_another_answers_for(self):
+        pair = {"engine_group": ["gpu7", "gpu8"]}
+        hostvars = {"gpu7": pair, "gpu8": pair, "gpu9": {}}
+        assert action.measured(["gpu7", "gpu8", "gpu9", "gone"], hostvars) == {
+            "hosts": ["gpu7", "gpu9", "gone"],
+            action.ENGINES: {},
+        }
 
     def test_has_the_hosts_that_were_not_measured(self, results, tmp_path):
         found = action.look(results, {**OPTIONS, "hosts": ["gpu7", "gpu8"]})

@@ -115,3 +115,41 @@ def test_scrape_targets_know_every_engine_of_a_host() -> None:
     entries = [{"container_name": "a"}, {"container_name": "b", "port": 8001, "bind_address": "127.0.0.1"}]
     hostvars = {"gpu1": {"engine_bind_address": "10.0.0.5", "engine_instances": [*entries, {"port": 8002}]}}
     assert [item["targets"] for item in scrape_targets(hostvars, hostvars)] == [["10.0.0.5:8000"], ["10.0.0.5:8002"]]
+
+
+PAIR = {"engine_group": ["gpu1", "gpu2"], "engine_bind_address": "0.0.0.0", "engine_port": 8001}
+
+
+def test_the_first_of_a_group_answers_for_all() -> None:
+    (head,) = endpoints.endpoints("gpu1", PAIR)
+    assert (head["external_url"], head["group"]) == ("http://gpu1:8001", ["gpu1", "gpu2"])
+    assert endpoints.endpoints("gpu2", PAIR) == []
+    assert [target["targets"] for target in scrape_targets(["gpu1", "gpu2"], {"gpu1": PAIR, "gpu2": PAIR})] == [
+        ["gpu1:8001"]
+    ]
+    # What is on the host is there all the same.
+    (place,) = endpoints.endpoints("gpu2", PAIR, followers=True)
+    assert (place["url"], place["external_url"], place["group"]) == ("", "", ["gpu1", "gpu2"])
+    assert (place["slot"], place["name"]) == (head["slot"], head["name"])
+    assert endpoints.endpoints("gpu1", PAIR, followers=True) == [head]
+    assert one()["group"] == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"engine_group": "gpu1,gpu2"},
+            "gpu1: engine_group: wanted a list of hosts of the inventory, found 'gpu1,gpu2'",
+        ),
+        ({"engine_group": [1, 2]}, "wanted a list of hosts"),
+        ({"engine_group": ["gpu2", "gpu3"]}, "wanted gpu1 among the hosts that serve together, found gpu2, gpu3"),
+        ({"engine_group": ["gpu1"]}, "wanted two hosts or more, each named once, found gpu1"),
+        ({"engine_group": ["gpu1", "gpu2", "gpu1"]}, "wanted two hosts or more"),
+        ({**PAIR, "engine_instances": [{"port": 8001}]}, "wanted one engine on each host of a group, found instances"),
+        ({**PAIR, "engine_replicas": "2"}, "found 2 replicas"),
+    ],
+)
+def test_what_no_group_can_be(variables: dict[str, Any], said: str) -> None:
+    with pytest.raises(FleetError, match=said):
+        endpoints.endpoints("gpu1", variables)
