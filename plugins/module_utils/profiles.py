@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 CPU = "cpu"
 
@@ -90,6 +90,15 @@ def joined(counts: Mapping[str, int]) -> str:
     if not counts:
         return CPU
     return "+".join(f"{short}x{count}" for short, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def grouped(names: Sequence[str]) -> str:
+    """Return the profile of hosts that serve one model together, from that of each; no single host has it.
+
+    >>> grouped(["h100x8", "h100x8"]), grouped(["h100x8", "a100x8"])
+    ('2xh100x8', 'h100x8/a100x8')
+    """
+    return f"{len(names)}x{names[0]}" if len(set(names)) == 1 else "/".join(names)
 
 
 def split(name: str) -> tuple[str, int]:

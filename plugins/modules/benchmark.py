@@ -56,6 +56,27 @@ options:
       engine:
         description: What M(inference.fleet.engine_info) tells of it.
         type: dict
+  members:
+    description:
+      - The other hosts that serve the model together with the one at O(url). Their GPUs and prices count, and the
+        result tells of them. Their energy is not measured, so none is told.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: The host's name.
+        type: str
+        required: true
+      engine:
+        description: What M(inference.fleet.engine_info) tells of its engine.
+        type: dict
+      hardware:
+        description: C(host) of what M(inference.fleet.host_info) tells of it.
+        type: dict
+      price_per_hour:
+        description: US dollars an hour for its GPUs, like O(price_per_hour). Without that of one, no cost is told.
+        type: float
   model:
     description: The model that the endpoint serves, by its hub name or directory.
     type: str
@@ -196,7 +217,7 @@ options:
       round: {description: "The round, from 1.", type: int, required: true}
       rounds: {description: How many rounds there are., type: int, required: true}
   price_per_hour:
-    description: US dollars an hour for the engine's GPUs. From it comes the cost per million tokens.
+    description: US dollars an hour for the engine's GPUs on its host. From it comes the cost per million tokens.
     type: float
   wait_idle:
     description:
@@ -363,6 +384,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.answers import ans
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
     CLIENTS,
     disturbances,
+    group,
     preconditions,
     result,
     runner,
@@ -445,6 +467,17 @@ def argument_spec() -> dict:
             "default": [],
             "options": {"url": {"type": "str", "required": True}, "engine": {"type": "dict"}},
         },
+        "members": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "host": {"type": "str", "required": True},
+                "engine": {"type": "dict"},
+                "hardware": {"type": "dict"},
+                "price_per_hour": {"type": "float"},
+            },
+        },
         "hardware": {"type": "dict"},
         "client_host": {"type": "str"},
         "run_host": {"type": "str"},
@@ -463,7 +496,9 @@ def run(params: dict, check_mode: bool) -> dict:
     service.require_spreading(client, params["replicas"])
     every = service.engines(params["engine"], params["replicas"])
     service.require_alike(every)
-    engine = service.together(every)
+    engine, members = service.together(every), params["members"]
+    if not check_mode:
+        group.require_running(members)
     host = params["run_host"] or socket.gethostname()
     run_id = result.run_id(host)
     work_dir = Path(params["work_dir"]) / run_id
@@ -490,7 +525,10 @@ def run(params: dict, check_mode: bool) -> dict:
         sweep=tuple(Workload.of({**shape, **_given(point)}) for point in params["sweep"]),
         slo=_given(params["slo"] or {}),
         gpus=tuple(telemetry.engine_gpus(engine, params["hardware"])),
-        remarks=tuple(remark for one in every for remark in disturbances.strangers(one, params["hardware"])),
+        remarks=(
+            *(remark for one in every for remark in disturbances.strangers(one, params["hardware"])),
+            *group.remarks(engine, members),
+        ),
         repeats=params["repeats"],
         warmup=params["warmup"],
         timeout=params["timeout"],
@@ -539,8 +577,9 @@ def run(params: dict, check_mode: bool) -> dict:
         client_image_id=client_runner.image_id,
         engine=engine,
         hardware=params["hardware"],
+        members=members,
         revision=_revision(params["model"], cache_place(params["cache_dir"])),
-        price=params["price_per_hour"],
+        price=group.price(params["price_per_hour"], members),
         label=params["label"] or None,
         comparison=params["comparison"],
         secrets=[params["api_key"]],

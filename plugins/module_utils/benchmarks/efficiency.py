@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import group
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Repeat
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.telemetry import engine_gpus
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import spread
@@ -16,8 +17,19 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.measures i
 _MILLION, _HOUR = 1_000_000, 3600
 
 
-def gpu_count(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> int | None:
-    """Return how many GPUs an engine was given, a simulator those that it plays; None where that is not known."""
+def gpu_count(
+    engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None, members: Sequence[Mapping[str, Any]] = ()
+) -> int | None:
+    """Return how many GPUs an engine was given, a simulator those that it plays; None where that is not known.
+
+    *members* are the other hosts of its group, as :mod:`.group` has them, whose GPUs count too.
+    """
+    counts = [_of_one(engine, hardware), *(_of_one(member["engine"], member["hardware"]) for member in members)]
+    known = [count for count in counts if count]
+    return sum(known) if len(known) == max(group.size(engine), len(counts)) else None
+
+
+def _of_one(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | None) -> int | None:
     simulates = (engine or {}).get("simulates")
     if simulates:
         return profiles.split(simulates["profile"])[1] * ((engine or {}).get("replicas") or 1) or None
@@ -25,9 +37,15 @@ def gpu_count(engine: Mapping[str, Any] | None, hardware: Mapping[str, Any] | No
 
 
 def efficiency(
-    repeats: Sequence[Repeat], metrics: Mapping[str, Mapping[str, Any]], gpus: int | None, price: float | None
+    repeats: Sequence[Repeat],
+    metrics: Mapping[str, Mapping[str, Any]],
+    gpus: int | None,
+    price: float | None,
+    whole: bool = True,
 ) -> dict[str, Any]:
     """Return the efficiency of a point, for the result document. What is not known is None.
+
+    *whole* tells whether the GPUs that were sampled are all that did the work.
 
     *price* is US dollars an hour for all that the engine has. Energy is that of the GPUs, which is most of a host's
     but not all. Tokens per second per user are 1000 / mean TPOT.
@@ -36,7 +54,7 @@ def efficiency(
     tpot = metrics["mean_tpot_ms"]["mean"]
     energies = [_energy(repeat) for repeat in repeats]
     known = [energy for energy in energies if energy is not None]
-    complete = len(known) == len(repeats)
+    complete = whole and len(known) == len(repeats)
     return {
         "gpus": gpus,
         "output_throughput_per_gpu": output / gpus if gpus else None,

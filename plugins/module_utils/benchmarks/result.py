@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import shape
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import group, shape
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficiency import (
     efficiency,
     gpu_count,
@@ -62,6 +62,7 @@ def build(
     client_image_id: str | None = None,
     engine: Mapping[str, Any] | None = None,
     hardware: Mapping[str, Any] | None = None,
+    members: Sequence[Mapping[str, Any]] = (),
     revision: str | None = None,
     price: float | None = None,
     label: str | None = None,
@@ -71,12 +72,14 @@ def build(
     """Return the result document, without gates and baselines, which the control host adds.
 
     *engine* is an item of engine_info's engines, *hardware* host_info's host; either may be None where it is not
-    known. *price* is US dollars an hour for the engine's GPUs. *label* keeps runs apart that are otherwise of one
+    known. *members* are the other hosts of a group, as :mod:`.group` has them. *price* is US dollars an hour for the
+    engine's GPUs, those of all hosts. *label* keeps runs apart that are otherwise of one
     subject; *comparison* is the turn that the run is in one. No value of *secrets*, and nothing that is named like a
     secret, gets into the document.
     """
-    gpus = gpu_count(engine, hardware)
-    points = [_point(plan, point, gpus, price) for point in measured.points]
+    gpus, whole = gpu_count(engine, hardware, members), not group.is_one(engine, members)
+    points = [_point(plan, point, gpus, price, whole) for point in measured.points]
+    hosts = group.parts(host, engine, members)
     engine, hardware = engine or {}, hardware or {}
     document = {
         "schema_version": SCHEMA_VERSIONS[-1],
@@ -88,7 +91,10 @@ def build(
         "finished_at": finished_at,
         "simulated": bool(engine.get("simulated")) or measured.simulated,
         "simulates": engine.get("simulates"),
-        "hardware": {"profile": hardware.get("profile") or "unknown", **{key: hardware.get(key) for key in _HARDWARE}},
+        "hardware": {
+            **_machine(hardware),
+            **({"others": [_member(each) for each in members]} if members else {}),
+        },
         "engine": {
             "name": engine.get("engine") or "unknown",
             "version": engine.get("version"),
@@ -97,6 +103,7 @@ def build(
             "gpus": list(engine.get("gpus") or ()),
             "url": plan.endpoint.url,
             **({"replicas": engine["replicas"]} if (engine.get("replicas") or 1) > 1 else {}),
+            **({"group": hosts} if hosts else {}),
             "image": {key: (engine.get("image") or {}).get(key) for key in ("reference", "digest", "id")},
             "argv": list(engine.get("argv") or ()),
             "environment": without_secrets(engine.get("environment") or {}),
@@ -127,7 +134,15 @@ def build(
     return redact(document, [value for value in secrets if value])
 
 
-def _point(plan: Plan, point: Point, gpus: int | None, price: float | None) -> dict[str, Any]:
+def _machine(hardware: Mapping[str, Any]) -> dict[str, Any]:
+    return {"profile": hardware.get("profile") or "unknown", **{key: hardware.get(key) for key in _HARDWARE}}
+
+
+def _member(member: Mapping[str, Any]) -> dict[str, Any]:
+    return {"host": member["host"], **_machine(member["hardware"] or {})}
+
+
+def _point(plan: Plan, point: Point, gpus: int | None, price: float | None, whole: bool) -> dict[str, Any]:
     """Return what a document says of one workload."""
     repeats = point.repeats
     results = [repeat.result for repeat in repeats]
@@ -175,7 +190,7 @@ def _point(plan: Plan, point: Point, gpus: int | None, price: float | None) -> d
         "histograms": shape.histograms(results),
         "streaming": streaming,
         "waves": waves,
-        "efficiency": efficiency(repeats, metrics, gpus, price),
+        "efficiency": efficiency(repeats, metrics, gpus, price, whole),
         "quality": {
             "completed": sum(repeat.result.completed for repeat in repeats),
             "failed": sum(repeat.result.failed for repeat in repeats),

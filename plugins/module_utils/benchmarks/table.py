@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.results import words
+from ansible_collections.inference.fleet.plugins.module_utils.results import subject, words
 
 # Metric, label, unit, decimals.
 ROWS = (
@@ -68,12 +68,13 @@ def summary_table(document: Mapping[str, Any]) -> str:
 def _title(document: Mapping[str, Any]) -> str:
     engine = document["engine"]
     several = f"{engine['replicas']} x " if engine.get("replicas") else ""
-    name, profile = f"{several}{engine['name']}", document["hardware"]["profile"]
+    name, profile = f"{several}{engine['name']}", subject.profile(document)
+    hosts = f" ({', '.join(subject.hosts(document))})" if subject.hosts(document) else ""
     if not document["simulated"]:
         version = f" {engine['version']}" if engine.get("version") else ""
-        return f"{document['host']}: {document['model']['id']}, {name}{version} on {engine.get('profile') or profile}"
+        return f"{document['host']}: {document['model']['id']}, {name}{version} on {profile}{hosts}"
     simulates = document.get("simulates")
-    what = f"{several}{simulates['engine']} on {simulates['profile']}" if simulates else name
+    what = f"{several}{simulates['engine']} on {simulates['profile']}{hosts}" if simulates else name
     model = document["model"]["id"]
     return f"SIMULATED {document['host']}: {model}, not a measurement of any GPU; the simulator plays {what}"
 

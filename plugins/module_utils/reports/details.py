@@ -25,6 +25,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
     system,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.results.stored import Stored
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import hosts
 
 # Where a run's own id and host stand in what is otherwise the same for many runs. No text has them: words.clean takes
 # them out.
@@ -179,6 +180,7 @@ def _surroundings(document: Document) -> list[tuple[str, list[list[str]]]]:
                     ["CPU", hardware.get("cpu_model")],
                     ["CPU cores", words.count(cores) if cores else None],
                     ["Memory", f"{words.count(memory)} MiB" if memory else None],
+                    *_others(hardware),
                 ],
             ),
             (
@@ -188,6 +190,7 @@ def _surroundings(document: Document) -> list[tuple[str, list[list[str]]]]:
                     ["Imitates", system(document) if document.get("simulates") else None],
                     ["Tensor parallel size", engine.get("tensor_parallel_size")],
                     ["Engines measured as one service", engine.get("replicas")],
+                    ["Hosts that serve it together", ", ".join(hosts(document)) or None],
                     ["Its GPUs", ", ".join(engine.get("gpus") or []) or None],
                     ["Image", image.get("reference")],
                     ["Image digest", image.get("digest") or image.get("id")],
@@ -198,6 +201,21 @@ def _surroundings(document: Document) -> list[tuple[str, list[list[str]]]]:
             ),
         ]
     )
+
+
+def _others(hardware: Mapping[str, Any]) -> list[list[Any]]:
+    """Return a fact for each other host of a group."""
+    return [
+        [
+            f"With it, {other['host']}",
+            ", ".join(filter(None, [words.gpus(other.get("gpus") or []) or other["profile"], _driver(other)])),
+        ]
+        for other in hardware.get("others") or ()
+    ]
+
+
+def _driver(hardware: Mapping[str, Any]) -> str:
+    return f"driver {hardware['driver_version']}" if hardware.get("driver_version") else ""
 
 
 def _told(sections: Iterable[tuple[str, list[list[Any]]]]) -> list[tuple[str, list[list[str]]]]:

@@ -23,6 +23,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.engines.spec impor
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document
+from ansible_collections.inference.fleet.plugins.module_utils.results.subject import hosts
 
 # Where the role installs AIPerf by default.
 _AIPERF = "/opt/inference.fleet/aiperf/bin/aiperf"
@@ -52,7 +53,7 @@ def repeat(document: Document) -> Repeat:
     playbooks = [f"inference.fleet.{name}" for name in (["deploy", "benchmark"] if deployed else ["benchmark"])]
     given = json.dumps(variables, ensure_ascii=False)
     # A host's name comes from whoever wrote the document.
-    limit, given = (shlex.quote(words.clean(text)) for text in (document["host"], given))
+    limit, given = (shlex.quote(words.clean(text)) for text in (",".join(hosts(document)) or document["host"], given))
     return Repeat(f"ansible-playbook {' '.join(playbooks)} \\\n  -l {limit} \\\n  -e {given}", variables, tuple(notes))
 
 
@@ -112,6 +113,8 @@ def _engine(document: Document, notes: list[str]) -> dict[str, Any]:
         variables["engine_tensor_parallel_size"] = spec.tensor_parallel_size
     if engine.get("replicas"):
         variables["engine_replicas"] = engine["replicas"]
+    if engine.get("group"):
+        variables["engine_group"] = list(hosts(document))
     if engine.get("gpus") and "all" not in engine["gpus"]:
         variables["engine_gpus"] = list(engine["gpus"])
     if spec.tool_call_parser:
@@ -229,7 +232,8 @@ def _benchmark(document: Document, notes: list[str]) -> dict[str, Any]:
     if limits:
         variables["benchmark_slo"] = limits
     cost = (document.get("efficiency") or {}).get("price_per_hour_usd")
-    if cost:
+    # That of a group is the sum of what its hosts cost each.
+    if cost and not hosts(document):
         variables["benchmark_price_per_hour"] = cost
     extra_args = _client_args(document, tokenizer, limits)
     if extra_args is None:

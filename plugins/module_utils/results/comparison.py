@@ -37,6 +37,7 @@ _ENVIRONMENT = (
     ("environment", ("engine", "environment")),
     ("limits", ("slo",)),
     ("profile", ("hardware", "profile")),
+    ("hosts of the group", ("engine", "group")),
     ("driver", ("hardware", "driver_version")),
     ("client", ("client", "name")),
     ("client version", ("client", "version")),
@@ -47,8 +48,8 @@ def published_row(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the published row of a document's engine, profile and model; a simulator's is that which it plays."""
     engine = document["engine"]
     played = document["simulates"]
-    if (engine.get("replicas") or 1) > 1:
-        # The page measured one engine.
+    if (engine.get("replicas") or 1) > 1 or engine.get("group"):
+        # The page measured one engine on one host.
         return None
     name, profile = (played["engine"], played["profile"]) if played else (engine["name"], engine.get("profile"))
     row = published(name, profile or document["hardware"]["profile"])

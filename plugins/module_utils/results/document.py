@@ -105,6 +105,7 @@ _DOCUMENT = {
         "cpu_count": _Maybe(_NUMBER),
         "memory_mib": _Maybe(_NUMBER),
         "os": _Maybe({}),
+        "others": _Maybe([{"host": str, "profile": str, "gpus": _Maybe([{}]), "driver_version": _Maybe(str)}]),
     },
     "engine": {
         "name": str,
@@ -112,6 +113,7 @@ _DOCUMENT = {
         "profile": _Maybe(str),
         "tensor_parallel_size": _Maybe(int),
         "replicas": _Maybe(int),
+        "group": _Maybe([{"host": str, "profile": _Maybe(str)}]),
         "gpus": _Maybe([str]),
         "url": _Maybe(str),
         "slot": _Maybe(str),

@@ -30,6 +30,7 @@ _NO_MATTER = {
     *("--tokenizer-revision", "--code-revision", "--host", "--port", "--uds", "--root-path", "--api-key"),
     *("--api-key-file", "--hf-token", "--download-dir", "--trust-remote-code", "--middleware", "--ssl-keyfile"),
     *("--ssl-certfile", "--ssl-ca-certs", "--allowed-origins", "--allowed-methods", "--allowed-headers"),
+    *("--master-addr", "--master-port", "--node-rank", "--dist-init-addr", "--headless"),
     *("--log-level", "--log-level-http", "--uvicorn-log-level", "--disable-log-requests", "--disable-log-stats"),
     *("--enable-log-requests", "--disable-uvicorn-access-log", "--max-log-len", "--log-requests"),
     *("--enable-metrics", "--enable-auto-tool-choice", "--tool-call-parser", "--reasoning-parser"),
@@ -41,6 +42,7 @@ _NO_MATTER_BEGINS = ("HF_", "HUGGING_FACE_", "TRANSFORMERS_CACHE", "XDG_", "LC_"
 _NO_MATTER_ENDS = ("_API_KEY", "_TOKEN", "_CACHE_DIR", "_CACHE_ROOT", "_LOGGING_LEVEL", "_LOG_LEVEL", "_USAGE_STATS")
 _NO_MATTER_NAMES = {"PATH", "HOME", "HOSTNAME", "LANG", "TZ", "TERM", "DO_NOT_TRACK", "PYTHONUNBUFFERED", "no_proxy"}
 _NO_MATTER_NAMES |= {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "VLLM_PORT", "VLLM_HOST_IP"}
+_NO_MATTER_NAMES |= {"SGLANG_HOST_IP"}
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,19 @@ def limits_text(slo: Mapping[str, Any] | Sequence[tuple[str, Any]] | None) -> st
 
 def profile(document: Document) -> str:
     """Return the profile that the figures stand for: for a simulator, the one it imitates."""
-    simulates = document.get("simulates")
+    simulates, group = document.get("simulates"), document["engine"].get("group") or ()
     if simulates:
         family, count = profiles.split(simulates["profile"])
-        return f"{family}x{count * replicas(document)}"
+        found = f"{family}x{count * replicas(document)}"
+        return profiles.grouped([found] * len(group)) if group else found
+    if group:
+        return profiles.grouped([member.get("profile") or "unknown" for member in group])
     return document["engine"].get("profile") or document["hardware"]["profile"]
+
+
+def hosts(document: Document) -> tuple[str, ...]:
+    """Return the hosts that served the model together, the head first; none where it was served by one alone."""
+    return tuple(member["host"] for member in document["engine"].get("group") or ())
 
 
 def replicas(document: Document) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -180,7 +181,14 @@ def profile(name: str) -> str:
 
     >>> profile("h100x4").encode("ascii", "replace"), profile("cpu")
     (b'4? H100', 'CPU')
+    >>> profile("2xh100x8").encode("ascii", "replace"), profile("cpu/h100x4").encode("ascii", "replace")
+    (b'2 hosts of 8? H100', b'CPU and 4? H100')
     """
+    hosts = re.fullmatch("([0-9]+)x(.+)", name)
+    if hosts:
+        return f"{hosts[1]} hosts of {profile(hosts[2])}"
+    if "/" in name:
+        return " and ".join(map(profile, name.split("/")))
     family, mark, number_of = name.rpartition("x")
     if mark and family and number_of.isdigit():
         return f"{number_of}{_TIMES} {family.upper()}"

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.endpoint import conftest as endpoint
@@ -62,6 +63,22 @@ def test_the_head_is_asked_alone(serve: Any, tmp_path: Path) -> None:
     assert said.count("tail: nothing was touched. It serves a model together with other hosts (head, tail)") >= 1
     assert said.count("ok health") == 1
     assert "undefined" not in said
+
+
+def test_each_host_counts(tmp_path: Path) -> None:
+    if not Path("/var/run/docker.sock").is_socket():
+        pytest.skip("no Docker Engine")
+    that = ["benchmark_members | length == 1", "member.host == 'tail'", "member.price_per_hour == 1.5"]
+    that += ["member.hardware.cpu_count > 0", "member.engine == {}"]
+    tasks = [
+        role("benchmark"),
+        {"ansible.builtin.assert": {"that": that}, "vars": {"member": "{{ benchmark_members[0] }}"}},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "head", "gather_facts": False, "tasks": tasks}]))
+    # Of a name that no engine of this machine has.
+    given = {"engine_container_name": f"nobody-{tmp_path.name}", "engine_port": 9}
+    status, said = ansible(tmp_path, "play.yml", "--check", benchmark_prices_per_hour={"cpu": 1.5}, **given)
+    assert status == 0, said
 
 
 def test_a_client_uses_the_head(serve: Any, tmp_path: Path) -> None:
