@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host import doctor
+from ansible_collections.inference.fleet.plugins.module_utils.host import doctor, engine_group
 from ansible_collections.inference.fleet.plugins.plugin_utils import files
 from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import LocalAction
 
@@ -30,6 +30,9 @@ class ActionModule(LocalAction):
     ARGUMENTS: ClassVar = {
         "results": {"type": "dict", "required": True},
         "ignored_checks": {"type": "dict", "default": {}},
+        "groups": {"type": "dict", "default": {}},
+        "members": {"type": "dict", "default": {}},
+        "answers": {"type": "dict", "default": {}},
         "path": {"type": "path"},
         "results_dir": {"type": "path"},
         "fail": {"type": "bool", "default": True},
@@ -37,7 +40,7 @@ class ActionModule(LocalAction):
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
         ignored = options["ignored_checks"]
-        results = options["results"]
+        results = with_groups(options["results"], options["groups"], options["members"], options["answers"])
         if options["results_dir"]:
             results = with_acceptance(results, Path(options["results_dir"]))
         rows = [doctor.row(host, found, ignored.get(host, ())) for host, found in results.items()]
@@ -62,6 +65,18 @@ def with_acceptance(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         gpus = (result.get("host") or {}).get("gpus")
         check = [kept.check(tests.get(host), gpus)] if gpus and "checks" in result else []
         found[host] = {**result, "checks": [*result["checks"], *check]} if check else result
+    return found
+
+
+def with_groups(
+    results: Mapping[str, Any], groups: Mapping[str, Any], members: Mapping[str, Any], answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return results with a check more on each host that serves a model with others: whether all of them do."""
+    found = dict(results)
+    for host, names in groups.items():
+        if names and "checks" in found.get(host, {}):
+            check = engine_group.check(names, members, answers.get(names[0]) or {})
+            found[host] = {**found[host], "checks": [*found[host]["checks"], check]}
     return found
 
 

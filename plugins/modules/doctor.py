@@ -25,6 +25,20 @@ options:
     description: The names of checks that do not matter, by host.
     type: dict
     default: {}
+  groups:
+    description:
+      - The hosts that serve one model together with a host, the head first, by host. Such a host gets the check
+        C(engine_group) - whether the engine runs on each of them, and answers at the head.
+    type: dict
+    default: {}
+  members:
+    description: What M(inference.fleet.engine_info) gave of that engine, by host.
+    type: dict
+    default: {}
+  answers:
+    description: What M(inference.fleet.endpoint_check) gave at the heads, by host.
+    type: dict
+    default: {}
   path:
     description:
       - Where to write the JSON on the control host. Missing folders are made. Without it none is written.

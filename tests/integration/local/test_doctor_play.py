@@ -35,8 +35,13 @@ def play(tmp_path: Path, hosts: dict[str, Any], ignored: list[str], *options: st
 
 def test_the_playbook_tells_of_a_host_that_is_there_and_of_one_that_is_not(tmp_path: Path) -> None:
     here = {"ansible_connection": "local"}
+    # Nobody has deployed anything of this name.
+    group = {"engine_group": ["here", "gone"], "engine_container_name": f"nobody-{tmp_path.name}"}
     names = [item["name"] for item in json.loads(_checks())]
-    hosts = {"here": here, "gone": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}}
+    hosts = {
+        "here": here | group,
+        "gone": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"} | group,
+    }
 
     code, output = play(tmp_path, hosts, names)
 
@@ -46,6 +51,12 @@ def test_the_playbook_tells_of_a_host_that_is_there_and_of_one_that_is_not(tmp_p
         "here": (True, True),
         "gone": (False, False),
     }
+    checks = {check["name"]: check for check in report["hosts"]["here"]["checks"]}
+    assert checks["engine_group"]["ok"]
+    assert (
+        checks["engine_group"]["found"].endswith("nothing is known of gone")
+        or "here, gone" in checks["engine_group"]["found"]
+    )
     table, _title, rest = output.partition("Say what stands in the way of an engine")
     (line,) = [line for line in table.splitlines() if line.startswith("gone ") and " UNREACHABLE " in line]
     assert "refused" in line
