@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.validation import check_type_int
 
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import Timeouts
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue
+from ansible_collections.inference.fleet.plugins.plugin_utils import catalogue, groups
 from ansible_collections.inference.fleet.plugins.plugin_utils.instance_secrets import without_secrets
 from ansible_collections.inference.fleet.plugins.plugin_utils.long_task import LongTaskAction
 
 MODULE = "inference.fleet.engine"
 KINDS = Timeouts._fields
+# What the role registers, by which hosts of a group know of each other.
+RESULT = "engine_result"
 
 
 class ActionModule(LongTaskAction):
@@ -34,12 +38,54 @@ class ActionModule(LongTaskAction):
             return {**result, "failed": True, "msg": str(error)}
         if catalogue.are_entries(args.get("instances")):
             args["instances"], args["instance_secrets"] = without_secrets(args["instances"])
+        if args.get("stage"):
+            return {**result, **self._stage(args, task_vars)}
         look = self._look(args, task_vars)
         if look.get("failed") or self._task.check_mode or not look.get("steps"):
             result.update(look)
             return result
         result.update(self.run_long(MODULE, args, task_vars, time_limit(args)))
         return result
+
+    def _stage(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Do this host's part of a stage of its group's deployment. What fails is the group's to decide of, in TELL."""
+        hostvars, host = task_vars["hostvars"], task_vars["inventory_hostname"]
+        stage, names = args.pop("stage"), args["group"]["names"]
+        own = task_vars.get(RESULT) or {}
+        if stage == groups.LOOK:
+            return self._caught(lambda: {**self._look(args, task_vars), "changed": False})
+        results = {name: hostvars[name].get(RESULT) or {} for name in names if name in hostvars}
+        known = groups.state(names, results, task_vars["ansible_play_batch"])
+        now = groups.begun(known, stage)
+        carried = {groups.STATE: now._asdict(), "done": own.get("done", []), "engine": own.get("engine", {})}
+        if stage == groups.TELL:
+            failure = groups.told(names, now)
+            ended = (
+                {"failed": True, "msg": f"{host}: {failure}"} if failure else {"ready": now.ready or not now.differs}
+            )
+            return {"changed": bool(carried["done"]), "steps": carried["done"], **carried, **ended}
+        order = groups.order(now, names.index(host))
+        if order is None:
+            return {"changed": False, **carried, "ready": bool(own.get("ready"))}
+        args |= {"state": order} if order == plan.PREFETCHED else {"stage": order}
+        done = self._caught(lambda: self.run_long(MODULE, args, task_vars, time_limit(args)))
+        return {
+            **done,
+            **carried,
+            "engine": done.get("engine") or carried["engine"],
+            "done": [*carried["done"], *done.get("steps", [])],
+        }
+
+    @staticmethod
+    def _caught(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what work did; where it failed, or the host was not reached, with the reason under C(error)."""
+        try:
+            found = work()
+        except AnsibleConnectionFailure as error:
+            return {"error": f"it was not reached: {error}"}
+        if not found.get("failed"):
+            return found
+        return {**found, "failed": False, "error": found.get("msg") or "it failed without a word"}
 
     def _look(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module in check mode, which is a look at what there is to do."""

@@ -179,6 +179,39 @@ options:
       - Which of O(replicas) alone is meant, counted from 1. All are where it is not given.
       - O(slot) and O(container_name) are then its own, while O(port) and O(gpus) are still those of all.
     type: int
+  group:
+    description:
+      - The hosts that serve the model together, and which of them this is. The role
+        P(inference.fleet.engine#role) makes it of its C(engine_group), and takes all of them through the stages of a
+        deployment.
+      - The container has the host's network, and Docker does not start it by itself.
+    type: dict
+    suboptions:
+      rank:
+        description: Which of O(group.names) this is, counted from 0, the head.
+        type: int
+        required: true
+      names:
+        description: The hosts, by their names in the inventory.
+        type: list
+        elements: str
+        required: true
+      addresses:
+        description: Where they reach each other, in the order of O(group.names).
+        type: list
+        elements: str
+        required: true
+      interface:
+        description: The interface by which this host reaches the others. That of its address where it is not given.
+        type: str
+      port:
+        description: The head's port for the other hosts.
+        type: int
+        default: 29501
+      public:
+        description: Whether O(group.addresses) may be other than private ones.
+        type: bool
+        default: false
   pipeline_parallel_size:
     description:
       - The number of groups of GPUs among which the model's layers are divided.
@@ -431,6 +464,16 @@ options:
     description: The time that the engine has to end by itself, in seconds.
     type: int
     default: 30
+  stage:
+    description:
+      - Which part of a deployment of O(group) is done. The role sets it.
+      - Of the stages, V(look), V(prepare), V(stop_head), V(end), V(await_old) and V(tell) are the action's alone.
+    type: str
+    choices: [look, prepare, stop_head, stop, start, await, end, keep, back, resume, await_old, tell]
+  stage_timeout:
+    description: How many seconds the stage V(await) waits at most before it tells that the endpoint does not serve yet.
+    type: int
+    default: 60
   docker_host:
     description: The URL of the Docker daemon.
     type: str
@@ -505,6 +548,10 @@ engine:
     profile: {description: The hardware shape it was made for., type: str, returned: success, sample: h100x4}
     tensor_parallel_size: {description: The tensor parallel size., type: int, returned: success, sample: 4}
     gpus: {description: "Its GPUs by index or UUID, or V(all).", type: list, elements: str, returned: success}
+    group:
+      description: "Of an engine of several hosts, the C(rank) of this one, 0 for the head, and the C(names) of all."
+      type: dict
+      returned: success
     simulated: {description: Whether what is measured on it is simulated., type: bool, returned: success, sample: false}
     simulates: {description: The published row that a simulator follows., type: dict, returned: success}
     url: {description: Where the host itself reaches the endpoint., type: str, returned: success, sample: "http://127.0.0.1:8000"}
@@ -524,6 +571,10 @@ ready:
   description: Whether the endpoint serves. With O(instances), whether all do.
   returned: success
   type: bool
+unwell:
+  description: Why an engine of several hosts has to be started anew on all of them, as its head tells it; else empty.
+  returned: success, with O(group)
+  type: str
 takes:
   description:
     - What the engine is (C(engine), C(model), C(profile), C(simulates), C(image)), and in C(fetch) its image and

@@ -33,7 +33,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.progress import Pr
 
 
 @dataclass(frozen=True)
-class _Before:
+class Before:
     """The container to go back to, if there was one: its id, its name, and whether it ran."""
 
     id: str | None = None
@@ -80,7 +80,7 @@ class Lifecycle(Looker):
         kept = group.current if group.kept else next(iter(group.previous), None)
         prepared = [item for item in map(self._observed, group.prepared) if item]
         # A container that an interrupted run kept is the way back of the one that it made.
-        before = _Before(kept.id, own_name(kept), ran=True) if kept else None
+        before = Before(kept.id, own_name(kept), ran=True) if kept else None
         for step in steps:
             if step == plan.REMOVE:
                 self._remove_everything(group)
@@ -93,7 +93,7 @@ class Lifecycle(Looker):
                 self._put_back(group)
                 before = None
             elif step == plan.CREATE:
-                before = _Before()
+                before = Before()
                 self._try(self._create_and_start, before)
             elif step == plan.REPLACE:
                 before = self._before_swap(prepared, ran, put_back=plan.PUT_BACK in steps)
@@ -112,16 +112,19 @@ class Lifecycle(Looker):
             elif step == plan.WAIT:
                 self._try(self._wait_and_warm_up, before)
         if plan.REPLACE in steps:
-            self._remove_all(self._find().previous)
+            self._after_swap()
 
-    def _before_swap(self, prepared: Sequence[Observed], ran: str | None, put_back: bool) -> _Before:
+    def _after_swap(self) -> None:
+        self._remove_all(self._find().previous)
+
+    def _before_swap(self, prepared: Sequence[Observed], ran: str | None, put_back: bool) -> Before:
         old = self._own()
         if old is None:
-            return _Before()
+            return Before()
         # It also ran where an interrupted run kept it, or stopped it when its successor was prepared; and a daemon that
         # was restarted meanwhile may not have come to it yet.
         stopped = put_back or any(old.stopped_after(item) for item in prepared)
-        return _Before(old.id, old.name, old.running or stopped or old.id == ran or old.id in self._wanted.ran)
+        return Before(old.id, old.name, old.running or stopped or old.id == ran or old.id in self._wanted.ran)
 
     def _put_back(self, group: slots.Group) -> None:
         self._progress.say("an earlier run was interrupted: putting back the container that it kept")
@@ -271,7 +274,7 @@ class Lifecycle(Looker):
 
     # Going back
 
-    def _try(self, work: Callable[[], None], before: _Before | None) -> None:
+    def _try(self, work: Callable[[], None], before: Before | None) -> None:
         """Do something that can fail; where a new container was made, go back then to what was there before it."""
         try:
             work()
@@ -286,7 +289,7 @@ class Lifecycle(Looker):
                 outcome = f"Going back failed too: {as_told(second)} Run again: the next run takes up what was left."
             raise FleetError(f"{told}\n{outcome}", **told.details) from error
 
-    def _go_back(self, before: _Before) -> str:
+    def _go_back(self, before: Before) -> str:
         """Remove the failed container, keep its log, have the one before it as it was; say so in a sentence."""
         where = ""
         for item in self._find().members:

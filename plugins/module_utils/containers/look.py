@@ -59,6 +59,8 @@ class Looker:
         self._group = slots.NOBODY
         self._groups: list[slots.Group] = []
         self._siblings: frozenset[str] = frozenset()
+        # What the endpoint of a container that runs lacks.
+        self.missing: str | None = None
         self.warnings: list[str] = []
 
     def look(self) -> Look:
@@ -89,9 +91,10 @@ class Looker:
 
     def _is_ready(self, container: Observed) -> bool:
         try:
-            return self._probe.ready(container, None) is None
-        except FleetError:
-            return False
+            self.missing = self._probe.ready(container, None)
+        except FleetError as error:
+            self.missing = str(error)
+        return self.missing is None
 
     def container(self) -> Observed | None:
         """Return the slot's container as it is now."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import calendar
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -99,6 +101,14 @@ class Observed(NamedTuple):
     def stopped_after(self, other: Observed) -> bool:
         """Whether it ended after another container was made, and does not run again."""
         return not self.running and _instant(self.finished_at) > _instant(other.created_at)
+
+    @property
+    def runs_for(self) -> float:
+        """How long it has run, in seconds, by the host's clock."""
+        if not (self.running and self.was_started):
+            return 0
+        started = calendar.timegm(time.strptime(self.started_at[:19], "%Y-%m-%dT%H:%M:%S"))
+        return max(0.0, time.time() - started)
 
     def attached(self, network: str) -> bool:
         """Whether it is attached to a network, given by its name or by its id."""

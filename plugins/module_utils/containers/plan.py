@@ -22,6 +22,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.containers.compare
 PRESENT, STOPPED, RESTARTED, ABSENT, PREFETCHED = "present", "stopped", "restarted", "absent", "prefetched"
 STATES = (PRESENT, STOPPED, RESTARTED, PREFETCHED, ABSENT)
 
+# What a member of a group is asked to do, one after another: its engine is stopped, started, awaited; then what was
+# there before is removed; or that is put back, and started again.
+STOPS, STARTS, AWAITS, KEEPS, GOES_BACK, RESUMES = "stop", "start", "await", "keep", "back", "resume"
+STAGES = ("look", "prepare", "stop_head", STOPS, STARTS, AWAITS, "end", KEEPS, GOES_BACK, RESUMES, "await_old", "tell")
+
 # The steps, in the words that a user sees in check mode and in the result.
 REMOVE_NEXT = "remove the prepared container of an interrupted run"
 PUT_BACK = "put back the container kept by an interrupted run"

@@ -17,14 +17,23 @@ _ANSWERS_WITHIN = 15
 
 
 class Start:
-    """Follows one start. *limit* is how long it may take, in seconds; *say* takes what is to be told at once.
+    """Follows one start, which began *begun* seconds ago.
+
+    *limit* is how long it may take, in seconds; *say* takes what is to be told at once.
 
     Two threads may use it: one that reads the log, and one that tells what is awaited.
     """
 
-    def __init__(self, log: Log, limit: float, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        log: Log,
+        limit: float,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        begun: float = 0,
+    ):
         self._log, self.limit, self._say, self._clock = log, limit, say, clock
-        self._began = clock()
+        self._began = clock() - begun
         # The log is read by whole seconds, so a line comes more than once: what was read of each phase.
         self._read: dict[tuple[str, int | None], int] = {}
         self._current: Phase | None = None

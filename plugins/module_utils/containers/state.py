@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 
@@ -20,6 +21,8 @@ STATE_DIR = Path("/var/lib/inference.fleet/engines")
 # Labels that a container was given after it was made, by its id; an earlier version kept one file a name.
 _LABELS = ".labels"
 _OLD_LABELS = "labels.json"
+# What to go back to where an engine of several hosts fails, by the slot.
+_WAYS_BACK = ".ways_back"
 # Which container had a slot when something else took its place for a while, by the slot.
 _PAUSED = ".paused"
 _KEPT_LOGS = 10
@@ -118,6 +121,31 @@ def forget_paused(slot: str) -> None:
 
 def _paused_path(slot: str) -> Path:
     return STATE_DIR / _PAUSED / f"{slot}.json"
+
+
+def way_back(slot: str) -> dict[str, Any] | None:
+    """Return what a slot had before an engine of several hosts was begun: the C(id), the C(name), whether it C(ran)."""
+    try:
+        found = json.loads(_way_back_path(slot).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"id", "name", "ran"} == set(found) else None
+
+
+def set_way_back(slot: str, before: Mapping[str, Any]) -> None:
+    """Write down what a slot has, before it is touched."""
+    path = _way_back_path(slot)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(path, json.dumps(before))
+
+
+def forget_way_back(slot: str) -> None:
+    """Forget it."""
+    _way_back_path(slot).unlink(missing_ok=True)
+
+
+def _way_back_path(slot: str) -> Path:
+    return STATE_DIR / _WAYS_BACK / f"{slot}.json"
 
 
 def write(path: Path, content: str) -> None:

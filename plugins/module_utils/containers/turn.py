@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import secrets, slots, state
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets, slots, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import LABEL_SECRETS
@@ -39,6 +39,19 @@ class Turn(Looker):
             look = self.look()
             self._sweep()
             return self._act(look) if look.steps else look
+
+    def stage(self, name: str, seconds: float) -> Look:
+        """Do this host's part of a stage of an engine that several hosts serve, under the slot's lock."""
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
+        from ansible_collections.inference.fleet.plugins.module_utils.containers.stages import Stages
+
+        with self._locks():
+            look = self.look() if name == plan.STARTS else Look(self.container(), (), (), ready=False)
+            self._sweep()
+            stages = Stages(ActingDaemon(self._daemon), self._wanted, self._probe, self._progress)
+            look = stages.stage(name, look, seconds, self.warnings)
+            self.warnings = stages.warnings
+        return look
 
     def _act(self, look: Look) -> Look:
         from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon

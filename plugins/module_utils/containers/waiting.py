@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -40,12 +41,20 @@ class Waiting:
         self._start_again = start
         self._id = ""
 
-    def start(self, limit: float | None = None) -> Start:
-        """Return what follows a start that begins now, which may take *limit* seconds, or ready_timeout."""
-        return Start(self._probe.log(), limit or self._limit, self._progress.say)
+    def start(self, limit: float | None = None, begun: float = 0) -> Start:
+        """Return what follows a start that began *begun* seconds ago, and may take *limit*, or ready_timeout."""
+        return Start(self._probe.log(), limit or self._limit, self._progress.say, begun=begun)
 
     def wait(self, container_id: str, start: Start) -> Observed:
         """Return a container when its endpoint serves; raise :class:`FleetError` when it cannot, or not in time."""
+        found = None
+        while found is None:
+            found = self.wait_within(container_id, start, math.inf)
+        return found
+
+    def wait_within(self, container_id: str, start: Start, seconds: float) -> Observed | None:
+        """Do the same for some seconds at most; return ``None`` where it is still awaited then."""
+        give_up = time.monotonic() + seconds
         self._id, limit = container_id, start.limit
         log_since: float = time.time() - 1
         restarts: int | None = None
@@ -77,6 +86,8 @@ class Waiting:
                     f"the endpoint of {container.name} was not ready within {within}: {missing}. "
                     f"Its last phase was: {start.phase}. " + self._last_words()
                 )
+            if time.monotonic() > give_up:
+                return None
             time.sleep(_LOOK_EVERY)
 
     def _is_missing(self, container: Observed, left: float) -> str | None:

@@ -17,6 +17,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint import gu
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import (
     SECRETS_DIR,
     EngineSpec,
+    Group,
     Launch,
     SecretFile,
 )
@@ -120,6 +121,29 @@ def _refuse_tls(extra_args: Sequence[str]) -> None:
 def revision_args(spec: EngineSpec) -> list[str]:
     """Return the arguments that pin the model's revision, where it is pinned."""
     return ["--revision", spec.revision] if spec.revision else []
+
+
+def listens(spec: EngineSpec) -> list[str]:
+    """Return the arguments for where an engine listens."""
+    return ["--host", spec.listens, "--port", str(spec.port)]
+
+
+def nodes(group: Group) -> list[str]:
+    """Return the arguments for how many hosts serve one model, and which of them this is."""
+    return ["--nnodes", str(len(group.addresses)), "--node-rank", str(group.rank)]
+
+
+def nodes_and_master(group: Group) -> list[str]:
+    """Return those arguments, and where the head is for its members."""
+    return [*nodes(group), "--master-addr", group.addresses[0], "--master-port", str(group.port)]
+
+
+def group_environment(spec: EngineSpec, own_address: str) -> dict[str, str]:
+    """Return the variables that have an engine find the other hosts; *own_address* is the name of its own address."""
+    if spec.group is None:
+        return {}
+    interfaces = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
+    return {own_address: spec.group.addresses[spec.group.rank], **dict.fromkeys(interfaces, spec.group.interface)}
 
 
 def trust_args(spec: EngineSpec) -> list[str]:

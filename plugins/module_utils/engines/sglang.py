@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import url_at
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import sglang_guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch, Parallel
@@ -41,6 +42,8 @@ MANAGED_FLAGS = {
 }
 # It starts whatever the longest request is, and refuses what is too long for its room.
 CONTEXT_FLAG: str | None = None
+# What has several hosts serve one model.
+GROUP_FLAGS = dict.fromkeys(("--nnodes", "--node-rank", "--dist-init-addr", "--nccl-init-addr"), "group")
 # What spreads a model beside its tensor parallel size, and the option that sets it.
 SPREAD_FLAGS = {
     "--pp-size": "pipeline_parallel_size",
@@ -70,17 +73,21 @@ def launch(spec: EngineSpec) -> Launch:
     It prints its own key in its log, and reads it at its start only: with a key, a module is started in its place that
     puts the guard before it.
     """
-    refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    refuse_managed(spec.extra_args, {**MANAGED_FLAGS, **(GROUP_FLAGS if spec.group else {})})
     common.refuse_aliases(spec, NAME)
     files = common.guard_files(spec)
     if files:
         files += (common.source_file(sglang_guard, f"{_GUARDED}.py", version=1),)
-    return common.launch(spec, _argv, common.guard_environment(spec), files, _CACHES)
+    environment = {**common.group_environment(spec, "SGLANG_HOST_IP"), **common.guard_environment(spec)}
+    return common.launch(spec, _argv, environment, files, _CACHES)
 
 
 def _argv(spec: EngineSpec) -> list[str]:
     program = _GUARDED if spec.api_keys else sglang_guard.LAUNCH
-    argv = ["python", "-m", program, "--host", "0.0.0.0", "--port", str(spec.port)]
+    argv = ["python", "-m", program, *common.listens(spec)]
+    if spec.group:
+        head = url_at(spec.group.addresses[0], spec.group.port).removeprefix("http://")
+        argv += [*common.nodes(spec.group), "--dist-init-addr", head]
     argv += ["--model-path", spec.model, "--served-model-name", spec.served_model_name]
     if spec.tool_call_parser:
         argv += ["--tool-call-parser", spec.tool_call_parser]

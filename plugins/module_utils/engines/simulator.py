@@ -45,12 +45,13 @@ MANAGED_FLAGS = {
 }
 CONTEXT_FLAG: str | None = None
 SPREAD_FLAGS: dict[str, str] = {}
+GROUP_FLAGS = dict.fromkeys(("--nnodes", "--node-rank", "--master-addr", "--master-port"), "group")
 REPOSITORY = "inference-fleet/simulator"
 
 
 def launch(spec: EngineSpec) -> Launch:
     """Return how to start the simulator."""
-    refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    refuse_managed(spec.extra_args, {**MANAGED_FLAGS, **(GROUP_FLAGS if spec.group else {})})
     followed = spec.simulates or {}
     row = published(followed.get("engine", ""), followed.get("profile", ""))
     if row is None:
@@ -59,7 +60,7 @@ def launch(spec: EngineSpec) -> Launch:
             f"profile {followed.get('profile')!r}. "
             "Wanted: engine vllm or sglang, and profile b200x2, h100x4 or a100x4."
         )
-    argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
+    argv = common.listens(spec) + (common.nodes_and_master(spec.group) if spec.group else [])
     argv += ["--model", spec.model, "--served-model-name", spec.served_model_name, *spec.served_model_aliases]
     figures = {key: row[key] for key in ("id", "cold", "workload", "metrics")}
     argv += ["--figures", json.dumps(figures, sort_keys=True)]

@@ -22,6 +22,8 @@ An engine file is a module with these names, all of them pure:
     The same for flags that spread a model: extra arguments may have them where their option is not given.
 ``spread(sizes) -> list[str]``
     The arguments for parallel sizes, by their options' names, beside the tensor parallel size.
+``GROUP_FLAGS``
+    The flags that have hosts serve one model together, which extra arguments may not have where an option does.
 ``launch(spec) -> Launch``
     How to start the engine.
 ``parallel(tensor, extra_args) -> Parallel``
@@ -48,12 +50,34 @@ from ansible_collections.inference.fleet.plugins.module_utils.weights.spec impor
 SECRETS_DIR = "/run/inference.fleet"
 
 
+class Group(NamedTuple):
+    """A host's place among several that serve one model together.
+
+    ``rank`` counts from 0, which is the head: it alone answers requests. ``names`` and ``addresses`` are those of all
+    hosts, by rank; ``interface`` is this host's own with its address. ``port`` is the head's for its members. ``rdma``
+    tells whether this host has devices for remote memory access.
+    """
+
+    rank: int
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    interface: str
+    port: int
+    rdma: bool = False
+
+    @property
+    def follows(self) -> bool:
+        """Whether another host is the head."""
+        return self.rank > 0
+
+
 @dataclass(frozen=True)
 class EngineSpec:
     """One endpoint, as the user wants it, with everything that can be derived filled in.
 
     ``cache_dir`` is the host's directory for weights, ``compile_cache_dir`` the one for what the
     engine compiles at its start, or ``None`` where that is not to be kept. Each of ``api_keys`` lets its client in.
+    ``listens`` is the address on which the engine listens, inside its container.
     ``trust_remote_code`` of ``None`` is no, and no reason to start anew an engine that has it from an earlier release.
     ``simulates`` names the published row that the simulator follows: ``{"engine": "vllm", "profile": "h100x4"}``.
     """
@@ -73,6 +97,8 @@ class EngineSpec:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     hf_token: str | None = field(default=None, repr=False)
     simulates: Mapping[str, str] | None = None
+    listens: str = "0.0.0.0"
+    group: Group | None = None
 
 
 class Parallel(NamedTuple):

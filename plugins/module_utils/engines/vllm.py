@@ -48,6 +48,8 @@ MANAGED_FLAGS = {
 }
 # It does not start without room for one request as long.
 CONTEXT_FLAG: str | None = "--max-model-len"
+# What has several hosts serve one model.
+GROUP_FLAGS = dict.fromkeys(("--nnodes", "-n", "--node-rank", "-r", "--master-addr", "--master-port"), "group")
 # What spreads a model beside its tensor parallel size, and the option that sets it.
 SPREAD_FLAGS = {
     "--pipeline-parallel-size": "pipeline_parallel_size",
@@ -67,13 +69,14 @@ def launch(spec: EngineSpec) -> Launch:
 
     Its own key leaves /invocations and more open to everybody, and is read at its start only: it gets the guard.
     """
-    refuse_managed(spec.extra_args, MANAGED_FLAGS)
+    refuse_managed(spec.extra_args, {**MANAGED_FLAGS, **(GROUP_FLAGS if spec.group else {})})
+    environment = {**common.group_environment(spec, "VLLM_HOST_IP"), **common.guard_environment(spec)}
     # Where a repository has Mistral's own files too, vLLM takes those.
-    return common.launch(spec, _argv, common.guard_environment(spec), common.guard_files(spec), _CACHES, AUTO)
+    return common.launch(spec, _argv, environment, common.guard_files(spec), _CACHES, AUTO)
 
 
 def _argv(spec: EngineSpec) -> list[str]:
-    argv = ["--host", "0.0.0.0", "--port", str(spec.port)]
+    argv = _place(spec)
     argv += ["--model", spec.model, "--served-model-name", spec.served_model_name, *spec.served_model_aliases]
     if spec.tool_call_parser:
         argv += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
@@ -82,6 +85,13 @@ def _argv(spec: EngineSpec) -> list[str]:
     if spec.api_keys:
         argv += ["--middleware", f"{common.GUARD_MODULE}.{guard.Guard.__name__}"]
     return [*argv, *spec.extra_args]
+
+
+def _place(spec: EngineSpec) -> list[str]:
+    """Return where it listens, and which of several hosts it is: no other than the head listens to requests."""
+    if spec.group is None:
+        return common.listens(spec)
+    return [*(["--headless"] if spec.group.follows else common.listens(spec)), *common.nodes_and_master(spec.group)]
 
 
 def spread(sizes: Mapping[str, Any]) -> list[str]:

@@ -89,6 +89,12 @@ def deployment(request: Request, placement: Placement) -> Deployment:
     module = engine(request.engine)
     family = profiles.split(placement.profile)[0]
     known = {} if module.SIMULATED else request.known.environment(request.engine, family)
+    group, fields = request.group, request.container
+    follows = group is not None and group.follows
+    if group:
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import groups
+
+        fields = groups.container(group, fields)
     launch = module.launch(
         EngineSpec(
             model=request.model,
@@ -103,9 +109,11 @@ def deployment(request: Request, placement: Placement) -> Deployment:
             environment={**known, **request.environment},
             served_model_aliases=tuple(request.served_model_aliases),
             trust_remote_code=_trusts(request),
-            api_keys=request.keys,
+            api_keys=() if follows else request.keys,
             hf_token=request.hf_token,
             simulates=request.simulates,
+            # Its container's network is the host's own.
+            **({"listens": request.bind_address, "group": group} if group else {}),
         )
     )
     build = module.image_build()
@@ -117,14 +125,14 @@ def deployment(request: Request, placement: Placement) -> Deployment:
         earlier_commands=launch.earlier,
         environment=launch.environment,
         mounts=_mounts(launch, request.mounts),
-        ports=(Port(request.port, request.bind_address, request.port),),
+        ports=() if follows else (Port(request.port, request.bind_address, request.port),),
         gpus=placement.gpus if launch.needs_gpus else None,
         labels=_labels(request, placement),
         secrets={item.name: item.content for item in launch.secrets},
         live_secrets=frozenset(item.name for item in launch.secrets if not item.restart),
         secrets_target=SECRETS_DIR,
         secret_versions={item.name: item.version for item in launch.secrets if item.version is not None},
-        **request.container,
+        **fields,
     )
     return Deployment(request, module, placement, container, launch.weights)
 
@@ -184,17 +192,27 @@ def _labels(request: Request, placement: Placement) -> dict[str, str]:
         "served-model-name": request.served_model_name,
         "profile": placement.profile,
         "tensor-parallel-size": placement.tensor_parallel_size,
-        "url": url(request.bind_address, request.port),
+        "url": "" if request.group and request.group.follows else url(request.bind_address, request.port),
         "simulates": json.dumps(request.simulates, sort_keys=True) if request.simulates else "",
     }
     if request.task:
         facts["task"] = request.task
+    if request.group:
+        facts["group"] = json.dumps({"rank": request.group.rank, "names": request.group.names})
     ours = [name for name in request.labels if name.startswith(LABEL_PREFIX)]
     if ours:
         raise FleetError(f"labels: {', '.join(ours)}: what begins with {LABEL_PREFIX} is the collection's own.")
     networks = {LABEL_NETWORKS: ",".join(request.networks)}
     labels = {f"{LABEL_PREFIX}{key}": str(value) for key, value in facts.items()}
     return {LABEL: request.engine, **labels, **networks, **request.labels}
+
+
+def group_of(container: Observed) -> dict[str, Any]:
+    """Return a container's place among those of several hosts: its C(rank), the C(names) of all; nothing where alone.
+
+    The head, which alone answers requests, has rank 0.
+    """
+    return json.loads(_label(container, "group") or "{}")
 
 
 class Endpoint(NamedTuple):
@@ -236,6 +254,7 @@ def describe(container: Observed, digest: str | None, version: str | None) -> di
         "profile": label("profile"),
         "tensor_parallel_size": int(label("tensor-parallel-size") or 0),
         "gpus": _gpu_names(container.spec.gpus),
+        "group": group_of(container),
         "simulated": bool(module and module.SIMULATED),
         "simulates": json.loads(label("simulates") or "null"),
         "url": label("url"),

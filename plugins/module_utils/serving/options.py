@@ -140,6 +140,14 @@ _MOUNT = {
     "read_only": {"type": "bool", "default": True},
 }
 _LOG = {"driver": {"type": "str"}, "options": {"type": "dict", "default": {}}}
+_GROUP = {
+    "rank": {"type": "int", "required": True},
+    "names": {"type": "list", "elements": "str", "required": True},
+    "addresses": {"type": "list", "elements": "str", "required": True},
+    "interface": {"type": "str"},
+    "port": {"type": "int", "default": 29501},
+    "public": {"type": "bool", "default": False},
+}
 _SIMULATES = {
     "engine": {"type": "str", "choices": ["vllm", "sglang"], "default": "vllm"},
     "profile": {"type": "str", "choices": ["b200x2", "h100x4", "a100x4"], "default": "h100x4"},
@@ -180,6 +188,7 @@ OPTIONS = (
     _row("gpus", "list", elements="str"),
     _row("replicas", "int", 1),
     _row("replica", "int"),
+    _row("group", "dict", options=_GROUP, per_host=True),
     _row("cache_dir", "str", "~/.cache/huggingface"),
     _row("compile_cache_dir", "str", "~/.cache/inference.fleet"),
     # The container.
@@ -225,14 +234,16 @@ OPTIONS = (
     _run("docker_host", "str", wanted.DOCKER_HOST, per_host=True),
     _run("instances", "list", elements="dict", per_host=True),
     _run("catalogue", "str", per_host=True),
-    # What the action sets.
+    # What the action sets, and the role's tasks of a group.
+    _run("stage", "str", choices=plan.STAGES, per_host=True),
+    _run("stage_timeout", "int", 60, per_host=True),
     _row("model_facts", "dict", {}, field="known", read=Model.of),
     _run("instance_secrets", "list", elements="dict", no_log=True, per_host=True),
     _run("progress_file", "path", per_host=True),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 DEFAULTS = {option.name: option.default for option in OPTIONS}
-SET_BY_ACTION = ("model_facts", "instance_secrets", "progress_file")
+SET_BY_ACTION = ("stage", "stage_timeout", "model_facts", "instance_secrets", "progress_file")
 PER_HOST = frozenset(option.name for option in OPTIONS if option.per_host)
 
 

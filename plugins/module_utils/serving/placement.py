@@ -63,10 +63,14 @@ def placement(request: Request, found: Sequence[Mapping[str, Any]], near: shares
     share = _share(request, family, count, found, near) if count and request.replicas > 1 else ()
     count = len(share) or count
     sizes = _sizes(request)
+    if request.group and not sizes and not _spread(request, sizes).pipeline > 1:
+        # What the hosts say to each other least: a part of the layers each.
+        sizes = {"pipeline_parallel_size": len(request.group.addresses)}
     if request.tensor_parallel_size is None and profile != profiles.CPU:
         sizes = _derived(request, sizes, family, count, found)
     arguments = tuple(engine(request.engine).spread(sizes))
     spread = _spread(request, sizes)
+    _refuse_uneven(spread)
     if profile == profiles.CPU:
         return Placement(profile, spread, None, arguments)
     if spread.gpus > count:
@@ -127,7 +131,18 @@ def _sizes(request: Request) -> dict[str, Any]:
 def _spread(request: Request, sizes: Mapping[str, Any]) -> Parallel:
     """Return how an engine spreads a model with sizes, and with a user's arguments."""
     module = engine(request.engine)
-    return module.parallel(sizes.get("tensor_parallel_size") or 1, [*module.spread(sizes), *request.extra_args])
+    spread = module.parallel(sizes.get("tensor_parallel_size") or 1, [*module.spread(sizes), *request.extra_args])
+    return spread._replace(nodes=len(request.group.addresses)) if request.group else spread
+
+
+def _refuse_uneven(spread: Parallel) -> None:
+    """Refuse sizes that several hosts do not divide among them."""
+    whole = spread.copy * spread.data
+    if spread.nodes > 1 and whole > 1 and whole % spread.nodes:
+        raise FleetError(
+            f"engine_group: the parallel sizes take {whole} GPUs in all ({spread}), which {spread.nodes} hosts do not "
+            f"divide. Set sizes whose product is a multiple of {spread.nodes}."
+        )
 
 
 def _profile(request: Request, found: Sequence[Mapping[str, Any]]) -> str:
@@ -154,7 +169,8 @@ def _derived(
     """
     spread, known = _spread(request, given), request.known
     memory = _memory_mib(family, found)
-    needs = known.needed(request.engine, family, memory)
+    # What is known is said of one host.
+    needs = None if request.group else known.needed(request.engine, family, memory)
     if not needs:
         among = spread.pipeline * spread.context * spread.data
         return {**given, "tensor_parallel_size": max(1, count * spread.nodes // among)}

@@ -14,6 +14,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.addresses import L
 from ansible_collections.inference.fleet.plugins.module_utils.containers import normal
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import NOT_TO_BE_SENT, can_be_sent
 from ansible_collections.inference.fleet.plugins.module_utils.engines import engine
+from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Group
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.host.cache_place import cache_place, expand_home
 from ansible_collections.inference.fleet.plugins.module_utils.models.model import Model
@@ -60,6 +61,8 @@ class Request:
     gpus: Sequence[str] | None = None
     replicas: int = 1
     replica: int = 1
+    # The hosts with which this one serves the model, where there are any.
+    group: Group | None = None
     tool_call_parser: str | None = None
     reasoning_parser: str | None = None
     speculative_decoding: bool = False
@@ -91,6 +94,7 @@ class Request:
         _refuse_open_port(self)
         _refuse_keys(self)
         _refuse_environment(self)
+        _refuse_group(self)
 
 
 def request(params: Mapping[str, Any]) -> Request:
@@ -102,6 +106,10 @@ def request(params: Mapping[str, Any]) -> Request:
     given["bind_address"] = _address(params["bind_address"])
     if "compile_cache_dir" in given:
         given["compile_cache_dir"] = expand_home(given["compile_cache_dir"])
+    if "group" in given:
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import groups
+
+        given["group"] = groups.group(given["group"], params["docker_host"])
     return Request(**given, container=options.values(params, options.CONTAINER))
 
 
@@ -159,4 +167,25 @@ def _refuse_environment(request: Request) -> None:
         raise FleetError(
             f"environment repeats what other options set: {', '.join(clashes)}. "
             "Remove it from environment and use the option named."
+        )
+
+
+def _refuse_group(request: Request) -> None:
+    """Refuse what an engine of several hosts cannot have."""
+    if request.group is None:
+        return
+    if request.replicas > 1:
+        raise FleetError(
+            f"replicas: wanted one engine on each host of the group {', '.join(request.group.names)}, found "
+            f"{request.replicas}. Leave replicas out, or have more groups."
+        )
+    if request.networks:
+        raise FleetError(
+            f"networks: {', '.join(request.networks)}: an engine of several hosts is on its host's own network alone. "
+            "Leave networks out."
+        )
+    if request.data_parallel_size not in (None, 1):
+        raise FleetError(
+            f"data_parallel_size: wanted 1, found {request.data_parallel_size}: a group holds one copy of the model. "
+            "Leave it out, and have more groups."
         )

@@ -73,7 +73,8 @@ def run(
         looker = turn = Turn(daemon, wanted, probe, progress)
         try:
             with _holding(turn, wanted):
-                look = turn.apply()
+                stage = params.get("stage")
+                look = turn.stage(stage, params["stage_timeout"]) if stage else turn.apply()
         except PermissionError:
             raise
         except OSError as error:
@@ -98,7 +99,8 @@ def run(
         "changed": look.changed or bool(images) or reordered,
         "warnings": looker.warnings,
         "steps": [*look.steps, *([STEP] if reordered else []), *(f"remove image {image}" for image in images)],
-        "ready": look.ready if check_mode else bool(container and container.running),
+        "ready": look.ready if check_mode or params.get("stage") else bool(container and container.running),
+        **({"unwell": _unwell(look.current, looker.missing, wanted.timeouts.ready)} if params.get("group") else {}),
         "engine": describe(container) if container else {},
         **({"takes": takes} if takes else {}),
         "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
@@ -243,7 +245,15 @@ def _preflight(params: Mapping[str, Any], result: Deployment) -> Preflight | Non
 
 def readiness_of(container: Observed, within: float | None) -> str | None:
     """Tell what a container's endpoint lacks, asked where and as the container itself says."""
-    endpoint, key = deployments.endpoint(container), api_key(container)
+    endpoint, key, group = deployments.endpoint(container), api_key(container), deployments.group_of(container)
+    if group.get("rank"):
+        # Another host answers requests.
+        return None
+    if group and within is None:
+        from ansible_collections.inference.fleet.plugins.module_utils.serving.head import lacks
+        from ansible_collections.inference.fleet.plugins.module_utils.serving.tasks import task_of
+
+        return lacks(endpoint, key, task_of(container))
     if within is None:
         answer = serves(endpoint.url, endpoint.served_model_name, key)
     else:
@@ -256,6 +266,15 @@ def readiness_of(container: Observed, within: float | None) -> str | None:
     if answer.final:
         raise FleetError(answer.reason)
     return None if answer.ready else answer.reason
+
+
+def _unwell(container: Observed | None, missing: str | None, ready_timeout: float) -> str:
+    """Return why an engine of several hosts has to be started anew, where its endpoint tells it."""
+    if container is None or missing is None:
+        return ""
+    from ansible_collections.inference.fleet.plugins.module_utils.serving.head import unwell
+
+    return unwell(container, deployments.endpoint(container), api_key(container), missing, ready_timeout)
 
 
 def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | None:

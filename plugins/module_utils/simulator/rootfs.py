@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     # Ansible sends to a host what an import names. The files are only read there: to run them would take longer than
     # all that a look at an engine does.
     from ..endpoint import guard  # noqa: F401  (named, not run)
-    from . import answers, asked, faults, latency, pace, schemas, script, server, shapes, web  # noqa: F401  (likewise)
+    from . import answers, asked, faults, latency, members, pace, schemas, script, server, shapes, web  # noqa: F401  (likewise)
 
 HOME = "/opt/inference.fleet"
 # Its own files, and the one of another package that it shares with the real engines: in the image as in the collection.
@@ -41,6 +41,7 @@ _FILES = {
         "asked.py",
         "faults.py",
         "latency.py",
+        "members.py",
         "pace.py",
         "schemas.py",
         "script.py",

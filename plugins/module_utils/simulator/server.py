@@ -27,6 +27,7 @@ from . import answers, asked, faults, script, shapes
 from .answers import Answer
 from .asked import Asked, Refused
 from .latency import BATCH, Engine, rates
+from .members import Members, follow
 from .pace import Pace
 from .web import MAX_BODY, VERSION, Connection, log
 
@@ -79,9 +80,10 @@ PROTOCOLS = {
 class Server:
     """The routes."""
 
-    def __init__(self, options: Options, pace: Pace) -> None:
+    def __init__(self, options: Options, pace: Pace, members: Members | None = None) -> None:
         self._options = options
         self._pace = pace
+        self._members = members or Members(0)
         self.loaded = False
         self._routes: dict[tuple[str, str], Callable[..., Any]] = {
             ("GET", "/health"): self._health,
@@ -184,6 +186,7 @@ class Server:
         wanted = protocol.read(body)
         answer = script.answer(self._options.script, wanted) or answers.answer(wanted, self._options.longest, wrong)
         answer = faults.spoil(answer, wanted, stream, wrong)
+        await self._members.work()
         if not stream:
             await self._pace.generate(answer, lambda: None, connection.gone)
             connection.send_json(200, protocol.whole(answer, self._options.served_model_name))
@@ -260,6 +263,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--api-key-file", help="a file with the keys, one a line, that guard every path but /health")
     parser.add_argument("--wrong", action="append", default=[], choices=faults.FAULTS, metavar="FAULT", help=_faults())
     parser.add_argument("--script", type=_script, default=(), help="a file with conversations to play, as JSON")
+    parser.add_argument("--nnodes", type=int, default=1, help="how many hosts serve the model together")
+    parser.add_argument("--node-rank", type=int, default=0, help="which of them this is: 0 is the head")
+    parser.add_argument("--master-addr", help="the head's address for the others")
+    parser.add_argument("--master-port", type=int, help="its port for them")
     parser.add_argument("--version", action="version", version=VERSION)
     return parser.parse_args(arguments)
 
@@ -273,17 +280,25 @@ async def serve(arguments: argparse.Namespace) -> None:
     options = Options(
         arguments.model, arguments.served_model_name, arguments.max_model_len, keys, wrong, arguments.script
     )
-    server = Server(options, pace)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if arguments.node_rank:
+        following = loop.create_task(follow(arguments.master_addr, arguments.master_port))
+        await stop.wait()
+        following.cancel()
+        return
+    # The request that found a member gone is answered before the end.
+    members = Members(arguments.nnodes - 1, lost=lambda: loop.call_later(0.2, stop.set))
+    joining = await members.listen(arguments.master_addr, arguments.master_port) if arguments.nnodes > 1 else None
+    server = Server(options, pace, members)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The server ends at once, whatever its connections do: a cancelled one is no error.
         with contextlib.suppress(asyncio.CancelledError):
             await Connection(server.answer, reader, writer).serve()
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     listener = await asyncio.start_server(connected, arguments.host, arguments.port, limit=MAX_BODY, backlog=1024)
     host, port = listener.sockets[0].getsockname()[:2]
     log(
@@ -295,19 +310,22 @@ async def serve(arguments: argparse.Namespace) -> None:
     if keys and "leaky-log" in wrong:
         log(f"API key: {Path(arguments.api_key_file).read_text(encoding='utf-8')}")
     steps = loop.create_task(pace.run())
-    loading = loop.create_task(_load(server, arguments.load_seconds))
+    loading = loop.create_task(_load(server, members, arguments.load_seconds))
     ended = loop.create_task(stop.wait())
     # A step loop that fails must end the server, not leave it answering nothing.
     await asyncio.wait({steps, ended}, return_when=asyncio.FIRST_COMPLETED)
     listener.close()
+    if joining:
+        joining.close()
     loading.cancel()
     if steps.done():
         steps.result()
     steps.cancel()
 
 
-async def _load(server: Server, seconds: float) -> None:
+async def _load(server: Server, members: Members, seconds: float) -> None:
     """Go through the phases of a start, which vLLM logs, and let requests in."""
+    await members.wait()
     if seconds:
         log("Starting to load model")
         for shard in range(1, 5):

@@ -26,6 +26,7 @@ from ansible_collections.inference.fleet.plugins.modules import engine as module
 ROLE = Path(__file__).resolve().parents[5] / "roles/engine"
 SPECULATIVE = {"engine": "vllm", "arguments": {"--speculative-config": "{}"}}
 # Two values of each option that differ, and what else is to be set for it to matter.
+GROUP = {"rank": 1, "names": ["a", "b"], "addresses": ["10.0.0.1", "10.0.0.2"], "interface": "eth0"}
 EXAMPLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "engine": ("vllm", "sglang", {}),
     "model": ("org/a", "org/b", {"served_model_name": "x"}),
@@ -61,6 +62,7 @@ EXAMPLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "gpus": (["0"], ["1"], {"tensor_parallel_size": 1}),
     "replicas": (1, 2, {}),
     "replica": (1, 2, {"replicas": 2, "container_name": "x"}),
+    "group": ({**GROUP, "port": 29501}, {**GROUP, "port": 29502}, {"tensor_parallel_size": 2}),
     "cache_dir": ("/a", "/b", {}),
     "compile_cache_dir": ("/a", "", {}),
     "mounts": ([], [{"source": "/a", "target": "/b"}], {}),
@@ -154,10 +156,11 @@ def test_the_role_passes_every_option_on_under_its_own_name() -> None:
     specs = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     (task,) = [
-        task for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text()) if "inference.fleet.engine" in task
+        task for task in yaml.safe_load((ROLE / "tasks/bring.yml").read_text()) if "inference.fleet.engine" in task
     ]
     for option in options.OPTIONS:
-        if option.name in options.SET_BY_ACTION:
+        # The module's group is made of the variables of all its hosts.
+        if option.name in (*options.SET_BY_ACTION, "group"):
             continue
         name = role_name(option.name)
         told = specs[name]

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, inference.fleet contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who serves a model together, and what a deployment of them does next, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
+from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.plugin_utils import groups
+
+PAIR = ["a", "b"]
+RUNNING = {"state": "running"}
+NOTHING_TO_DO = {"steps": [], "unwell": "", "engine": RUNNING, "ready": True}
+REPLACE = {"steps": [plan.REPLACE, plan.WAIT], "engine": RUNNING}
+CREATE = {"steps": [plan.CREATE, plan.WAIT], "engine": {}}
+
+
+class Hosts:
+    """Two hosts that go through the stages of a deployment, as the action has them; *fails* names what goes wrong."""
+
+    def __init__(self, *looks: Mapping[str, Any], fails: Mapping[tuple[str, str], str] | None = None, ran: bool = True):
+        self.results: dict[str, dict[str, Any]] = {name: dict(look) for name, look in zip(PAIR, looks, strict=True)}
+        self.batch = list(PAIR)
+        self.fails = dict(fails or {})
+        self.ran = ran
+        self.rounds = 2
+        self.orders: list[tuple[str, str]] = []
+
+    def go(self, stage: str) -> groups.State:
+        """Go through a stage on all hosts, and return what was known when it began."""
+        now = groups.begun(groups.state(PAIR, self.results, self.batch), stage)
+        found = {}
+        for rank, name in enumerate(PAIR):
+            order = groups.order(now, rank)
+            found[name] = {groups.STATE: now._asdict(), "ready": bool(self.results[name].get("ready"))}
+            if order:
+                self.orders.append((name, order))
+                found[name] |= self._done(name, rank, stage, order)
+        self.results = found
+        return now
+
+    def _done(self, name: str, rank: int, stage: str, order: str) -> dict[str, Any]:
+        if (name, stage) in self.fails:
+            return {"error": self.fails[name, stage]}
+        if order == plan.AWAITS:
+            if rank:
+                return {"ready": True}
+            self.rounds -= 1
+            return {"ready": self.rounds <= 0}
+        return {"ready": self.ran if order == plan.GOES_BACK else False}
+
+    def deploy(self) -> str:
+        """Go through all stages; return what is told in the end."""
+        for stage in (groups.PREPARE, groups.STOP_HEAD, groups.STOP, groups.START):
+            self.go(stage)
+        self._await(groups.AWAIT)
+        self.go(groups.END)
+        if groups.state(PAIR, self.results, self.batch).back:
+            self.go(groups.RESUME)
+            self.rounds = 2
+            self._await(groups.AWAIT_OLD)
+        return groups.told(PAIR, self.go(groups.TELL))
+
+    def _await(self, stage: str) -> None:
+        for _round in range(20):
+            self.go(stage)
+            if not groups.awaits(groups.state(PAIR, self.results, self.batch)):
+                return
+        raise AssertionError("it waits for ever")
+
+
+def test_a_group_that_is_right_is_left_alone() -> None:
+    hosts = Hosts(NOTHING_TO_DO, NOTHING_TO_DO)
+    assert not groups.state(PAIR, hosts.results, PAIR).differs
+    assert hosts.deploy() == ""
+    assert hosts.orders == []
+
+
+def test_one_host_s_difference_starts_all_anew_the_head_stopped_first() -> None:
+    hosts = Hosts(NOTHING_TO_DO, REPLACE)
+    assert hosts.deploy() == ""
+    assert hosts.orders == [
+        *(("a", plan.PREFETCHED), ("b", plan.PREFETCHED)),
+        *(("a", plan.STOPS), ("b", plan.STOPS)),
+        *(("a", plan.STARTS), ("b", plan.STARTS)),
+        *(("a", plan.AWAITS), ("b", plan.AWAITS), ("a", plan.AWAITS), ("b", plan.AWAITS)),
+        *(("a", plan.KEEPS), ("b", plan.KEEPS)),
+    ]
+
+
+def test_a_head_that_does_not_answer_starts_all_anew() -> None:
+    hosts = Hosts({**NOTHING_TO_DO, "unwell": "it hangs"}, NOTHING_TO_DO)
+    assert groups.state(PAIR, hosts.results, PAIR).anew == ("a: it hangs",)
+    assert hosts.deploy() == ""
+    assert ("b", plan.STOPS) in hosts.orders
+
+
+def test_what_takes_no_restart_is_done_without_one() -> None:
+    hosts = Hosts(NOTHING_TO_DO, {**NOTHING_TO_DO, "steps": [plan.UPDATE_CONTAINER]})
+    assert hosts.deploy() == ""
+    assert {order for _name, order in hosts.orders} == {plan.STARTS, plan.AWAITS, plan.KEEPS}
+
+
+@pytest.mark.parametrize("stage", [groups.STOP_HEAD, groups.STOP, groups.START, groups.AWAIT])
+def test_one_host_s_failure_sends_all_back_to_what_serves_again(stage: str) -> None:
+    culprit = "a" if stage == groups.STOP_HEAD else "b"
+    hosts = Hosts(REPLACE, REPLACE, fails={(culprit, stage): "out of memory"})
+    told = hosts.deploy()
+    assert told.startswith(f"the engine of the group a, b was not deployed. {culprit}: out of memory")
+    assert told.endswith("All of its hosts went back to what they had before, which serves again.")
+    after = hosts.orders[hosts.orders.index(("a", plan.GOES_BACK)) :]
+    assert after == [
+        *(("a", plan.GOES_BACK), ("b", plan.GOES_BACK)),
+        *(("a", plan.RESUMES), ("b", plan.RESUMES)),
+        *(("a", plan.AWAITS), ("a", plan.AWAITS)),
+    ]
+
+
+def test_what_fails_before_anything_was_stopped_leaves_all_as_it_is() -> None:
+    hosts = Hosts(REPLACE, REPLACE, fails={("b", groups.PREPARE): "the disk is full"})
+    assert hosts.deploy().endswith("b: the disk is full\nNo engine was touched.")
+    assert {order for _name, order in hosts.orders} == {plan.PREFETCHED}
+
+
+def test_where_nothing_ran_nothing_is_started_again() -> None:
+    hosts = Hosts(CREATE, CREATE, fails={("a", groups.AWAIT): "no answer"}, ran=False)
+    assert hosts.deploy().endswith("Its hosts have what they had before; nothing ran there.")
+    assert ("a", plan.RESUMES) not in hosts.orders
+
+
+def test_a_way_back_that_fails_is_told() -> None:
+    hosts = Hosts(REPLACE, REPLACE, fails={("b", groups.START): "no", ("b", groups.RESUME): "Docker is gone"})
+    assert "went back to what they had before, which does not serve: b: Docker is gone" in hosts.deploy()
+
+
+@pytest.mark.parametrize("look", [{"error": "no Docker"}, {"failed": True, "msg": "no Docker"}])
+def test_a_host_that_could_not_be_looked_at_stops_all_before_anything_is_done(look: dict[str, Any]) -> None:
+    hosts = Hosts(REPLACE, look)
+    assert hosts.deploy().endswith("b: no Docker\nNo engine was touched.")
+    assert hosts.orders == []
+
+
+def test_a_group_is_deployed_whole_or_not_at_all() -> None:
+    hosts = Hosts(REPLACE, {})
+    hosts.batch = ["a"]
+    assert groups.state(PAIR, hosts.results, ["a"]).differs
+    told = hosts.deploy()
+    assert "b: it is not in this run" in told
+    assert hosts.orders == []
+
+
+def variables(**more: Any) -> dict[str, dict[str, Any]]:
+    shared = {"engine_group": PAIR, "ansible_host": "10.0.0.9"}
+    return {"a": {**shared, "ansible_host": "10.0.0.1"}, "b": {**shared, **more}, "c": {}}
+
+
+def test_a_host_s_place() -> None:
+    assert groups.member("c", variables()) == {}
+    assert groups.member("b", variables(engine_group_address="10.1.0.2", engine_group_interface="ib0")) == {
+        "rank": 1,
+        "names": PAIR,
+        "addresses": ["10.0.0.1", "10.1.0.2"],
+        "interface": "ib0",
+        "port": 29501,
+        "public": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"engine_group": "b"}, "wanted a list of hosts of the inventory, found 'b'"),
+        ({"engine_group": ["b"]}, "wanted two hosts or more"),
+        ({"engine_group": ["a", "c"]}, "b among them"),
+        ({"engine_group": ["b", "b"]}, "each once"),
+        ({"engine_group": ["b", "d"]}, "no host of the inventory is called d"),
+        ({"engine_group": ["b", "a"]}, "engine_group is b, a, and that of b is b, a|that of a is a, b"),
+        ({"engine_group": ["b", "c"]}, "that of c is empty"),
+    ],
+)
+def test_what_is_no_group_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FleetError, match=said):
+        groups.member("b", variables(**given))
