@@ -71,8 +71,11 @@ async def follow(address: str, port: int) -> None:
         except OSError:
             await asyncio.sleep(_TRY_EVERY)
     log("joined the head")
-    with contextlib.suppress(ConnectionError):
-        while await reader.read(len(_WORK)):
-            writer.write(_WORK)
-            await writer.drain()
+    try:
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(len(_WORK)):
+                writer.write(_WORK)
+                await writer.drain()
+    finally:
+        writer.close()
     log("the head is gone; this member waits")
