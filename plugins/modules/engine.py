@@ -212,6 +212,14 @@ options:
         description: Whether O(group.addresses) may be other than private ones.
         type: bool
         default: false
+      firewall:
+        description:
+          - Whether a table of nftables on the host refuses TCP connections from others than O(group.addresses) to
+            O(group.port) and to the ports that the kernel gives out, on which members reach each other. O(port) and
+            sshd's stay as they are. Whatever else of the host listens on such a port is closed to others, too.
+          - It takes the package nftables. The table goes with the engine.
+        type: bool
+        default: false
   pipeline_parallel_size:
     description:
       - The number of groups of GPUs among which the model's layers are divided.

@@ -16,6 +16,7 @@ import yaml
 from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.serving.entries import expand, slot
+from ansible_collections.inference.fleet.plugins.plugin_utils import groups
 from ansible_collections.inference.fleet.plugins.plugin_utils.catalogue import are_entries, with_models
 
 # What is not set for a host is not among its variables: the role's own defaults are read where they stand.
@@ -49,7 +50,6 @@ OPTIONS = {
 }
 
 EXTERNAL_ADDRESS = "engine_external_address"
-GROUP = "engine_group"
 # What ``-e model=NAME`` sets, for short, of hosts however their inventory has it.
 MODEL = "model"
 # How Ansible itself reaches the host.
@@ -62,7 +62,7 @@ def endpoints(host: str, variables: Mapping[str, Any], followers: bool = False) 
     The shape is that of the lookup plugin endpoints. A host of a group has none unless it is the head; with *followers*
     its engine is told of as well, without a URL. FleetError where a variable cannot be what it has to be.
     """
-    group = members(host, variables)
+    group = groups.members(host, variables)
     follows = host not in group[:1] if group else False
     if follows and not followers:
         return []
@@ -83,28 +83,6 @@ def endpoints(host: str, variables: Mapping[str, Any], followers: bool = False) 
     found = [_endpoint(host, engine, address(host, variables), _is_local(variables)) for engine in engines]
     nowhere = {"url": "", "external_url": ""} if follows else {}
     return [{**each, **nowhere, "group": group} for each in _services(found, engines)]
-
-
-def members(host: str, variables: Mapping[str, Any]) -> list[str]:
-    """Return the hosts that serve one model together with a host, the head first; none where it serves alone.
-
-    FleetError where they cannot be that.
-    """
-    group = _value(variables, GROUP) or []
-    if not isinstance(group, (list, tuple)) or not all(name and isinstance(name, str) for name in group):
-        raise FleetError(f"{host}: {GROUP}: wanted a list of hosts of the inventory, found {group!r}.")
-    names = [str(name) for name in group]
-    if names and host not in names:
-        raise FleetError(
-            f"{host}: {GROUP}: wanted {host} among the hosts that serve together, found {', '.join(names)}. Set it on "
-            "these hosts alone, or name this one too."
-        )
-    if len(names) == 1 or len(names) != len(set(names)):
-        raise FleetError(
-            f"{host}: {GROUP}: wanted two hosts or more, each named once, found {', '.join(names)}. A host that serves "
-            f"alone has an empty {GROUP}."
-        )
-    return names
 
 
 def _services(found: Sequence[dict[str, Any]], engines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -195,6 +173,6 @@ def templated(
     Where the host is and how it is reached is the inventory's word alone: in a task that is delegated, Ansible puts the
     other host's way there under the same names.
     """
-    names = (*OPTIONS.values(), EXTERNAL_ADDRESS, GROUP, MODEL)
+    names = (*OPTIONS.values(), EXTERNAL_ADDRESS, groups.GROUP, MODEL)
     own = {name: template(variables[name]) for name in names if name in variables}
     return {**own, **{name: inventory[name] for name in WAY if name in inventory}}

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ansible_collections.inference.fleet.plugins.module_utils.containers import plan
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
+GROUP = "engine_group"
 # The stages, in their order. Those of :mod:`.plan` are the module's own.
 LOOK, PREPARE, STOP_HEAD, STOP, START, AWAIT, END, RESUME, AWAIT_OLD, TELL = STAGES = (
     "look",
@@ -61,13 +62,15 @@ def member(host: str, variables: Mapping[str, Mapping[str, Any]]) -> dict[str, A
         "addresses": [_address(name, variables[name]) for name in names],
         "interface": _text(variables[host], "engine_group_interface"),
         "port": int(head.get("engine_group_port") or 29501),
-        "public": bool(variables[host].get("engine_group_public")),
+        # As they are given: the module knows a word from a truth.
+        "public": variables[host].get("engine_group_public") or False,
+        "firewall": variables[host].get("engine_group_firewall") or False,
     }
 
 
 def members(host: str, variables: Mapping[str, Any]) -> list[str]:
     """Return the hosts of a host's group, the head first; none where it serves alone."""
-    given = variables.get("engine_group") or []
+    given = variables.get(GROUP) or []
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise FleetError(f"{host}: engine_group: wanted a list of hosts of the inventory, found {given!r}.")
     names = [str(name) for name in given]

@@ -35,6 +35,11 @@ def directory(slot: str) -> Path:
     return path
 
 
+def firewall(slot: str) -> Path:
+    """Return the file with the firewall's rules of a slot's ports; there is none where it never had any."""
+    return STATE_DIR / f"{slot}.nft"
+
+
 def lock_path(slot: str) -> Path:
     """Return the file that a run holds locked while it works on the engine of a slot."""
     STATE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)

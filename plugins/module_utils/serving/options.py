@@ -147,6 +147,7 @@ _GROUP = {
     "interface": {"type": "str"},
     "port": {"type": "int", "default": 29501},
     "public": {"type": "bool", "default": False},
+    "firewall": {"type": "bool", "default": False},
 }
 _SIMULATES = {
     "engine": {"type": "str", "choices": ["vllm", "sglang"], "default": "vllm"},

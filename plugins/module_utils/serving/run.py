@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets, slots
+from ansible_collections.inference.fleet.plugins.module_utils.containers import plan, secrets, slots, state
 from ansible_collections.inference.fleet.plugins.module_utils.containers.compare import diff
 from ansible_collections.inference.fleet.plugins.module_utils.containers.daemon import Daemon, Login, digest
 from ansible_collections.inference.fleet.plugins.module_utils.containers.look import Look, Looker
@@ -64,6 +64,13 @@ def run(
     daemon = Daemon(params["docker_host"], progress.say, _login(params))
     wanted, probe = _wanted(params)
     wanted = wanted._replace(siblings=tuple(siblings), spares_siblings=check_mode, ran=ran)
+    serving = wanted.state in (plan.PRESENT, plan.RESTARTED)
+    wall = None
+    if params.get("group") or state.firewall(slot(params).name).is_file():
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import firewall
+
+        wall = firewall.other(params, slot(params).name)
+    rules = wall.diff() if wall else {}
     if check_mode:
         looker = Looker(daemon, wanted, probe)
         look = looker.look()
@@ -71,6 +78,9 @@ def run(
         from ansible_collections.inference.fleet.plugins.module_utils.containers.turn import Turn
 
         looker = turn = Turn(daemon, wanted, probe, progress)
+        if wall and serving:
+            # Before the engine listens.
+            wall.put()
         try:
             with _holding(turn, wanted):
                 stage = params.get("stage")
@@ -85,7 +95,8 @@ def run(
         from ansible_collections.inference.fleet.plugins.module_utils.containers.acting import ActingDaemon
 
         images = ActingDaemon(daemon).remove_images(wanted.container, look.current, only_look=check_mode)
-    serving = wanted.state in (plan.PRESENT, plan.RESTARTED)
+    if wall and not serving and not check_mode:
+        wall.put()
     boot = DropIn(
         slot(params).name, wanted.container, params["docker_host"], wanted=serving and params["start_after_mounts"]
     )
@@ -96,15 +107,21 @@ def run(
     as_found = check_mode or (look.current is not None and not look.steps)
     container = look.current if as_found else looker.container()
     return {
-        "changed": look.changed or bool(images) or reordered,
+        "changed": look.changed or bool(images) or reordered or bool(wall),
         "warnings": looker.warnings,
-        "steps": [*look.steps, *([STEP] if reordered else []), *(f"remove image {image}" for image in images)],
+        "steps": [
+            *([wall.step] if wall and serving else []),
+            *look.steps,
+            *([STEP] if reordered else []),
+            *([wall.step] if wall and not serving else []),
+            *(f"remove image {image}" for image in images),
+        ],
         "ready": look.ready if check_mode or params.get("stage") else bool(container and container.running),
         **({"unwell": _unwell(look.current, looker.missing, wanted.timeouts.ready)} if params.get("group") else {}),
         "engine": describe(container) if container else {},
         **({"takes": takes} if takes else {}),
         "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
-        "diff": _diff(look, images),
+        "diff": _diff(look, images, rules),
     }
 
 
@@ -322,12 +339,17 @@ def api_key(container: Observed) -> str | None:
     return common.read_api_key(secrets.read(container.secrets_source))
 
 
-def _diff(look: Look, images: Sequence[str]) -> dict[str, Any]:
-    """Return what changes, in the form of Ansible's diff mode; *images* are those that are removed."""
+def _diff(look: Look, images: Sequence[str], rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes, in the form of Ansible's diff mode.
+
+    *images* are those that are removed, *rules* the firewall's before and after, where they change.
+    """
     started_at = look.current.started_at if look.current else ""
     moves = plan.diff(look.situation, look.steps, look.status, started_at)
     fields = diff(list(look.changes))
     before, after = ({**moves[side], **fields[side]} for side in ("before", "after"))
     if images:
         before["images"], after["images"] = list(images), []
+    if rules:
+        before["firewall"], after["firewall"] = rules["before"], rules["after"]
     return {"before": before, "after": after}

@@ -169,6 +169,7 @@ def test_a_host_s_place() -> None:
         "interface": "ib0",
         "port": 29501,
         "public": False,
+        "firewall": False,
     }
 
 
