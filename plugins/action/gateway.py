@@ -14,7 +14,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import spec
 
 # What a gateway has to know of what the lookup endpoints tells.
-KEPT = ("host", "slot", "url", "external_url", "port", "bind_address", "api_key", "served_model_names")
+KEPT = ("host", "slot", "url", "external_url", "address", "port", "bind_address", "api_key", "served_model_names")
 
 
 class ActionModule(ActionBase):

@@ -72,6 +72,11 @@ _raw:
         - Of a host with a local connection, which is the control host, the same as C(url).
       type: str
       sample: ""
+    address:
+      description: "Where other machines reach the host, whatever its engines are bound to. Of a host with a local
+        connection, 127.0.0.1."
+      type: str
+      sample: 10.0.0.11
     port: {description: The port., type: int, sample: 8000}
     bind_address: {description: The address that it is bound to., type: str, sample: 127.0.0.1}
     api_key: {description: "The key, empty where there is none. Keep it out of loops' labels.", type: str}

@@ -41,6 +41,24 @@ def is_loopback(address: str) -> bool:
     return (getattr(known, "ipv4_mapped", None) or known).is_loopback
 
 
+# Of carriers' networks, and of VPNs such as Tailscale's.
+_SHARED = ipaddress.ip_network("100.64.0.0/10")
+
+
+def is_private(address: str) -> bool:
+    """Tell whether an address is one of a private network, and not a name.
+
+    >>> [is_private(each) for each in ("10.0.0.5", "fd00::5", "100.64.1.2", "8.8.8.8", "gpu1")]
+    [True, True, True, False, False]
+    """
+    try:
+        known = ipaddress.ip_address(normal(address).partition("%")[0])
+    except ValueError:
+        return False
+    known = getattr(known, "ipv4_mapped", None) or known
+    return known.is_private or known in _SHARED
+
+
 def url_at(address: str, port: int | None) -> str:
     """Return the URL of a port at an address or a name.
 

@@ -49,14 +49,22 @@ options:
       slot: {description: The engine's place on its host., type: str, required: true}
       url: {description: The URL as its own host reaches it., type: str, required: true}
       external_url: {description: "The URL as other hosts reach it, empty where they do not.", type: str, default: ""}
+      address: {description: Where other hosts reach the engine's., type: str, default: ""}
       port: {description: The port., type: int}
       bind_address: {description: The address that it is bound to., type: str}
       api_key: {description: "The engine's key, empty for none.", type: str, default: ""}
       served_model_names: {description: The names of its model., type: list, elements: str, required: true}
   engines_without_tls:
-    description: Whether prompts may go to engines on other hosts in the clear, over a network that is trusted.
+    description:
+      - Whether prompts may go to engines on other hosts in the clear. Only to addresses of private networks.
+      - Where they may not, those engines are asked over TLS, as M(inference.fleet.gateway_tls) takes it on their hosts,
+        and by the certificate that M(inference.fleet.gateway_certificate) keeps in O(directory).
     type: bool
     default: false
+  tls_port:
+    description: The port at which hosts of engines take TLS.
+    type: int
+    default: 8443
   clients:
     description: Who may ask. Clients that M(inference.fleet.gateway_key) made are kept beside them.
     type: list
@@ -128,6 +136,9 @@ options:
     type: str
     default: /dev/log
 seealso:
+  - module: inference.fleet.gateway_authority
+  - module: inference.fleet.gateway_certificate
+  - module: inference.fleet.gateway_tls
   - module: inference.fleet.gateway_key
   - module: inference.fleet.gateway_server
 """
@@ -137,7 +148,6 @@ EXAMPLES = r"""
   inference.fleet.gateway:
     host: "{{ inventory_hostname }}"
     endpoints: "{{ query('inference.fleet.endpoints', *groups['h100']) }}"
-    engines_without_tls: true
     clients:
       - name: anna
         key: "{{ vault_anna_key }}"
@@ -167,17 +177,19 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, spec, store
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, reach, service, spec, store
 
 
 def run(params: dict, check_mode: bool) -> dict:
     """Bring the gateway to what is wanted; return the module's result."""
     if params["state"] == "absent":
-        steps = [f"remove {what}" for what in host.stop(params["run_directory"], params["directory"])]
+        there = host.gateway(params["directory"], params["run_directory"])
+        steps = [f"remove {what}" for what in service.left(there)]
         if steps and not check_mode:
-            host.remove(params["run_directory"], params["directory"])
+            service.remove(there)
         return {"changed": bool(steps), "steps": steps}
-    pools = spec.pools(params["endpoints"], params["host"], params["engines_without_tls"])
+    without_tls, tls_port = params["engines_without_tls"], params["tls_port"]
+    pools = spec.pools(params["endpoints"], params["host"], without_tls, tls_port, reach.resolved)
     models = [model for pool in pools for model in pool.models]
     before = store.read(Path(params["directory"]))
     clients, warnings = before.with_inventory(spec.clients(params["clients"], models))
@@ -185,10 +197,11 @@ def run(params: dict, check_mode: bool) -> dict:
     warnings += [f"gateway client {name}: none of its models is served by an engine here now." for name in lost]
     if not clients.known:
         warnings.append("the gateway has no client, and lets nobody in: make one by gateway_key.yml.")
-    if not host.systemd():
+    if not service.systemd():
         warnings.append("no systemd runs on this host: nothing starts the gateway after a boot.")
     settings = spec.Settings(
         bind=tuple(params["bind_addresses"]),
+        trust=params["directory"],
         **{
             name: params[name]
             for name in (
@@ -197,14 +210,14 @@ def run(params: dict, check_mode: bool) -> dict:
             )
         },
     )
-    outcome = host.bring(settings, pools, clients, check_mode=check_mode, names=params["names"])
+    outcome, troubles = host.bring(settings, pools, clients, check_mode=check_mode, names=params["names"])
     return {
         "changed": bool(outcome.steps),
         "steps": outcome.steps,
         "diff": outcome.diff,
         "models": {model: [server.name for server in pool.servers] for pool in pools for model in pool.models},
         "clients": [client.name for client in clients.known],
-        "warnings": warnings,
+        "warnings": warnings + troubles,
     }
 
 
@@ -214,6 +227,7 @@ def main() -> None:
     endpoint = {
         **{name: {"type": "str", "required": True} for name in ("host", "slot", "url")},
         "external_url": text,
+        "address": text,
         "port": {"type": "int"},
         "bind_address": {"type": "str"},
         "api_key": {**text, "no_log": True},
@@ -236,6 +250,7 @@ def main() -> None:
             "host": {"type": "str", "default": "localhost"},
             "endpoints": {"type": "list", "elements": "dict", "default": [], "options": endpoint},
             "engines_without_tls": {"type": "bool", "default": False},
+            "tls_port": {"type": "int", "default": 8443},
             "clients": {"type": "list", "elements": "dict", "default": [], "options": client, "no_log": False},
             "bind_addresses": {"type": "list", "elements": "str", "default": ["0.0.0.0"]},
             "port": {"type": "int", "default": 443},

@@ -80,7 +80,15 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import drain, health, store
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
+    certificates,
+    config,
+    drain,
+    health,
+    identity,
+    reach,
+    store,
+)
 
 
 def run(params: dict) -> dict:
@@ -92,10 +100,16 @@ def run(params: dict) -> dict:
         return {"changed": False, "running": False, "problems": [told]}
     servers, owners, models = engines.now(), engines.owners(), health.models(directory)
     path, end = health.certificate(directory)
+    place = identity.Place(directory)
+    behind = reach.servers((directory / config.FILE).read_text(encoding="utf-8"))
+    troubles, between = reach.looked(behind, place.context())
+    own = {"the gateway": certificates.end_of(place.certificate)} if place.certificate.exists() else {}
     return {
         "changed": False,
         "running": True,
-        "problems": health.problems(servers, owners, models, path, end, datetime.now(timezone.utc)),
+        "problems": health.problems(
+            servers, owners, models, path, end, datetime.now(timezone.utc), troubles, {**between, **own}
+        ),
         "models": models,
         "servers": [asdict(each) | {"owner": owners.get(each.name, "")} for each in servers],
         "clients": [store.shown(client) for client in store.read(directory).known],

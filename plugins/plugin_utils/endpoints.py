@@ -120,6 +120,7 @@ def _endpoint(host: str, engine: Mapping[str, Any], host_address: str, local: bo
         "engine": _text(engine["engine"]),
         "url": url,
         "external_url": external or "",
+        "address": addresses.LOOPBACK if local else host_address,
         "port": port,
         "bind_address": bound,
         "api_key": _text(engine["api_key"]),

@@ -222,16 +222,19 @@ def test_no_request_is_lost_by_what_becomes_of_four_engines(fleet: Fleet, capsys
     # Host four is the gateway, too.
     front = {
         "gateway_hosts": FOUR,
-        "gateway_engines_without_tls": True,
         "gateway_clients": [{"name": name, "key": key} for name, key in clients.items()],
     }
-    opened = fleet("gateway", **front)
+    opened = fleet("gateway", **front, gateway_engines_without_tls=True)
     assert opened.code == 0, opened.output
     # Such as no test before has left there.
     flags = ["--max-model-len", "9100"]
     load = Load(door(fleet), ENGINE, pause=0.2)
     with load.running(streams=clients.values(), short=(clients["anna"], clients["bob"])):
         load.answered()
+        # From now on prompts go to the other hosts over TLS.
+        assert fleet("gateway", **front).outcomes == ["changed"] * 4
+        assert told_haproxy(f"show servers state model.{ENGINE}").count(" 8443 ") == 3
+        assert fleet("gateway", **front).outcomes == ["ok"] * 4
         # A control host that dies with an engine out; and the run after it, one by one, of which the last fails and is
         # put back.
         dying = fleet.start("deploy", "-l", ONE, **front, engine_extra_args=[*flags, "--load-seconds", "2"])

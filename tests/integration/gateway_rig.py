@@ -18,11 +18,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates
 from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,10 +184,123 @@ class Gateway:
         until(lambda: all(each["status"] == "UP" for each in self.server()["servers"]), "the engines are seen healthy")
 
 
+class Wire:
+    """A way from one host to another on which somebody listens: a port that hands everything on to another."""
+
+    def __init__(self, to: int = 0) -> None:
+        self.to = to
+        self._parts: list[bytes] = []
+        # On every address: on loopback nothing would be taken for another host.
+        self._listener = socket.create_server(("0.0.0.0", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near = self._listener.accept()[0]
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                near.close()
+                continue
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._hand_on, args=pair, daemon=True).start()
+
+    def _hand_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while part := source.recv(65536):
+                self._parts.append(part)
+                target.sendall(part)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def heard(self) -> bytes:
+        return b"".join(self._parts)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@dataclass
+class Host:
+    """A host of the inventory with an engine that listens on 127.0.0.1, and TLS before it, at the end of a wire."""
+
+    name: str
+    gateway: Gateway
+    engine: Engine
+    wire: Wire
+
+    def __post_init__(self) -> None:
+        self.directory = str(self.gateway.folder / f"{self.name}-etc")
+        self.run_directory = f"{self.gateway.params['run_directory']}-{self.name}"
+        (self.wire.to,) = free_ports(1)
+
+    def endpoint(self, **more: Any) -> dict[str, Any]:
+        # Of the machine itself, and not of loopback.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+            route.connect(("192.0.2.1", 9))
+            address = route.getsockname()[0]
+        return {**self.engine.endpoint(self.name), "external_url": "", "address": address, **more}
+
+    def bring(self, *, check: bool = False, renew: str = "", host: bool = True) -> list[dict[str, Any]]:
+        """Do for the gateway and the host what the playbook does; return the results of the host."""
+        from ansible_collections.inference.fleet.plugins.modules import (
+            gateway_authority,
+            gateway_certificate,
+            gateway_tls,
+        )
+
+        front = {place: self.gateway.params[place] for place in ("directory", "run_directory")}
+        here = {"directory": self.directory, "run_directory": self.run_directory}
+        ask = {"directory": front["directory"], "renew": False, "request": "", "host": "", "use": "server"}
+        authority = gateway_authority.run({**ask, "renew": renew == "authority"}, check)["authority"]
+
+        def certificate(name: str, use: str, places: dict[str, str], install: bool = True) -> dict[str, Any]:
+            given = {**places, "host": name, "use": use, "authority": authority, "certificate": ""}
+            found = gateway_certificate.run({**given, "renew": bool(renew) and install}, check)
+            if found["request"] and install:
+                signed = gateway_authority.run({**ask, "request": found["request"], "host": name, "use": use}, check)
+                gateway_certificate.run({**given, "certificate": signed["certificate"], "renew": False}, check)
+            return found
+
+        # First the gateway believes the authority, then the host is signed by it, and the gateway last.
+        certificate("here", "client", front, install=False)
+        if not host:
+            certificate("here", "client", front)
+            return []
+        asked = certificate(self.name, "server", here)
+        options = {**here, "state": "present", "host": self.name, "urls": [self.engine.endpoint("")["url"]]}
+        options |= {"bind_addresses": ["127.0.0.1"], "port": self.wire.to, "log": self.gateway.params["log"]}
+        done = gateway_tls.run(options, check)
+        certificate("here", "client", front)
+        return [asked, done]
+
+    def serial(self) -> int:
+        """Return the number of the certificate that is shown now, which was made out to this host by the authority."""
+        context = ssl.create_default_context(cafile=f"{self.directory}/fleet-authority.pem")
+        context.load_cert_chain(f"{self.gateway.params['directory']}/fleet.pem")
+        name = certificates.engine_name(self.name, self.engine.port)
+        with (
+            socket.create_connection(("127.0.0.1", self.wire.to), timeout=30) as bare,
+            context.wrap_socket(bare, server_hostname=name) as connection,
+        ):
+            return int(connection.getpeercert()["serialNumber"], 16)
+
+    def end(self) -> None:
+        from ansible_collections.inference.fleet.plugins.modules import gateway_tls
+
+        options = {"directory": self.directory, "run_directory": self.run_directory, "port": 0, "state": "absent"}
+        gateway_tls.run(options, False)
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[Gateway]:
     """A gateway that is not there yet, and is gone afterwards."""
-    from ansible_collections.inference.fleet.plugins.module_utils.gateway import host
+    from ansible_collections.inference.fleet.plugins.module_utils.gateway import service
 
     # A path of a socket is short.
     run = Path(f"/tmp/gw-{os.getpid()}-{time.monotonic_ns() % 1_000_000}")
@@ -200,7 +314,13 @@ def opened(folder: Path) -> Iterator[Gateway]:
     ]
     params = {
         **{"state": "present", "directory": str(folder / "etc"), "run_directory": str(run / "run"), "host": "here"},
-        **{"endpoints": [], "engines_without_tls": False, "clients": clients, "bind_addresses": ["127.0.0.1"]},
+        **{
+            "endpoints": [],
+            "engines_without_tls": False,
+            "tls_port": 8443,
+            "clients": clients,
+            "bind_addresses": ["127.0.0.1"],
+        },
         **{"port": port, "redirect_port": redirect, "acme_port": 0, "metrics_port": metrics, "certificate": ""},
         **{"names": ["localhost", "127.0.0.1"], "affinity": "none", "max_body": 1 << 20, "max_header": 16384},
         **{"idle_timeout": 600, "max_connections": 500, "log": str(run / "log.sock")},
@@ -208,7 +328,7 @@ def opened(folder: Path) -> Iterator[Gateway]:
     try:
         yield Gateway(folder, port, params, log)
     finally:
-        host.end(params["run_directory"])
+        service.end(params["run_directory"])
         log.close()
         shutil.rmtree(run)
 

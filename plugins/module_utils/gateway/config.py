@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import maps, metrics, routes
-from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Settings
+from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Server, Settings
 
 NAME = "inference-fleet-gateway"
 FILE = "haproxy.cfg"
@@ -16,6 +16,8 @@ ADMIN_SOCKET = "admin.sock"
 MASTER_SOCKET = "master.sock"
 # Servers that are drained, so that a reload does not bring them back.
 STATE_FILE = "drained.state"
+# The host's certificate with its key, and the authorities that it believes, between gateways and engines.
+CERTIFICATE, TRUSTED = "fleet.pem", "fleet-authority.pem"
 # Of a request beside its body, in the buffer that has to hold both.
 _ROOM = 64 * 1024
 # Modern clients speak these; what TLS 1.3 has needs no list.
@@ -117,10 +119,17 @@ def _defaults(settings: Settings) -> list[str]:
     ]
 
 
+def at(address: str, port: int) -> str:
+    """Return an address and a port as HAProxy takes them.
+
+    >>> at("10.0.0.5", 80), at("fd00::5", 80)
+    ('10.0.0.5:80', '[fd00::5]:80')
+    """
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def _binds(settings: Settings, port: int, options: str = "") -> list[str]:
-    return [
-        f"    bind {address if ':' not in address else f'[{address}]'}:{port}{options}" for address in settings.bind
-    ]
+    return [f"    bind {at(address, port)}{options}" for address in settings.bind]
 
 
 def _redirect(settings: Settings) -> list[str]:
@@ -164,7 +173,7 @@ def _refuse(refusal: routes.Refusal, when: str, *headers: str) -> str:
 
 
 def _front(settings: Settings) -> list[str]:
-    def at(name: str) -> str:
+    def map_of(name: str) -> str:
         return f"{settings.directory}/{name}"
 
     tls = f" ssl crt {settings.certificate} alpn h2,http/1.1"
@@ -188,36 +197,36 @@ def _front(settings: Settings) -> list[str]:
         "",
         "    # What is not on the list is not there.",
         "    http-request set-var(txn.path) path",
-        f"    http-request set-var(txn.route) method,concat(:,txn.path),map_str({at(maps.ROUTES)})",
+        f"    http-request set-var(txn.route) method,concat(:,txn.path),map_str({map_of(maps.ROUTES)})",
         f"    http-request set-var(txn.route) str(model) if METH_GET {{ path_beg {routes.MODEL} }}",
         _refuse(routes.NO_ROUTE, "!{ var(txn.route) -m found }"),
         "",
         "    # Who asks.",
         "    http-request set-var(txn.key) req.hdr(x-api-key)",
         "    http-request set-var(txn.key) http_auth_bearer if { http_auth_bearer -m found }",
-        f"    http-request set-var(txn.client) var(txn.key),sha2(256),hex,lower,map_str({at(maps.KEYS)}) if {key}",
+        f"    http-request set-var(txn.client) var(txn.key),sha2(256),hex,lower,map_str({map_of(maps.KEYS)}) if {key}",
         "    http-request unset-var(txn.key)",
         _refuse(routes.NO_KEY, f"!{known}", "WWW-Authenticate Bearer"),
-        f"    http-request set-var(txn.expires) var(txn.client),map_str_int({at(maps.EXPIRES)},0)",
+        f"    http-request set-var(txn.expires) var(txn.client),map_str_int({map_of(maps.EXPIRES)},0)",
         _refuse(
             routes.EXPIRED, "{ var(txn.expires) -m int gt 0 } { date,sub(txn.expires) ge 0 }", "WWW-Authenticate Bearer"
         ),
         "",
         "    # What is served to them.",
         f"    http-request return status 200 content-type application/json lf-string "
-        f"%[var(txn.client),map_str({at(maps.LISTS)})] if {{ var(txn.route) -m str models }}",
+        f"%[var(txn.client),map_str({map_of(maps.LISTS)})] if {{ var(txn.route) -m str models }}",
         f"    http-request set-var(txn.asked) path,regsub(^{routes.MODEL},) if {{ var(txn.route) -m str model }}",
-        f"    http-request set-var(txn.allowed) var(txn.client),concat(/,txn.asked),map_str({at(maps.ALLOWED)}) "
+        f"    http-request set-var(txn.allowed) var(txn.client),concat(/,txn.asked),map_str({map_of(maps.ALLOWED)}) "
         "if { var(txn.route) -m str model }",
         _refuse(routes.NO_MODEL, "{ var(txn.route) -m str model } !{ var(txn.allowed) -m found }"),
         f"    http-request return status 200 content-type application/json lf-string "
-        f"%[var(txn.asked),map_str({at(maps.OBJECTS)})] if {{ var(txn.route) -m str model }}",
+        f"%[var(txn.asked),map_str({map_of(maps.OBJECTS)})] if {{ var(txn.route) -m str model }}",
         "",
         "    # How much. A request that is refused counts for nothing.",
         "    http-request track-sc0 var(txn.client) table rates",
         "    http-request track-sc1 var(txn.client) table running",
-        f"    http-request set-var(txn.rate) var(txn.client),map_str_int({at(maps.RATES)},0)",
-        f"    http-request set-var(txn.most) var(txn.client),map_str_int({at(maps.CONCURRENT)},0)",
+        f"    http-request set-var(txn.rate) var(txn.client),map_str_int({map_of(maps.RATES)},0)",
+        f"    http-request set-var(txn.most) var(txn.client),map_str_int({map_of(maps.CONCURRENT)},0)",
         "    http-request set-var(txn.wait) int(60),div(txn.rate),add(1) if { var(txn.rate) -m int gt 0 }",
         _refuse(
             routes.TOO_MANY,
@@ -236,10 +245,10 @@ def _front(settings: Settings) -> list[str]:
         _refuse(routes.LARGE_BODY, f"{{ req.body_len gt {settings.max_body} }}"),
         "    http-request set-var(txn.asked) req.body,json_query('$.model')",
         _refuse(routes.NO_JSON, "!{ var(txn.asked) -m found }"),
-        f"    http-request set-var(txn.pool) var(txn.asked),map_str({at(maps.MODELS)})",
+        f"    http-request set-var(txn.pool) var(txn.asked),map_str({map_of(maps.MODELS)})",
         _refuse(routes.NO_MODEL, "!{ var(txn.pool) -m found }"),
         "    http-request set-var(txn.model) var(txn.asked)",
-        f"    http-request set-var(txn.allowed) var(txn.client),concat(/,txn.asked),map_str({at(maps.ALLOWED)})",
+        f"    http-request set-var(txn.allowed) var(txn.client),concat(/,txn.asked),map_str({map_of(maps.ALLOWED)})",
         _refuse(routes.NOT_ALLOWED, "!{ var(txn.allowed) -m found }"),
         "    http-request sc-inc-gpc0(0)",
         f"    http-request track-sc2 var(txn.client),concat({metrics.SEPARATOR},txn.asked) table {metrics.TABLE}",
@@ -316,9 +325,19 @@ def _back(settings: Settings, pool: Pool) -> list[str]:
         "    # Two refused connections are 1 s; a busy engine may take its time to answer.",
         "    timeout check 5s",
         "    default-server check inter 500ms fall 2 rise 2",
-        *(f"    server {server.name} {_address(server.address)}:{server.port}" for server in pool.servers),
+        *(
+            f"    server {server.name} {at(server.address, server.port)}{_tls(settings, server)}"
+            for server in pool.servers
+        ),
     ]
 
 
-def _address(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def _tls(settings: Settings, server: Server) -> str:
+    """Return how an engine's host has to show itself, and how the gateway does; by the same name for its checks."""
+    if not server.tls_name:
+        return ""
+    place = settings.trust
+    return (
+        f" ssl verify required ca-file {place}/{TRUSTED} crt {place}/{CERTIFICATE} ssl-min-ver TLSv1.3"
+        f" sni str({server.tls_name}) check-sni {server.tls_name}"
+    )

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, sockets, spec, store
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.sockets import ServerState
+from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Server
 
 # An engine that is out and not in it was taken out by a person.
 FILE = "owners.json"
+_NOBODY_IS_OUT = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state\n"
 STATES = {"drain": True, "ready": False}
 
 
@@ -85,6 +87,26 @@ class Engines:
         return [host for host in self.hosts if any(name.startswith(spec.server_name(host, "")) for name in names)]
 
 
+def fitting(kept: str, wanted: Iterable[Server]) -> str:
+    """Return what a reload has to know of servers that are out, for another configuration of them.
+
+    HAProxy takes port and TLS from there, too, and would go on to ask an engine in the clear.
+    """
+    if not kept:
+        return _NOBODY_IS_OUT
+    servers = {server.name: server for server in wanted}
+    version, head, *lines = kept.splitlines()
+    columns = head.strip("# ").split()
+    rows = []
+    for line in lines:
+        fields = dict(zip(columns, line.split(), strict=False))
+        server = servers.get(fields["srv_name"])
+        if server:
+            fields.update(srv_port=str(server.port), srv_use_ssl=str(int(bool(server.tls_name))))
+        rows.append(" ".join(fields.values()))
+    return "\n".join([version, head, *rows]) + "\n"
+
+
 def may(each: ServerState, owners: Mapping[str, str], owner: str) -> bool:
     """Tell whether *owner* takes an engine out or brings it back: it is in, or was taken out by the same."""
     return not owner or not each.drained or owners.get(each.name) == owner
@@ -96,4 +118,7 @@ def told(waiting: Sequence[ServerState], state: str, seconds: int) -> str:
         each = ", ".join(f"{one.name} ({one.sessions})" for one in waiting)
         return f"requests are still under way after {seconds} s, and end with their engine: {each}."
     each = ", ".join(f"{one.name} ({one.status})" for one in waiting)
-    return f"the gateway does not see these engines healthy within {seconds} s: {each}. See that it reaches them."
+    return (
+        f"the gateway does not see these engines healthy within {seconds} s: {each}. See that it reaches them: "
+        "doctor.yml tells why it does not, and gateway.yml sets up what takes TLS on their hosts."
+    )

@@ -7,36 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import config, maps
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, config, maps
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.sockets import ServerState
-from ansible_collections.inference.fleet.plugins.module_utils.host.command import run
 
 # Of a certificate: what renews one does so before.
 LEAST_DAYS = 14
+# Of one between gateways and engines, which every run of gateway.yml renews in its last 90 days.
+BETWEEN_DAYS = 30
 
 
 def certificate(directory: Path) -> tuple[str, datetime | None]:
     """Return the path of the certificate that the gateway shows, and when it ends (None: it cannot be read)."""
     found = re.search(r" ssl crt (\S+)", (directory / config.FILE).read_text(encoding="utf-8"))
     path = found[1] if found else ""
-    code, output, _error = run(["openssl", "x509", "-noout", "-enddate", "-in", path])
-    return path, ends(output) if code == 0 else None
-
-
-def ends(told: str) -> datetime | None:
-    """Return the time that openssl tells.
-
-    >>> ends("notAfter=Nov  6 14:00:09 2027 GMT").isoformat()
-    '2027-11-06T14:00:09+00:00'
-    """
-    text = " ".join(told.partition("=")[2].split())
-    try:
-        return datetime.strptime(text, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
+    return path, certificates.end_of(Path(path))
 
 
 def models(directory: Path) -> dict[str, str]:
@@ -56,14 +43,26 @@ def problems(
     path: str,
     end: datetime | None,
     now: datetime,
+    troubles: Mapping[str, str],
+    between: Mapping[str, datetime | None],
 ) -> list[str]:
-    """Return what a person has to mend, a sentence each; *pools* are the models with their back ends."""
+    """Return what a person has to mend, a sentence each; *pools* are the models with their back ends.
+
+    *troubles* are what keeps the gateway from engines, by their names; *between* is when the certificates end by which
+    it and the hosts of engines know each other, by whose they are.
+    """
     found = []
     if end is None:
         found.append(f"The certificate {path} cannot be read.")
     elif (end - now).days < LEAST_DAYS:
         word = "ended" if end < now else "ends"
         found.append(f"The certificate {path} {word} on {end:%Y-%m-%d}: renew it, and reload the gateway.")
+    for whose, last in sorted(between.items()):
+        if last is None or (last - now).days < BETWEEN_DAYS:
+            when = f"ends on {last:%Y-%m-%d}" if last else "cannot be read"
+            found.append(
+                f"The certificate of {whose}, between gateways and engines, {when}: run gateway.yml without -l."
+            )
     for model, pool in sorted(pools.items()):
         mine = [each for each in servers if each.pool == pool]
         if not any(is_up(each) for each in mine):
@@ -74,6 +73,8 @@ def problems(
             found.append(
                 f"{each.name} was taken out by {owners[each.name]} and not brought back: run deploy.yml for it."
             )
+        elif each.name in troubles:
+            found.append(troubles[each.name])
         elif not each.drained and not is_up(each):
             found.append(f"{each.name} is {each.status}: its host's 'doctor.yml' and 'deploy.yml' say why.")
     return list(dict.fromkeys(found))

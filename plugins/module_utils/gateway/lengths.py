@@ -5,34 +5,44 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.request
+import ssl
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import routes
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import reach, routes
+from ansible_collections.inference.fleet.plugins.module_utils.gateway.identity import Place
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Server
 
-_SECONDS = 3
-# An engine is asked itself, whatever proxies the host has.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-
-def asked(pools: Iterable[Pool], before: Mapping[str, str]) -> dict[str, int]:
+def asked(pools: Iterable[Pool], before: Mapping[str, str], trust: Place) -> tuple[dict[str, int], dict[str, str]]:
     """Return the context length of each model, the shortest that its engines tell; 0 where nobody does.
 
     An engine that does not answer now has what it had *before*, which are the models' objects as the gateway has them.
+    With that, by their names, what keeps the gateway from engines that it asks over TLS by its certificate in *trust*.
     """
     servers = [(server, pool) for pool in pools for server in pool.servers]
+    context = trust.context() if any(server.tls_name for server, _pool in servers) else None
+    troubles: dict[str, str] = {}
+
+    def ask(each: tuple[Server, Pool]) -> dict[str, int]:
+        try:
+            return _ask(each[0], each[1].api_key, context)
+        except reach.Unreached as error:
+            troubles[each[0].name] = str(error)
+            return {}
+
     with ThreadPoolExecutor(max_workers=16) as executor:
-        told = list(executor.map(lambda each: _ask(each[0], each[1].api_key), servers))
+        told = list(executor.map(ask, servers))
     found: dict[str, int] = {}
     for (_server, pool), lengths in zip(servers, told, strict=True):
         for model in pool.models:
             if lengths.get(model):
                 found[model] = min(lengths[model], found.get(model) or lengths[model])
     kept = {model: known(text) for model, text in before.items()}
-    return {model: found.get(model) or kept.get(model, 0) for _server, pool in servers for model in pool.models}
+    every = {model: found.get(model) or kept.get(model, 0) for _server, pool in servers for model in pool.models}
+    return every, dict(sorted(troubles.items()))
 
 
 def known(text: str) -> int:
@@ -44,15 +54,15 @@ def known(text: str) -> int:
     return int(json.loads(text).get(routes.LENGTH) or 0)
 
 
-def _ask(server: Server, key: str) -> dict[str, int]:
-    address = f"[{server.address}]" if ":" in server.address else server.address
-    request = urllib.request.Request(f"http://{address}:{server.port}/v1/models")
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
+def _ask(server: Server, key: str, context: ssl.SSLContext | None) -> dict[str, int]:
     try:
-        with _OPENER.open(request, timeout=_SECONDS) as answer:
-            models = json.load(answer)["data"]
+        connection = reach.connection(server, context)
+        connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {})
+        models = json.load(connection.getresponse())["data"]
+        connection.close()
         return {each["id"]: int(each.get(routes.LENGTH) or 0) for each in models}
-    except (OSError, ValueError, KeyError, TypeError):
+    except ssl.SSLError as error:
+        raise reach.unreached(server, error) from error
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         # An engine that is not there yet is no fault of the gateway's: its clients are told later.
         return {}

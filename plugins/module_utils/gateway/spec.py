@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -25,11 +26,15 @@ LEAST_KEY = 16
 
 @dataclass(frozen=True)
 class Server:
-    """One engine behind the gateway. *name* is its host and slot, as HAProxy's socket and log have it."""
+    """One engine behind the gateway. *name* is its host and slot, as HAProxy's socket and log have it.
+
+    *tls_name* is what its host is asked for over TLS, empty where it is reached in the clear.
+    """
 
     name: str
     address: str
     port: int
+    tls_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Settings:
     idle_timeout: int = 1800
     max_connections: int = 4000
     log: str = "/dev/log"
+    # The directory of the files by which engines' hosts and the gateway know each other.
+    trust: str = ""
 
 
 def hashed(key: str) -> str:
@@ -93,33 +100,50 @@ def server_name(host: str, slot: str) -> str:
     return _NOT_IN_A_NAME.sub("_", f"{host}:{slot}")
 
 
-def pools(endpoints: Iterable[Mapping[str, Any]], gateway: str, without_tls: bool = False) -> list[Pool]:
+def is_elsewhere(endpoint: Mapping[str, Any], gateway: str) -> bool:
+    """Tell whether an engine is on another machine than the gateway, which is its host's name."""
+    return endpoint["host"] != gateway and not addresses.is_loopback(_address(endpoint))
+
+
+def _address(endpoint: Mapping[str, Any]) -> str:
+    """Return where others reach an engine's host: on the network that it is bound to, where it is bound to one."""
+    return urlsplit(endpoint["external_url"]).hostname or endpoint.get("address") or endpoint["host"]
+
+
+def tls_hosts(endpoints: Iterable[Mapping[str, Any]], gateway: str) -> list[str]:
+    """Return the hosts whose engines a gateway reaches over TLS, where the user does not say otherwise."""
+    return list(dict.fromkeys(each["host"] for each in endpoints if is_elsewhere(each, gateway)))
+
+
+def pools(
+    endpoints: Iterable[Mapping[str, Any]],
+    gateway: str,
+    without_tls: bool = False,
+    tls_port: int = 8443,
+    resolve: Callable[[str], Sequence[str]] = lambda name: [name],
+) -> list[Pool]:
     """Return the pools behind a gateway, from what the lookup endpoints tells; *gateway* is its host's name.
 
-    An engine on another host is reached over its network, and in the clear: only by the user's word, *without_tls*.
+    An engine on another host is reached over TLS, on *tls_port* of that. In the clear only by the user's word,
+    *without_tls*, and on a private network; *resolve* tells the addresses of a name.
     """
     faults: list[str] = []
     servers: dict[str, dict[Server, str]] = {}
     for endpoint in endpoints:
-        host = endpoint["host"]
-        here = host == gateway
-        url = endpoint["url"] if here else endpoint["external_url"]
-        if not url:
-            faults.append(
-                f"{host}: the engine on port {endpoint['port']} is bound to {endpoint['bind_address']}, which the "
-                f"gateway {gateway} does not reach. Set engine_bind_address to an address of a private network, and "
-                "engine_api_key, or leave the host out of gateway_engine_hosts"
-            )
-            continue
-        parts = urlsplit(url)
-        address = parts.hostname or ""
-        if not here and not addresses.is_loopback(address) and not without_tls:
-            faults.append(
-                f"{host}: prompts would go to {url} in the clear. If only hosts that you trust are on that network, "
-                "set gateway_engines_without_tls: true"
-            )
-            continue
-        server = Server(server_name(host, endpoint["slot"]), address, parts.port or 80)
+        name = server_name(endpoint["host"], endpoint["slot"])
+        if not is_elsewhere(endpoint, gateway):
+            parts = urlsplit(endpoint["url"] if endpoint["host"] == gateway else endpoint["external_url"])
+            server = Server(name, parts.hostname or "", parts.port or 80)
+        elif without_tls:
+            fault = _in_the_clear(endpoint, gateway, resolve)
+            if fault:
+                faults.append(f"{endpoint['host']}: {fault}")
+                continue
+            parts = urlsplit(endpoint["external_url"])
+            server = Server(name, parts.hostname or "", parts.port or 80)
+        else:
+            tls_name = certificates.engine_name(endpoint["host"], endpoint["port"])
+            server = Server(name, _address(endpoint), tls_port, tls_name)
         for model in endpoint["served_model_names"]:
             servers.setdefault(model, {})[server] = endpoint["api_key"]
     faults += [f"the model name {name!r} has a space in it" for name in servers if re.search(r"\s", name) or not name]
@@ -133,6 +157,32 @@ def pools(endpoints: Iterable[Mapping[str, Any]], gateway: str, without_tls: boo
     if faults:
         raise FleetError(f"the gateway {gateway} cannot serve these engines: {'; '.join(sorted(set(faults)))}.")
     return _pooled(servers)
+
+
+_OR_TLS = "leave gateway_engines_without_tls out, and gateway.yml puts TLS before the engine, which stays as it is"
+
+
+def _in_the_clear(endpoint: Mapping[str, Any], gateway: str, resolve: Callable[[str], Sequence[str]]) -> str:
+    """Return in words why a gateway does not reach an engine in the clear, or should not. Empty where it may."""
+    url = endpoint["external_url"]
+    if not url:
+        return (
+            f"the engine on port {endpoint['port']} is bound to {endpoint['bind_address']}, which the gateway "
+            f"{gateway} does not reach in the clear. Either {_OR_TLS}; or set engine_bind_address to an address of a "
+            "private network, and engine_api_key; or leave the host out of gateway_engine_hosts"
+        )
+    name = urlsplit(url).hostname or ""
+    found = resolve(name)
+    public = [address for address in found if not addresses.is_private(address)]
+    if found and not public:
+        return ""
+    what = (
+        f"over {public[0]}, which is not of a private network" if public else f"and the gateway cannot resolve {name}"
+    )
+    return (
+        f"prompts would go to {url} in the clear, {what}. Either {_OR_TLS}; or set engine_bind_address or "
+        "engine_external_address to an address of a private network"
+    )
 
 
 def _pooled(servers: Mapping[str, Mapping[Server, str]]) -> list[Pool]:

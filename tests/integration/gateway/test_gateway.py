@@ -22,7 +22,7 @@ import pytest
 from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, OTHER, Engine, Gateway
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import host, sockets
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import service, sockets
 from ansible_collections.inference.fleet.plugins.modules import gateway_usage
 from ansible_collections.inference.fleet.tests.patience import until
 
@@ -200,11 +200,11 @@ def test_nobody_sees_a_key(served: Gateway) -> None:
     metrics = connection.getresponse().read().decode()
     connection.close()
     assert f'haproxy_server_http_responses_total{{proxy="model.{MODEL}"' in metrics
-    admin = host.admin_socket(served.params["run_directory"])
+    admin = service.admin_socket(served.params["run_directory"])
     asked = [f"show map {served.params['directory']}/{name}" for name in ("keys.map", "allowed.map")]
     asked += ["show stat", "show sess all", "show table rates", "show errors", "show env", "show servers state"]
     seen = [metrics, *(sockets.ask(admin, command) for command in asked)]
-    seen += [sockets.ask(host.master_socket(served.params["run_directory"]), "show proc")]
+    seen += [sockets.ask(service.master_socket(served.params["run_directory"]), "show proc")]
     seen += ["\n".join(served.log.lines), json.dumps(served.result), json.dumps(served.deploy(max_body=1 << 19))]
     seen += [
         path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
@@ -330,7 +330,7 @@ def test_who_used_what(served: Gateway, tmp_path: Path) -> None:
     }
     assert counted["sent_bytes_total", "anna", MODEL] > 100
     # Over a reload the old process hands its table on, once it has asked in vain for the one of a process before it.
-    admin = host.admin_socket(served.params["run_directory"])
+    admin = service.admin_socket(served.params["run_directory"])
     until(lambda: re.search(r" flags=0x[0-9a-f]*3 ", sockets.ask(admin, "show peers").splitlines()[0]))
     served.deploy(max_body=1 << 19)
     assert until(told)["requests_total", "anna", MODEL] == 3

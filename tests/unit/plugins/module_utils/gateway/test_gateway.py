@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
+    certificates,
     config,
+    drain,
     health,
-    host,
     lengths,
     maps,
+    reach,
     routes,
+    service,
     sockets,
     spec,
     store,
@@ -29,14 +33,19 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
 
 KEY = "sk-of-the-test-0123456789"
 OBJECTS = {"m": routes.model_object("m", 4096)}
-SETTINGS = spec.Settings("/etc/gw", "/run/gw", certificate="/etc/gw/own.pem")
+SETTINGS = spec.Settings("/etc/gw", "/run/gw", certificate="/etc/gw/own.pem", trust="/etc/gw")
 
 
-@pytest.mark.parametrize("module", [spec, routes, maps, host, lengths, health, usage])
+@pytest.mark.parametrize("module", [spec, routes, maps, service, lengths, certificates, reach, config, usage])
 def test_examples_in_docstrings(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted
     assert not found.failed
+
+
+def pools(endpoints: list[dict[str, Any]], without_tls: bool = True) -> list[spec.Pool]:
+    """Return what is behind the gateway gw, where every name is in a private network."""
+    return spec.pools(endpoints, "gw", without_tls, 8443, lambda name: [name if name[0].isdigit() else "10.0.0.9"])
 
 
 def endpoint(host: str, slot: str = "8000", models: tuple[str, ...] = ("m",), **more: Any) -> dict[str, Any]:
@@ -47,10 +56,8 @@ def endpoint(host: str, slot: str = "8000", models: tuple[str, ...] = ("m",), **
 
 
 def test_engines_of_one_name_are_replicas() -> None:
-    found = spec.pools(
-        [endpoint("b"), endpoint("a", models=("m", "alias")), endpoint("a", "8001", ("other/one",), api_key="")],
-        "gw",
-        True,
+    found = pools(
+        [endpoint("b"), endpoint("a", models=("m", "alias")), endpoint("a", "8001", ("other/one",), api_key="")]
     )
     assert [(pool.models, [server.name for server in pool.servers], pool.api_key) for pool in found] == [
         (("alias",), ["a:8000"], "k"),
@@ -58,23 +65,66 @@ def test_engines_of_one_name_are_replicas() -> None:
         (("other/one",), ["a:8001"], ""),
     ]
     # What HAProxy cannot spell is no reason for two to be one.
-    alike = spec.pools([endpoint("a", models=("x/y",)), endpoint("b", models=("x y".replace(" ", "_"),))], "gw", True)
+    alike = pools([endpoint("a", models=("x/y",)), endpoint("b", models=("x y".replace(" ", "_"),))])
     assert len({pool.name for pool in alike}) == 2
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "without_tls", "told"),
+    ("endpoints", "told"),
     [
-        ([endpoint("10.0.0.5")], False, "in the clear.*gateway_engines_without_tls: true"),
-        ([endpoint("a", external_url="", bind_address="127.0.0.1")], True, "bound to 127.0.0.1.*engine_bind_address"),
-        ([endpoint("a"), endpoint("b", api_key="other")], True, "a:8000, b:8000. have different keys"),
-        ([endpoint("a", models=("a b",))], True, "has a space"),
+        (
+            [endpoint("8.8.8.8")],
+            "over 8.8.8.8, which is not.*Either leave gateway_engines_without_tls out",
+        ),
+        ([endpoint("a", external_url="", bind_address="127.0.0.1")], "bound to 127.0.0.1.*or set engine_bind_address"),
+        ([endpoint("a"), endpoint("b", api_key="other")], "a:8000, b:8000. have different keys"),
+        ([endpoint("a", models=("a b",))], "has a space"),
     ],
 )
-def test_what_cannot_be_served_is_told(endpoints: list[dict[str, Any]], without_tls: bool, told: str) -> None:
+def test_what_cannot_be_served_is_told(endpoints: list[dict[str, Any]], told: str) -> None:
     with pytest.raises(FleetError, match=told) as caught:
-        spec.pools(endpoints, "gw", without_tls)
+        pools(endpoints)
     assert "'k'" not in str(caught.value)
+
+
+def test_in_the_clear_every_address_of_a_name_is_private() -> None:
+    for found, told in ((["10.0.0.5", "8.8.8.8"], "over 8.8.8.8"), ([], "cannot resolve a")):
+        with pytest.raises(FleetError, match=told):
+            spec.pools([endpoint("a")], "gw", True, resolve=lambda _name, found=found: found)
+
+
+def test_over_tls_an_engine_is_asked_at_its_host_by_its_name() -> None:
+    here = endpoint("gw", url="http://127.0.0.1:8000")
+    there = endpoint("a", external_url="", bind_address="127.0.0.1", address="10.0.0.5", port=8000)
+    bound = endpoint("b", "8001", external_url="http://10.1.0.6:8001", address="192.0.2.6", port=8001)
+    (pool,) = pools([here, there, bound], without_tls=False)
+    assert pool.servers == (
+        spec.Server("a:8000", "10.0.0.5", 8443, "8000.a.inference-fleet.internal"),
+        spec.Server("b:8001", "10.1.0.6", 8443, "8001.b.inference-fleet.internal"),
+        spec.Server("gw:8000", "127.0.0.1", 8000),
+    )
+    assert spec.tls_hosts([here, there, bound, there], "gw") == ["a", "b"]
+    # Of a host with a local connection, as of the gateway's own, nothing goes over a network.
+    assert spec.tls_hosts([endpoint("c", external_url="http://127.0.0.1:8000")], "gw") == []
+    text = config.text(SETTINGS, [pool])
+    assert re.search(r"server a:8000 10.0.0.5:8443 ssl verify required ca-file /etc/gw/\S+ crt /etc/gw/\S+ ", text)
+    assert {name: bool(server.tls_name) for name, server in reach.servers(text).items()} == {
+        "a:8000": True,
+        "b:8001": True,
+        "gw:8000": False,
+    }
+    with pytest.raises(FleetError, match=r"nothing was changed: a:8000 .*gateway_engines_without_tls: true leaves"):
+        reach.refuse_outage({"a:8000": "a:8000 is not there."}, text.replace(" ssl verify required", ""))
+    reach.refuse_outage({"a:8000": "a:8000 is not there."}, text)
+
+
+def test_who_is_out_is_out_by_the_way_that_he_is_asked_now() -> None:
+    head = "1\n# be_id be_name srv_id srv_name srv_admin_state srv_port srv_use_ssl\n"
+    kept = drain.fitting(
+        head + "3 model.m 1 a:1 8 8000 0\n3 model.m 2 b:1 8 8000 0\n", [spec.Server("a:1", "x", 8443, "n")]
+    )
+    assert kept == head + "3 model.m 1 a:1 8 8443 1\n3 model.m 2 b:1 8 8000 0\n"
+    assert drain.fitting(kept, [spec.Server("a:1", "x", 8443, "n")]) == kept
 
 
 def test_the_gateways_own_engine_is_asked_on_loopback() -> None:
@@ -144,12 +194,16 @@ def test_a_file_of_clients_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_configuration_names_what_it_must_and_hides_what_it_can() -> None:
-    text = config.text(
-        SETTINGS, spec.pools([endpoint("a"), endpoint("b", external_url="http://[fd00::5]:8000")], "gw", True)
+    found = spec.pools(
+        [endpoint("a"), endpoint("b", external_url="http://[fd00::5]:8000")],
+        "gw",
+        True,
+        resolve=lambda _name: ["fd00::1"],
     )
+    text = config.text(SETTINGS, found)
     assert "server b:8000 [fd00::5]:8000" in text
     assert 'set-header Authorization "Bearer k"' in text
-    assert "Bearer k" not in host.masked(text)
+    assert "Bearer k" not in service.masked(text)
     assert "balance leastconn" in text
     for refusal in (routes.NO_KEY, routes.TOO_MANY, *routes.OWN):
         assert json.loads(routes.body(refusal))["error"]["message"]
@@ -164,8 +218,9 @@ def test_a_certificate_that_ends_and_a_model_without_an_engine_are_told() -> Non
         sockets.ServerState("model.n", "c:8000", "DRAIN", 0, True),
     ]
 
-    def told(end: datetime | None, **owners: str) -> list[str]:
-        return health.problems(servers, owners, {"m": "model.m", "n": "model.n"}, "/c.pem", end, now)
+    def told(end: datetime | None, troubles: dict[str, str] | None = None, **between: datetime | None) -> list[str]:
+        found = {"m": "model.m", "n": "model.n"}
+        return health.problems(servers, {}, found, "/c.pem", end, now, troubles or {}, between)
 
     well = [
         "No engine of n is there: c:8000 is out.",
@@ -177,3 +232,7 @@ def test_a_certificate_that_ends_and_a_model_without_an_engine_are_told() -> Non
         assert word in first
         assert rest == well
     assert told(None)[0] == "The certificate /c.pem cannot be read."
+    far = now + timedelta(days=300)
+    assert told(far, {"b:8000": "b:8000: another host's."}) == [well[0], "b:8000: another host's."]
+    assert told(far, a=now + timedelta(days=31)) == well
+    assert "The certificate of a, between" in told(far, a=now + timedelta(days=29))[0]
