@@ -53,17 +53,20 @@ class ActionModule(LongTaskAction):
         stage, names = args.pop("stage"), args["group"]["names"]
         own = task_vars.get(RESULT) or {}
         if stage == groups.LOOK:
-            return self._caught(lambda: {**self._look(args, task_vars), "changed": False})
+            look = self._caught(lambda: {**self._look(args, task_vars), "changed": False})
+            # What it found to differ is what the deployment changes, whatever its stages do for it.
+            return {**look, "looked": {key: look[key] for key in ("name", "diff") if key in look}}
         results = {name: hostvars[name].get(RESULT) or {} for name in names if name in hostvars}
         known = groups.state(names, results, task_vars["ansible_play_batch"])
         now = groups.begun(known, stage)
-        carried = {groups.STATE: now._asdict(), "done": own.get("done", []), "engine": own.get("engine", {})}
+        kept = {"done": own.get("done", []), "looked": own.get("looked", {}), "engine": own.get("engine", {})}
+        carried = {groups.STATE: now._asdict(), **kept}
         if stage == groups.TELL:
             failure = groups.told(names, now)
-            ended = (
-                {"failed": True, "msg": f"{host}: {failure}"} if failure else {"ready": now.ready or not now.differs}
-            )
-            return {"changed": bool(carried["done"]), "steps": carried["done"], **carried, **ended}
+            ended = {"ready": now.ready or not now.differs}
+            if failure:
+                ended = {"failed": True, "msg": f"{failure[0].upper()}{failure[1:]}"}
+            return {**carried, **kept["looked"], "changed": bool(kept["done"]), "steps": kept["done"], **ended}
         order = groups.order(now, names.index(host))
         if order is None:
             return {"changed": False, **carried, "ready": bool(own.get("ready"))}
@@ -72,8 +75,8 @@ class ActionModule(LongTaskAction):
         return {
             **done,
             **carried,
-            "engine": done.get("engine") or carried["engine"],
-            "done": [*carried["done"], *done.get("steps", [])],
+            "engine": done.get("engine") or kept["engine"],
+            "done": [*kept["done"], *done.get("steps", [])],
         }
 
     @staticmethod

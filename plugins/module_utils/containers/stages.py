@@ -38,14 +38,17 @@ class Stages(Lifecycle):
             return look._replace(steps=self._stopped(look))
         if name == plan.STARTS:
             self._write_way_back(look)
-            return self.act(look._replace(steps=tuple(step for step in look.steps if step not in _LATER)), warnings)
+            try:
+                return self.act(look._replace(steps=tuple(step for step in look.steps if step not in _LATER)), warnings)
+            finally:
+                self._note_aside()
         if name == plan.AWAITS:
             return look._replace(ready=self._serves_within(seconds))
         if name == plan.KEEPS:
             previous = self._group.previous
             self._remove_all(previous)
             state.forget_way_back(self._slot.name)
-            return look._replace(steps=(plan.REMOVE_PREVIOUS,) if previous else ())
+            return look._replace(steps=(plan.REMOVE_OLD,) if previous else ())
         if name == plan.GOES_BACK:
             steps, ran = self._back()
             return look._replace(steps=steps, ready=ran)
@@ -89,6 +92,13 @@ class Stages(Lifecycle):
             before = Before()
         state.set_way_back(self._slot.name, asdict(before))
 
+    def _note_aside(self) -> None:
+        """Write down the engines that made room, which come back with the old one."""
+        if self._aside:
+            known = state.way_back(self._slot.name) or asdict(Before())
+            aside = [*known.get("aside", ()), *(other.id for other in self._aside)]
+            state.set_way_back(self._slot.name, {**known, "aside": aside})
+
     def _serves_within(self, seconds: float) -> bool:
         """Wait until the endpoint serves; tell whether it does. One limit, ready_timeout, is for the whole start."""
         current = self._own()
@@ -104,7 +114,8 @@ class Stages(Lifecycle):
         known = state.way_back(self._slot.name)
         if known is None:
             return (), False
-        before, steps = Before(**known), []
+        aside, steps = known.pop("aside", ()), []
+        before = Before(**known)
         for item in self._find().members:
             if item.id == before.id:
                 continue
@@ -120,5 +131,7 @@ class Stages(Lifecycle):
         if old and old.name != before.name:
             self._rename(old.id, before.name)
             steps.append(plan.PUT_BACK)
+        for other in aside:
+            self._daemon.start(other, self._wanted.timeouts.start)
         state.forget_way_back(self._slot.name)
         return tuple(steps), before.ran

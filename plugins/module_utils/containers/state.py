@@ -129,12 +129,15 @@ def _paused_path(slot: str) -> Path:
 
 
 def way_back(slot: str) -> dict[str, Any] | None:
-    """Return what a slot had before an engine of several hosts was begun: the C(id), the C(name), whether it C(ran)."""
+    """Return what a slot had before an engine of several hosts was begun: C(id), C(name), whether it C(ran).
+
+    C(aside) has the ids of other engines that made room, where there are any.
+    """
     try:
         found = json.loads(_way_back_path(slot).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and {"id", "name", "ran"} == set(found) else None
+    return found if isinstance(found, dict) and {"id", "name", "ran"} <= set(found) else None
 
 
 def set_way_back(slot: str, before: Mapping[str, Any]) -> None:

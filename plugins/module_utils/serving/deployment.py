@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
-from ansible_collections.inference.fleet.plugins.module_utils.addresses import url
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import LOOPBACK, url
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
     LABEL,
     LABEL_NETWORKS,
@@ -113,7 +113,7 @@ def deployment(request: Request, placement: Placement) -> Deployment:
             hf_token=request.hf_token,
             simulates=request.simulates,
             # Its container's network is the host's own.
-            **({"listens": request.bind_address, "group": group} if group else {}),
+            **({"listens": LOOPBACK if follows else request.bind_address, "group": group} if group else {}),
         )
     )
     build = module.image_build()

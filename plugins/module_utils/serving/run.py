@@ -63,6 +63,7 @@ def run(
     progress = Progress(params["progress_file"], params.get("progress_name"))
     daemon = Daemon(params["docker_host"], progress.say, _login(params))
     wanted, probe = _wanted(params)
+    stage = params.get("stage")
     wanted = wanted._replace(siblings=tuple(siblings), spares_siblings=check_mode, ran=ran)
     serving = wanted.state in (plan.PRESENT, plan.RESTARTED)
     wall = None
@@ -83,7 +84,6 @@ def run(
             wall.put()
         try:
             with _holding(turn, wanted):
-                stage = params.get("stage")
                 look = turn.stage(stage, params["stage_timeout"]) if stage else turn.apply()
         except PermissionError:
             raise
@@ -116,11 +116,12 @@ def run(
             *([wall.step] if wall and not serving else []),
             *(f"remove image {image}" for image in images),
         ],
-        "ready": look.ready if check_mode or params.get("stage") else bool(container and container.running),
+        "ready": look.ready if check_mode or stage else bool(container and container.running),
         **({"unwell": _unwell(look.current, looker.missing, wanted.timeouts.ready)} if params.get("group") else {}),
         "engine": describe(container) if container else {},
         **({"takes": takes} if takes else {}),
-        "others": [_other(item) for item in looker.others()] if wanted.state in (plan.PRESENT, plan.RESTARTED) else [],
+        # Of an engine of several hosts they go when all of it serves.
+        "others": [_other(item) for item in looker.others()] if serving and stage in (None, plan.KEEPS) else [],
         "diff": _diff(look, images, rules),
     }
 
