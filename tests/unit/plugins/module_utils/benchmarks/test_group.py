@@ -33,7 +33,8 @@ HEAD = {
 MEMBER = {"host": "h2", "engine": ENGINE, "hardware": HARDWARE, "price_per_hour": 16.36}
 
 
-def document(engine: dict[str, Any] = HEAD, members: tuple[Any, ...] = (MEMBER,), **changes: Any) -> dict[str, Any]:
+def document(engine: Any = None, members: tuple[Any, ...] = (MEMBER,), **changes: Any) -> dict[str, Any]:
+    engine = engine or HEAD
     given = {"engine": engine, "members": members, "hardware": HARDWARE, "telemetry": alone.TELEMETRY, "baselines": []}
     return alone.document(**{**given, "remarks": tuple(group.remarks(engine, members)), **changes})
 
