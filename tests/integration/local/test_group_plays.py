@@ -94,3 +94,13 @@ def test_a_client_uses_the_head(serve: Any, tmp_path: Path) -> None:
     status, said = ansible(tmp_path, "inference.fleet.connect", "-l", "tail", **to)
     assert status == 2
     assert "which answers for the group: -l head." in said
+
+
+def test_what_a_look_found_wrong_fails_the_deployment(tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(
+        yaml.safe_dump([{"hosts": "pair", "gather_facts": False, "tasks": [role("engine")]}])
+    )
+    status, said = ansible(tmp_path, "play.yml", engine_name="simulator", engine_group_address="127.0.0.1")
+    assert status == 2, said
+    assert "The engine of the group head, tail was not deployed. head: engine_group: the address of head" in said
+    assert "No engine was touched." in said
