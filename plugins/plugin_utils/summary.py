@@ -46,7 +46,7 @@ class HostRecord:
 
     ``address`` is where others reach it; ``engines`` are by container name, as the module returns them; ``changes`` are
     what its engines differed in, by container name; ``tasks`` other tasks that changed something; ``runs`` its result
-    documents, without raw output.
+    documents, without raw output; ``group`` the hosts that serve one model together, this one among them.
     """
 
     name: str
@@ -61,6 +61,7 @@ class HostRecord:
     reason: str | None = None
     failed_task: str | None = None
     unreachable: bool = False
+    group: list[str] = field(default_factory=list)
 
     @property
     def tells(self) -> bool:
@@ -117,6 +118,7 @@ def _note_engines(record: HostRecord, result: Mapping[str, Any]) -> None:
             state = "ready" if part.get("ready") else engine.get("state")
             record.engines[name] = {**_picked(engine), "state": state}
             record.profile = engine.get("profile") or record.profile
+            record.group = (engine.get("group") or {}).get("names") or record.group
         elif before.get("exists") or name in record.engines:
             record.engines[name] = {**record.engines.get(name, {}), "name": name, "state": "absent", "url": None}
         if result.get("changed") and part.get("changed"):
@@ -198,6 +200,7 @@ def document(
                 {**engine, "endpoint": endpoint(engine, record.address), "changes": record.changes.get(name, [])}
                 for name, engine in sorted(record.engines.items())
             ],
+            "group": record.group,
             "changes": _changes(record),
             "other_changes": [*_of_no_container(record), *record.tasks],
             "checks": record.checks,
@@ -304,10 +307,16 @@ def table(summary: Mapping[str, Any]) -> str:
         lines += [f"    {line}" for line in reason[1:_REASON_LINES]]
         lines += [f"    ... and {left} more lines, in the summary's file"] if left > 0 else []
         lines += [f"    To do: {host['remedy']}"]
-    again = [host["host"] for host in hosts if host["outcome"] in (FAILED, UNREACHABLE, NOT_STARTED)]
+    again = _again(hosts)
     if again:
         lines += ["", f"Again for these alone: -l {','.join(again)}"]
     return "\n".join(lines)
+
+
+def _again(hosts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the hosts to run again for: those that failed, with those that serve one model with them."""
+    failed = [host for host in hosts if host["outcome"] in (FAILED, UNREACHABLE, NOT_STARTED)]
+    return list(dict.fromkeys(name for host in failed for name in [host["host"], *host.get("group", ())]))
 
 
 def _worth_a_row(host: Mapping[str, Any]) -> bool:

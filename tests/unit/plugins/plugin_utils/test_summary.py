@@ -85,6 +85,16 @@ def test_a_fleet_has_a_row_an_engine_and_its_failures_last() -> None:
     assert text.endswith("Again for these alone: -l h4,h3,h2")
 
 
+def test_hosts_that_serve_one_model_are_run_again_for_together() -> None:
+    group = {"rank": 0, "size": 2, "names": ["h0", "h1"]}
+    failed = noted("h0", {**LOOK, "engine": {**LOOK["engine"], "group": group}})
+    summary.note_failure(failed, ENGINE, "Bring the engine to its wanted state", {"msg": ROLLED_BACK})
+
+    document = made([noted("h1", LOOK), noted("h2", LOOK), failed], started=["h0", "h1", "h2"])
+
+    assert summary.table(document).endswith("Again for these alone: -l h0,h1")
+
+
 def test_check_mode_tells_what_would_change_by_field() -> None:
     document = made([noted("h1", UPGRADE), noted("h0", LOOK)], check_mode=True)
     assert document["ok"]
