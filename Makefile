@@ -43,6 +43,7 @@ bench: setup ## Print what modules and playbooks cost beside the alternatives, a
 	@python tests/bench/regression.py
 	@python tests/bench/fleet.py
 	@python tests/bench/hosts.py
+	@python tests/bench/group.py
 
 clean: ## Remove what setup and the tests made
 	-@tests/fleet/fleet image --remove
