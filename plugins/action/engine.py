@@ -67,17 +67,16 @@ class ActionModule(LongTaskAction):
             if failure:
                 ended = {"failed": True, "msg": f"{failure[0].upper()}{failure[1:]}"}
             return {**carried, **kept["looked"], "changed": bool(kept["done"]), "steps": kept["done"], **ended}
-        order = groups.order(now, names.index(host))
-        if order is None:
-            return {"changed": False, **carried, "ready": bool(own.get("ready"))}
-        args |= {"state": order} if order == plan.PREFETCHED else {"stage": order}
-        done = self._caught(lambda: self.run_long(MODULE, args, task_vars, time_limit(args)))
-        return {
-            **done,
-            **carried,
-            "engine": done.get("engine") or kept["engine"],
-            "done": [*kept["done"], *done.get("steps", [])],
-        }
+        done: dict[str, Any] = {"changed": False, "ready": bool(own.get("ready"))}
+        for order in groups.orders(now, names.index(host)):
+            given = {"state": order} if order == plan.PREFETCHED else {"stage": order}
+            done = self._caught(
+                lambda given=given: self.run_long(MODULE, {**args, **given}, task_vars, time_limit(args))
+            )
+            kept["done"] = [*kept["done"], *done.get("steps", [])]
+            if done.get("error"):
+                break
+        return {**done, **carried, "engine": done.get("engine") or kept["engine"], "done": kept["done"]}
 
     @staticmethod
     def _caught(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -579,6 +579,10 @@ ready:
   description: Whether the endpoint serves. With O(instances), whether all do.
   returned: success
   type: bool
+interrupted:
+  description: Whether a run that was cut off left an engine of several hosts that is not kept yet.
+  returned: success, with O(group)
+  type: bool
 unwell:
   description: Why an engine of several hosts has to be started anew on all of them, as its head tells it; else empty.
   returned: success, with O(group)

@@ -96,15 +96,17 @@ class State(NamedTuple):
     """What all hosts of a group know of its deployment, after the stage that it names.
 
     ``failed`` says what went wrong, a sentence a host. ``anew`` has the reasons for which all of its hosts start anew,
-    and ``differs`` tells whether there is anything to do. An engine may have been stopped or made once it is
-    ``touched``. The head is ``ready`` where it serves. Where something ``ran`` before, the hosts that went ``back``
-    start it again; ``lost`` says why that failed, and ``again`` whether it serves.
+    and ``differs`` tells whether there is anything to do. What an interrupted run made is ``unfinished`` where it
+    serves and only is not kept yet. An engine may have been stopped or made once it is ``touched``. The head is
+    ``ready`` where it serves. Where something ``ran`` before, the hosts that went ``back`` start it again; ``lost``
+    says why that failed, and ``again`` whether it serves.
     """
 
     stage: str = ""
     failed: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
     differs: bool = False
+    unfinished: bool = False
     touched: bool = False
     ready: bool = False
     ran: bool = False
@@ -121,23 +123,27 @@ def state(names: Sequence[str], results: Mapping[str, Result], batch: Collection
     found = {name: results.get(name) or {} for name in names}
     carried = [State(**result[STATE]) for result in found.values() if result.get(STATE)]
     before = carried[0] if carried else State(LOOK)
+    each = list(found.values())
     wrong = tuple(f"{name}: {why}" for name, result in found.items() for why in [_why(result, name in batch)] if why)
-    if before.stage in (RESUME, AWAIT_OLD):
+    ready = all(result.get("ready") for result in each)
+    if before.stage in (RESUME, AWAIT_OLD) or (before.stage == END and before.back):
+        # What an interrupted run wrote down may have run before it.
+        ran = before.ran or (before.stage == END and any(result.get("ready") for result in each))
         lost = tuple(before.lost) or wrong
         serves = before.stage == AWAIT_OLD and not lost and bool(found[names[0]].get("ready"))
-        return before._replace(lost=lost, again=before.again or serves)
-    state_ = before._replace(failed=tuple(before.failed) or wrong)
+        return before._replace(ran=ran, lost=lost, again=before.again or serves)
+    failed = tuple(before.failed) or wrong
     if before.stage == LOOK:
-        anew = [f"{name}: {reason}" for name, result in found.items() for reason in _reasons(result)]
-        ran = any((result.get("engine") or {}).get("state") == "running" for result in found.values())
-        different = bool(anew or wrong) or any(result.get("steps") for result in found.values())
-        return state_._replace(anew=tuple(anew), differs=different, ran=ran)
-    if before.stage == AWAIT:
-        return state_._replace(ready=all(result.get("ready") for result in found.values()))
-    if before.stage == END and before.back:
-        # What an interrupted run wrote down may have run before it.
-        return state_._replace(ran=before.ran or any(result.get("ready") for result in found.values()))
-    return state_
+        anew = tuple(f"{name}: {reason}" for name, result in found.items() for reason in _reasons(result))
+        unfinished = ready and any(result.get("interrupted") for result in each)
+        return before._replace(
+            failed=failed,
+            anew=anew,
+            differs=bool(anew or wrong or unfinished) or any(result.get("steps") for result in each),
+            unfinished=unfinished,
+            ran=any((result.get("engine") or {}).get("state") == "running" for result in each),
+        )
+    return before._replace(failed=failed, ready=ready if before.stage == AWAIT else before.ready)
 
 
 def begun(before: State, stage: str) -> State:
@@ -148,11 +154,19 @@ def begun(before: State, stage: str) -> State:
     )
 
 
+def orders(now: State, rank: int) -> list[str]:
+    """Return what a host is to do in the stage that its group is in: stages of the module, or that it fetches."""
+    if now.stage == PREPARE and not now.failed:
+        # Else what serves now would not be what a deployment that fails goes back to.
+        return [plan.KEEPS] * now.unfinished + [plan.PREFETCHED] * bool(now.anew)
+    found = order(now, rank)
+    return [found] if found else []
+
+
 def order(now: State, rank: int) -> str | None:
-    """Return what a host is to do in the stage that its group is in: one of the module's stages, or nothing."""
+    """Return the one stage of the module that a host is to do, in any other stage than PREPARE."""
     going = now.differs and not now.failed
     return {
-        PREPARE: plan.PREFETCHED if going and now.anew else None,
         STOP_HEAD: plan.STOPS if going and now.anew and rank == 0 else None,
         STOP: plan.STOPS if going and now.anew and rank else None,
         START: plan.STARTS if going else None,

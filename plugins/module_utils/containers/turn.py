@@ -59,6 +59,8 @@ class Turn(Looker):
 
         lifecycle = Lifecycle(ActingDaemon(self._daemon), self._wanted, self._probe, self._progress)
         look = lifecycle.act(look, self.warnings)
+        # Of what several hosts had begun, nothing is left.
+        state.forget_way_back(self._slot.name)
         self.warnings = lifecycle.warnings
         return look
 

@@ -117,7 +117,7 @@ def run(
             *(f"remove image {image}" for image in images),
         ],
         "ready": look.ready if check_mode or stage else bool(container and container.running),
-        **({"unwell": _unwell(look.current, looker.missing, wanted.timeouts.ready)} if params.get("group") else {}),
+        **(_of_group(look.current, looker.missing, wanted) if params.get("group") else {}),
         "engine": describe(container) if container else {},
         **({"takes": takes} if takes else {}),
         # Of an engine of several hosts they go when all of it serves.
@@ -286,13 +286,15 @@ def readiness_of(container: Observed, within: float | None) -> str | None:
     return None if answer.ready else answer.reason
 
 
-def _unwell(container: Observed | None, missing: str | None, ready_timeout: float) -> str:
-    """Return why an engine of several hosts has to be started anew, where its endpoint tells it."""
-    if container is None or missing is None:
-        return ""
-    from ansible_collections.inference.fleet.plugins.module_utils.serving.head import unwell
+def _of_group(container: Observed | None, missing: str | None, wanted: Wanted) -> dict[str, Any]:
+    """Return what hosts that serve together have to know of each other, beside the rest of a result."""
+    unwell = ""
+    if container is not None and missing is not None:
+        from ansible_collections.inference.fleet.plugins.module_utils.serving import head
 
-    return unwell(container, deployments.endpoint(container), api_key(container), missing, ready_timeout)
+        endpoint, key = deployments.endpoint(container), api_key(container)
+        unwell = head.unwell(container, endpoint, key, missing, wanted.timeouts.ready)
+    return {"unwell": unwell, "interrupted": state.way_back(wanted.slot.name) is not None}
 
 
 def _warm_up(params: Mapping[str, Any]) -> Callable[[Observed, float], None] | None:

@@ -37,9 +37,8 @@ class Hosts:
         now = groups.begun(groups.state(PAIR, self.results, self.batch), stage)
         found = {}
         for rank, name in enumerate(PAIR):
-            order = groups.order(now, rank)
             found[name] = {groups.STATE: now._asdict(), "ready": bool(self.results[name].get("ready"))}
-            if order:
+            for order in groups.orders(now, rank):
                 self.orders.append((name, order))
                 found[name] |= self._done(name, rank, stage, order)
         self.results = found
@@ -101,6 +100,20 @@ def test_a_head_that_does_not_answer_starts_all_anew() -> None:
     assert ("b", plan.STOPS) in hosts.orders
 
 
+def test_what_an_interrupted_run_made_and_what_serves_is_kept_before_anything_else() -> None:
+    hosts = Hosts({**NOTHING_TO_DO, "interrupted": True}, NOTHING_TO_DO)
+    assert hosts.deploy() == ""
+    assert hosts.orders[:2] == [("a", plan.KEEPS), ("b", plan.KEEPS)]
+    assert plan.STOPS not in {order for _name, order in hosts.orders}
+    upgraded = Hosts({**REPLACE, "interrupted": True, "ready": True}, {**REPLACE, "ready": True})
+    assert upgraded.deploy() == ""
+    assert upgraded.orders[:2] == [("a", plan.KEEPS), ("a", plan.PREFETCHED)]
+    # What does not serve is no way back.
+    broken = Hosts({**REPLACE, "interrupted": True}, REPLACE)
+    assert broken.deploy() == ""
+    assert ("a", plan.KEEPS) not in broken.orders[:2]
+
+
 def test_what_takes_no_restart_is_done_without_one() -> None:
     hosts = Hosts(NOTHING_TO_DO, {**NOTHING_TO_DO, "steps": [plan.UPDATE_CONTAINER]})
     assert hosts.deploy() == ""
@@ -136,6 +149,7 @@ def test_where_nothing_ran_nothing_is_started_again() -> None:
 
 def test_a_way_back_that_fails_is_told() -> None:
     hosts = Hosts(REPLACE, REPLACE, fails={("b", groups.START): "no", ("b", groups.RESUME): "Docker is gone"})
+    assert ("a", plan.AWAITS) not in hosts.orders
     assert "went back to what they had before, which does not serve: b: Docker is gone" in hosts.deploy()
 
 
