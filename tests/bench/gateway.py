@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / ".build/collections"), str(ROOT / "tests/integration")]
 
-from gateway_rig import ANNA, ENGINE_KEY, MODEL, Engine, Gateway, opened  # noqa: E402  (after the path)
+from gateway_rig import ANNA, ENGINE_KEY, MODEL, Engine, Host, Wire, opened  # noqa: E402  (after the path)
 
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import sockets  # noqa: E402  (likewise)
 
@@ -101,38 +101,55 @@ def throughputs(sides: dict[str, tuple[Connect, str]]) -> None:
         )
 
 
-def processor(gateway: Gateway) -> float:
-    """Return the seconds of a processor that the gateway has taken."""
-    (worker,) = sockets.workers(Path(gateway.params["run_directory"]) / "master.sock")
+def processor(run_directory: str) -> float:
+    """Return the seconds of a processor that a HAProxy has taken."""
+    (worker,) = sockets.workers(Path(run_directory) / "master.sock")
     fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     pairs = int(sys.argv[1]) if sys.argv[1:] else PAIRS
-    with tempfile.TemporaryDirectory() as name, opened(Path(name)) as gateway:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        tempfile.TemporaryDirectory() as other,
+        opened(Path(name)) as gateway,
+        opened(Path(other)) as far,
+    ):
         engine = Engine(Path(name), MODEL, ENGINE_KEY)
+        # The same engine, as another host has it: over TLS, without anybody who listens on the wire.
+        host = Host("h1", far, engine, Wire(), bind="0.0.0.0")
         try:
             gateway.deploy(endpoints=[engine.endpoint("h1")])
-            gateway.healthy()
+            host.bring()
+            far.deploy(endpoints=[host.endpoint()], tls_port=host.wire.to)
+            for each in (gateway, far):
+                each.healthy()
 
             def bare() -> http.client.HTTPConnection:
                 return http.client.HTTPConnection("127.0.0.1", engine.port, timeout=120)
 
             print(f"Load of this machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.")
             sides = {"bare": (bare, ENGINE_KEY), "again": (bare, ENGINE_KEY), "gateway": (gateway.connect, ANNA)}
+            sides["over TLS"] = (far.connect, ANNA)
             first_tokens(sides, pairs)
             throughputs(sides)
-            before = processor(gateway)
+            run_directories = [each.params["run_directory"] for each in (gateway, far)] + [host.run_directory]
+            before = [processor(each) for each in run_directories]
             for _round in range(4):
                 throughput(gateway.connect, ANNA)
-            taken = processor(gateway) - before
+                throughput(far.connect, ANNA)
             streams = 4 * STREAMS
+            taken = [
+                1000 * (processor(each) - old) / streams for each, old in zip(run_directories, before, strict=True)
+            ]
             print(
-                f"Processor of the gateway: {1000 * taken / streams:.2f} s a 1,000 streams of {TOKENS} tokens, each "
-                f"with a TLS connection of its own ({streams} measured)."
+                f"Processor of the gateway: {taken[0]:.2f} s a 1,000 streams of {TOKENS} tokens, each with a TLS "
+                f"connection of its own; with TLS to the engine's host {taken[1]:.2f} s, and there {taken[2]:.2f} s "
+                f"({streams} measured)."
             )
         finally:
+            host.end()
             engine.kill()
 
 

@@ -233,6 +233,7 @@ class Host:
     gateway: Gateway
     engine: Engine
     wire: Wire
+    bind: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self.directory = str(self.gateway.folder / f"{self.name}-etc")
@@ -274,7 +275,7 @@ class Host:
             return []
         asked = certificate(self.name, "server", here)
         options = {**here, "state": "present", "host": self.name, "urls": [self.engine.endpoint("")["url"]]}
-        options |= {"bind_addresses": ["127.0.0.1"], "port": self.wire.to, "log": self.gateway.params["log"]}
+        options |= {"bind_addresses": [self.bind], "port": self.wire.to, "log": self.gateway.params["log"]}
         done = gateway_tls.run(options, check)
         certificate("here", "client", front)
         return [asked, done]

@@ -95,7 +95,9 @@ def keep(running: Service, host: str, use: str, given: dict[str, Any], now: date
                 store.write(place.directory / _PENDING, certificates.private_key())
                 done.request = certificates.request(place.directory / _PENDING)
     if not check_mode and unread.exists():
-        if not service.reload(running):
+        # A gateway whose engines were all in the clear reads them once it is told to use them.
+        uses = running.file.exists() and str(place.trusted) in running.file.read_text(encoding="utf-8")
+        if uses and not service.reload(running):
             raise FleetError(
                 f"HAProxy could not begin with the certificate of {host} in {place.directory}, and goes on with the "
                 f"one before. Its words: 'journalctl -u {running.name}'."

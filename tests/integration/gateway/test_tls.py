@@ -18,7 +18,7 @@ from gateway_load import Load
 from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, Engine, Gateway, Host, Wire
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, service, tls
 from ansible_collections.inference.fleet.plugins.modules import gateway_info
 from ansible_collections.inference.fleet.tests.patience import until
 
@@ -82,6 +82,24 @@ def test_prompts_go_over_tls_and_to_the_right_host_alone(gateway: Gateway, host:
     until(lambda: gateway.chat(ANNA, "other-model").status == 503, "the gateway sees that it is not the other host")
     assert told in problems(gateway)
     assert gateway.chat(ANNA).status == 200
+    impostors(gateway, host)
+
+
+def impostors(gateway: Gateway, host: Host) -> None:
+    """See that a host is sent nothing that shows a certificate of another authority, or another host's of the same."""
+    now, place, key = datetime.now(timezone.utc), Path(host.directory) / "fleet.pem", certificates.private_key()
+    (gateway.folder / "impostor.key").write_text(key)
+    asked = certificates.request(gateway.folder / "impostor.key")
+    authorities = gateway.folder / "mine.pem", Path(gateway.params["directory"]) / "authority.pem"
+    for authority, name, words in zip(
+        authorities, ("h1", "h3"), ("not of the fleet's authority", "another"), strict=True
+    ):
+        place.write_text(certificates.signed(authority, asked, name, "server", now) + key)
+        assert service.reload(tls.service(host.directory, host.run_directory))
+        until(lambda: gateway.chat(ANNA).status == 503, f"nothing is sent to one whose certificate is {words}")
+        assert any(each.startswith("h1:") and f"the certificate there is {words}" in each for each in problems(gateway))
+        assert host.bring()[0]["changed"]
+        until(lambda: gateway.chat(ANNA).status == 200, "the host has its own certificate again")
 
 
 def strangers(gateway: Gateway, host: Host, wire: Wire) -> None:
