@@ -74,7 +74,8 @@ def _title(document: Mapping[str, Any]) -> str:
         version = f" {engine['version']}" if engine.get("version") else ""
         return f"{document['host']}: {document['model']['id']}, {name}{version} on {profile}{hosts}"
     simulates = document.get("simulates")
-    what = f"{several}{simulates['engine']} on {simulates['profile']}{hosts}" if simulates else name
+    played = profile if hosts else (simulates or {}).get("profile")
+    what = f"{several}{simulates['engine']} on {played}{hosts}" if simulates else name
     model = document["model"]["id"]
     return f"SIMULATED {document['host']}: {model}, not a measurement of any GPU; the simulator plays {what}"
 

@@ -89,6 +89,7 @@ def test_a_group_is_another_subject_than_a_host() -> None:
     played = {**alone.SIMULATOR, "state": "running"}
     simulated = document({**HEAD, **played}, ({**MEMBER, "engine": played},))
     assert (subject.profile(simulated), simulated["efficiency"]["gpus"]) == ("2xh100x4", 8)
+    assert "the simulator plays vllm on 2xh100x4 (h1, h2)" in summary_table(simulated)
 
 
 def test_a_member_whose_engine_does_not_run_is_named() -> None:
