@@ -33,7 +33,7 @@ def main(turns: int) -> None:
     sys.stdout.reconfigure(line_buffering=True)
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     with pair(with_vllm=False), tempfile.TemporaryDirectory(prefix="group-bench-") as folder:
-        group = Group(Path(folder), SIMULATOR)
+        group = Group(Path(folder), SIMULATOR, told=False)
         for variables in WAYS.values():
             ran = group("deploy", **variables)
             assert ran.code == 0, ran.output

@@ -30,6 +30,7 @@ ENGINE = "qwen3-coder-next"
 # As the host is on its way up or down, so that of what happens in a test nothing waits for the default of minutes.
 COMMON: dict[str, Any] = {
     "engine_group": "{{ groups['pair'] }}",
+    "engine_group_firewall": True,
     "engine_bind_address": "0.0.0.0",
     "engine_api_key": KEY,
     "engine_stop_timeout": 10,
@@ -143,16 +144,17 @@ class Ran(NamedTuple):
 class Group:
     """The group, and playbook runs on it. Each step of its life is printed with what the containers are after it."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, Any], told: bool = True) -> None:
         self.folder = folder
+        self._told = told
         self._runs = itertools.count()
         document = json.loads((ROOT / f".build/fleet-{NAME}/inventory.yml").read_text().removeprefix("---\n"))
         hosts = document["all"]["children"].pop("cpu")["hosts"]
+        self.addresses = {host: own["ansible_host"] for host, own in hosts.items()}
         document["all"]["children"]["pair"] = {"hosts": hosts, "vars": dict(variables)}
         document["all"]["vars"]["ansible_ssh_common_args"] += " -o ConnectTimeout=5"
         self._inventory = folder / "inventory.json"
         self._inventory.write_text(json.dumps(document))
-        print()
 
     def __call__(self, playbook: str, *options: str, **variables: Any) -> Ran:
         """Run a playbook."""
@@ -189,6 +191,8 @@ class Group:
 
     def tell(self, step: str, outcome: str = "done") -> None:
         """Print a step and what the containers are after it."""
+        if not self._told:
+            return
         print(
             f"{step}: {outcome}\n"
             + "".join(f"    {host}: {it}\n" for host, it in zip(PAIR, self.members(), strict=True))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -78,6 +79,14 @@ def test_deploy_starts_all_and_waits_for_a_real_completion(group: Group) -> None
     told = [on(host, "docker", "inspect", "--format", form, "qwen3-coder-next").split(" ", 2) for host in PAIR]
     assert [words[:2] for words in told] == [["host", "no"]] * 2
     assert [json.loads(words[2]) for words in told] == [{"rank": rank, "names": PAIR} for rank in (0, 1)]
+
+
+def test_the_heads_port_for_its_members_is_closed_to_others(group: Group) -> None:
+    address = group.addresses[HEAD]
+    assert ":29501 " in on(HEAD, "ss", "--listening", "--tcp", "--numeric")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, 29501), timeout=60)
+    socket.create_connection((address, 8000), timeout=60).close()
 
 
 def test_a_second_deploy_touches_neither(group: Group) -> None:
@@ -206,3 +215,4 @@ def test_teardown_leaves_nothing_on_either(group: Group) -> None:
 
     assert ran.code == 0, ran.output
     assert [str(member) for member in group.members()] == ["none", "none"]
+    assert ["inference_fleet" in on(host, "nft", "list", "tables") for host in PAIR] == [False, False]
