@@ -13,13 +13,15 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.tests.fleet.small import SMALL
+from ansible_collections.inference.fleet.tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
@@ -145,7 +147,7 @@ class Group:
     """The group, and playbook runs on it. Each step of its life is printed with what the containers are after it."""
 
     def __init__(self, folder: Path, variables: Mapping[str, Any], told: bool = True) -> None:
-        self.folder = folder
+        self.folder, self._summary = folder, folder / "summary.json"
         self._told = told
         self._runs = itertools.count()
         document = json.loads((ROOT / f".build/fleet-{NAME}/inventory.yml").read_text().removeprefix("---\n"))
@@ -158,9 +160,29 @@ class Group:
 
     def __call__(self, playbook: str, *options: str, **variables: Any) -> Ran:
         """Run a playbook."""
-        told = self.folder / "summary.json"
-        told.unlink(missing_ok=True)
-        done = subprocess.run(
+        self._summary.unlink(missing_ok=True)
+        process = self._started(playbook, *options, **variables)
+        output, _none = process.communicate()
+        summary = json.loads(self._summary.read_text()) if self._summary.exists() else {}
+        assert KEY not in output + json.dumps(summary)
+        ran = Ran(process.returncode, output, summary)
+        self.tell(" ".join([f"{playbook}.yml", *options]), f"exit code {ran.code}")
+        return ran
+
+    def cut_off(self, playbook: str, when: Callable[[], bool], **variables: Any) -> None:
+        """Run a playbook, and kill it with all of its processes once something is so."""
+        process = self._started(playbook, **variables)
+        try:
+            until(lambda: when() or process.poll() is not None)
+            assert process.poll() is None, process.communicate()[0]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        self.tell(f"{playbook}.yml", "killed")
+
+    def _started(self, playbook: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [
                 *("ansible-playbook", "-i", self._inventory, ROOT / f"playbooks/{playbook}.yml", *options),
                 *("-e", json.dumps({"fleet_dir": str(self.folder), **variables})),
@@ -168,7 +190,7 @@ class Group:
             env={
                 **os.environ,
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "INFERENCE_FLEET_SUMMARY": str(told),
+                "INFERENCE_FLEET_SUMMARY": str(self._summary),
                 # Each run meets each host anew: a connection that was cut goes on to hang after it is mended.
                 "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / f"ssh-{next(self._runs)}"),
             },
@@ -176,13 +198,8 @@ class Group:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
-        summary = json.loads(told.read_text()) if told.exists() else {}
-        assert KEY not in done.stdout + json.dumps(summary)
-        ran = Ran(done.returncode, done.stdout, summary)
-        self.tell(" ".join([f"{playbook}.yml", *options]), f"exit code {ran.code}")
-        return ran
 
     def members(self) -> tuple[Member, Member]:
         """Return what the containers of head and follower are, asked past Ansible."""

@@ -196,6 +196,26 @@ def test_an_upgrade_that_fails_on_one_member_goes_back_on_all(group: Group) -> N
     assert again.outcomes == ["ok", "ok"], again.output
 
 
+def test_a_run_that_is_cut_off_is_finished_without_another_start(group: Group, engine: str) -> None:
+    if engine != "simulator":
+        pytest.skip("how long a start takes is the simulator's alone to say")
+    slow = {"engine_extra_args": ["--load-seconds", "20"]}
+
+    def both_started() -> bool:
+        return all([each[2] for each in member.containers] == ["running", "exited"] for member in group.members())
+
+    group.cut_off("deploy", both_started, **slow)
+    left = group.members()
+
+    ran = group("deploy", **slow)
+
+    assert ran.code == 0, ran.output
+    well(group)
+    for was, now in zip(left, group.members(), strict=True):
+        assert now.containers == was.containers[:1], "the very start of the run that was cut off"
+    assert group("deploy", **slow).outcomes == ["ok", "ok"]
+
+
 @pytest.mark.usefixtures("whole_life")
 def test_one_that_says_it_is_well_and_dies_at_the_first_completion_goes_back(group: Group, engine: str) -> None:
     if engine != "vllm":
