@@ -174,11 +174,6 @@ def _refuse_group(request: Request) -> None:
     """Refuse what an engine of several hosts cannot have."""
     if request.group is None:
         return
-    if request.replicas > 1:
-        raise FleetError(
-            f"replicas: wanted one engine on each host of the group {', '.join(request.group.names)}, found "
-            f"{request.replicas}. Leave replicas out, or have more groups."
-        )
     if request.networks:
         raise FleetError(
             f"networks: {', '.join(request.networks)}: an engine of several hosts is on its host's own network alone. "

@@ -134,7 +134,6 @@ def test_devices_for_remote_memory_access_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"replicas": 2}, "replicas: wanted one engine on each host"),
         ({"networks": ("proxy",)}, "networks: proxy: an engine of several hosts"),
         ({"data_parallel_size": 2}, "a group holds one copy of the model"),
         ({"extra_args": ("--nnodes", "3")}, "--nnodes .set by group."),
