@@ -51,32 +51,30 @@ class ActionModule(LongTaskAction):
         """Do this host's part of a stage of its group's deployment. What fails is the group's to decide of, in TELL."""
         hostvars, host = task_vars["hostvars"], task_vars["inventory_hostname"]
         stage, names = args.pop("stage"), args["group"]["names"]
-        own = task_vars.get(RESULT) or {}
         if stage == groups.LOOK:
             look = self._caught(lambda: {**self._look(args, task_vars), "changed": False})
             # What it found to differ is what the deployment changes, whatever its stages do for it.
-            return {**look, "looked": {key: look[key] for key in ("name", "diff") if key in look}}
-        results = {name: hostvars[name].get(RESULT) or {} for name in names if name in hostvars}
-        known = groups.state(names, results, task_vars["ansible_play_batch"])
-        now = groups.begun(known, stage)
+            looked = {key: look[key] for key in ("name", "diff") if key in look}
+            return {**look, "looked": looked, groups.HISTORY: {stage: groups.outcome(look)}}
+        histories = {name: groups.history(hostvars[name].get(RESULT) or {}) for name in names if name in hostvars}
+        known = groups.before(stage, names, histories, task_vars["ansible_play_batch"])
+        own = task_vars.get(RESULT) or {}
         kept = {"done": own.get("done", []), "looked": own.get("looked", {}), "engine": own.get("engine", {})}
-        carried = {groups.STATE: now._asdict(), **kept}
         if stage == groups.TELL:
-            failure = groups.told(names, now)
-            ended = {"ready": now.ready or not now.differs}
+            failure = groups.told(names, known)
+            ended = {"ready": known.ready or not known.differs}
             if failure:
                 ended = {"failed": True, "msg": f"{failure[0].upper()}{failure[1:]}"}
-            return {**carried, **kept["looked"], "changed": bool(kept["done"]), "steps": kept["done"], **ended}
-        done: dict[str, Any] = {"changed": False, "ready": bool(own.get("ready"))}
-        for order in groups.orders(now, names.index(host)):
-            given = {"state": order} if order == plan.PREFETCHED else {"stage": order}
-            done = self._caught(
-                lambda given=given: self.run_long(MODULE, {**args, **given}, task_vars, time_limit(args))
-            )
-            kept["done"] = [*kept["done"], *done.get("steps", [])]
-            if done.get("error"):
+            return {**kept, **kept["looked"], "changed": bool(kept["done"]), "steps": kept["done"], **ended}
+        result: dict[str, Any] = {"changed": False, "ready": bool(own.get("ready"))}
+        for order in groups.orders(stage, known, names.index(host)):
+            given = {**args, **({"state": order} if order == plan.PREFETCHED else {"stage": order})}
+            result = self._caught(lambda given=given: self.run_long(MODULE, given, task_vars, time_limit(given)))
+            kept["done"] = [*kept["done"], *result.get("steps", [])]
+            if result.get("error"):
                 break
-        return {**done, **carried, "engine": done.get("engine") or kept["engine"], "done": kept["done"]}
+        kept["engine"] = result.get("engine") or kept["engine"]
+        return {**result, **kept, groups.HISTORY: {**histories[host], stage: groups.outcome(result)}}
 
     @staticmethod
     def _caught(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - Whether anything C(differs); the reasons for which all hosts start C(anew); what C(failed); and whether the stage
-      that the deployment is in is to be gone through again, as the head C(awaits) to serve.
+    - Whether anything C(differs); the reasons for which all hosts start C(anew); what C(failed); whether the hosts go
+      C(back); and whether the last stage is to be gone through again, as the head C(awaits) to serve.
   type: dict
 """
 
@@ -52,10 +52,10 @@ _value:
 def group_state(names: Sequence[str], hostvars: Mapping[str, Any], batch: Collection[str]) -> dict[str, Any]:
     """Return it."""
     if not names:
-        return {**groups.State()._asdict(), "awaits": False}
-    results = {name: hostvars[name].get("engine_result") or {} for name in names if name in hostvars}
-    known = groups.state(names, results, batch)
-    return {**known._asdict(), "awaits": groups.awaits(known)}
+        return {**groups.State()._asdict(), "back": False, "awaits": False}
+    histories = {name: groups.history(hostvars[name].get("engine_result") or {}) for name in names if name in hostvars}
+    stage, known = groups.now(names, histories, batch)
+    return {**known._asdict(), "back": known.back, "awaits": groups.awaits(stage, known)}
 
 
 class FilterModule:

@@ -29,12 +29,14 @@ LOOK, PREPARE, STOP_HEAD, STOP, START, AWAIT, END, RESUME, AWAIT_OLD, TELL = STA
     "await_old",
     "tell",
 )
-# Where what is known of the group is in a host's result.
-STATE = "group_state"
+# Where a host's result has what came of each stage.
+HISTORY = "group_history"
 # Steps after which a host's part of the engine is another process: the whole engine has to start with it.
 _ANEW = frozenset({plan.CREATE, plan.REPLACE, plan.START, plan.RESTART, plan.PUT_BACK})
 
 Result = Mapping[str, Any]
+# By host, what came of each stage.
+Histories = Mapping[str, Mapping[str, Result]]
 
 
 def member(host: str, variables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -93,16 +95,15 @@ def _text(variables: Mapping[str, Any], name: str) -> str:
 
 
 class State(NamedTuple):
-    """What all hosts of a group know of its deployment, after the stage that it names.
+    """What is known of a group's deployment.
 
     ``failed`` says what went wrong, a sentence a host. ``anew`` has the reasons for which all of its hosts start anew,
     and ``differs`` tells whether there is anything to do. What an interrupted run made is ``unfinished`` where it
     serves and only is not kept yet. An engine may have been stopped or made once it is ``touched``. The head is
-    ``ready`` where it serves. Where something ``ran`` before, the hosts that went ``back`` start it again; ``lost``
-    says why that failed, and ``again`` whether it serves.
+    ``ready`` where it serves. Where something ``ran`` before, the hosts that go back start it again, ``again`` where it
+    serves. ``lost`` says what went wrong in the end: in going back, or in removing what was there before.
     """
 
-    stage: str = ""
     failed: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
     differs: bool = False
@@ -110,93 +111,127 @@ class State(NamedTuple):
     touched: bool = False
     ready: bool = False
     ran: bool = False
-    back: bool = False
     lost: tuple[str, ...] = ()
     again: bool = False
 
+    @property
+    def going(self) -> bool:
+        """Whether there is something to do, and nothing failed yet."""
+        return self.differs and not self.failed
 
-def state(names: Sequence[str], results: Mapping[str, Result], batch: Collection[str]) -> State:
-    """Return what is known of a group from the last result of each host that has one, *batch* being those in the play.
+    @property
+    def back(self) -> bool:
+        """Whether its hosts have to go back to what they had."""
+        return bool(self.failed) and self.touched
 
-    A look is a result without a state: it is the first stage.
+
+def history(result: Result) -> dict[str, Result]:
+    """Return what came of each stage on a host, from its last result. A look alone is the first stage."""
+    return dict(result.get(HISTORY) or ({LOOK: outcome(result)} if result else {}))
+
+
+def outcome(result: Result) -> Result:
+    """Return what other hosts have to know of what came of a stage on a host."""
+    failed = result.get("failed") or result.get("unreachable")
+    return {
+        "error": str(result.get("error") or (result.get("msg") or "it failed without a word" if failed else "")),
+        "running": (result.get("engine") or {}).get("state") == "running",
+        **{key: result.get(key) for key in ("ready", "steps", "unwell", "interrupted")},
+    }
+
+
+def before(stage: str, names: Sequence[str], histories: Histories, batch: Collection[str]) -> State:
+    """Return what is known when a stage begins, from what came of those before it on each host, *batch* being in play.
+
+    A host that is through the stage already, as with few forks, changes nothing. A stage that is gone through in rounds
+    comes after its own.
     """
-    found = {name: results.get(name) or {} for name in names}
-    carried = [State(**result[STATE]) for result in found.values() if result.get(STATE)]
-    before = carried[0] if carried else State(LOOK)
-    each = list(found.values())
-    wrong = tuple(f"{name}: {why}" for name, result in found.items() for why in [_why(result, name in batch)] if why)
-    ready = all(result.get("ready") for result in each)
-    if before.stage in (RESUME, AWAIT_OLD) or (before.stage == END and before.back):
+    rounds = stage in (AWAIT, AWAIT_OLD) and any(stage in histories.get(name, {}) for name in names)
+    known = State()
+    for past in STAGES[: STAGES.index(stage) + rounds]:
+        found = {name: histories.get(name, {}).get(past) for name in names}
+        # Where nothing went wrong, nobody comes to the stages of going back.
+        if past == LOOK or any(found.values()):
+            known = _after(past, known, found, batch, due=past != stage)
+    return known
+
+
+def now(names: Sequence[str], histories: Histories, batch: Collection[str]) -> tuple[str, State]:
+    """Return the last stage that any host is through, and what is known after it."""
+    through = [STAGES.index(stage) for name in names for stage in histories.get(name, {})]
+    last = max(through, default=0)
+    return STAGES[last], before(STAGES[min(last + 1, len(STAGES) - 1)], names, histories, batch)
+
+
+def _after(stage: str, known: State, found: Mapping[str, Result | None], batch: Collection[str], due: bool) -> State:
+    """Return what is known after a stage; *due* tells whether every host has to be through it."""
+    each = [result or {} for result in found.values()]
+    why = {name: _why(result, name in batch, due) for name, result in found.items()}
+    wrong = tuple(f"{name}: {reason}" for name, reason in why.items() if reason)
+    if stage in (END, RESUME, AWAIT_OLD):
         # What an interrupted run wrote down may have run before it.
-        ran = before.ran or (before.stage == END and any(result.get("ready") for result in each))
-        lost = tuple(before.lost) or wrong
-        serves = before.stage == AWAIT_OLD and not lost and bool(found[names[0]].get("ready"))
-        return before._replace(ran=ran, lost=lost, again=before.again or serves)
-    failed = tuple(before.failed) or wrong
-    if before.stage == LOOK:
-        anew = tuple(f"{name}: {reason}" for name, result in found.items() for reason in _reasons(result))
+        ran = known.ran or (stage == END and known.back and any(result.get("ready") for result in each))
+        lost = known.lost or wrong
+        serves = stage == AWAIT_OLD and not lost and bool(each[0].get("ready"))
+        return known._replace(ran=ran, lost=lost, again=known.again or serves)
+    failed = known.failed or wrong
+    ready = all(result.get("ready") for result in each)
+    if stage == LOOK:
+        anew = tuple(f"{name}: {reason}" for name, result in found.items() for reason in _reasons(result or {}))
         unfinished = ready and any(result.get("interrupted") for result in each)
-        return before._replace(
+        return State(
             failed=failed,
             anew=anew,
             differs=bool(anew or wrong or unfinished) or any(result.get("steps") for result in each),
             unfinished=unfinished,
-            ran=any((result.get("engine") or {}).get("state") == "running" for result in each),
+            ran=any(result.get("running") for result in each),
         )
-    return before._replace(failed=failed, ready=ready if before.stage == AWAIT else before.ready)
+    if stage == AWAIT:
+        return known._replace(failed=failed, ready=ready)
+    return known._replace(failed=failed, touched=known.touched or (stage != PREPARE and known.going))
 
 
-def begun(before: State, stage: str) -> State:
-    """Return what is known of a group while it is in a stage."""
-    touched = before.touched or bool(stage in (STOP_HEAD, STOP, START) and not before.failed and before.differs)
-    return before._replace(
-        stage=stage, touched=touched, back=before.back or bool(stage == END and before.failed and touched)
-    )
-
-
-def orders(now: State, rank: int) -> list[str]:
-    """Return what a host is to do in the stage that its group is in: stages of the module, or that it fetches."""
-    if now.stage == PREPARE and not now.failed:
+def orders(stage: str, known: State, rank: int) -> list[str]:
+    """Return what a host is to do in a stage: stages of the module, or that it fetches."""
+    if stage == PREPARE and known.going:
         # Else what serves now would not be what a deployment that fails goes back to.
-        return [plan.KEEPS] * now.unfinished + [plan.PREFETCHED] * bool(now.anew)
-    found = order(now, rank)
-    return [found] if found else []
+        return [plan.KEEPS] * known.unfinished + [plan.PREFETCHED] * bool(known.anew)
+    stops = known.going and known.anew
+    order = {
+        STOP_HEAD: plan.STOPS if stops and rank == 0 else None,
+        STOP: plan.STOPS if stops and rank else None,
+        START: plan.STARTS if known.going else None,
+        AWAIT: plan.AWAITS if known.going and not known.ready else None,
+        END: plan.GOES_BACK if known.back else plan.KEEPS if known.going else None,
+        RESUME: plan.RESUMES if known.back and known.ran else None,
+        AWAIT_OLD: plan.AWAITS if known.back and known.ran and not (known.lost or known.again or rank) else None,
+    }.get(stage)
+    return [order] if order else []
 
 
-def order(now: State, rank: int) -> str | None:
-    """Return the one stage of the module that a host is to do, in any other stage than PREPARE."""
-    going = now.differs and not now.failed
-    return {
-        STOP_HEAD: plan.STOPS if going and now.anew and rank == 0 else None,
-        STOP: plan.STOPS if going and now.anew and rank else None,
-        START: plan.STARTS if going else None,
-        AWAIT: plan.AWAITS if going and not now.ready else None,
-        END: plan.GOES_BACK if now.back else plan.KEEPS if going else None,
-        RESUME: plan.RESUMES if now.back and now.ran else None,
-        AWAIT_OLD: plan.AWAITS if now.back and now.ran and not now.lost and not now.again and rank == 0 else None,
-    }.get(now.stage)
+def awaits(stage: str, known: State) -> bool:
+    """Tell whether a stage has to be gone through again: the head may yet serve."""
+    return stage in (AWAIT, AWAIT_OLD) and bool(orders(stage, known, 0))
 
 
-def awaits(now: State) -> bool:
-    """Tell whether the stage that a group is in has to be gone through again: its head may yet serve."""
-    return now.stage in (AWAIT, AWAIT_OLD) and order(now, 0) is not None
-
-
-def told(names: Sequence[str], now: State) -> str:
+def told(names: Sequence[str], known: State) -> str:
     """Return how a deployment of a group failed, and what is there now; nothing where it did not."""
-    if not now.failed:
-        return ""
-    text = f"the engine of the group {', '.join(names)} was not deployed. " + " ".join(now.failed)
-    if not now.touched:
+    group = f"the engine of the group {', '.join(names)}"
+    if not known.failed:
+        left = " ".join(known.lost)
+        again = "Run again: the next run removes it."
+        return f"{group} serves, and of what was there before something is left. {left} {again}" if left else ""
+    text = f"{group} was not deployed. " + " ".join(known.failed)
+    if not known.touched:
         return f"{text}\nNo engine was touched."
-    if not now.ran:
+    if not known.ran:
         return f"{text}\nIts hosts have what they had before; nothing ran there."
-    if now.lost or not now.again:
-        return (
-            f"{text}\nIts hosts went back to what they had before, which does not serve: "
-            f"{' '.join(now.lost) or 'it was not awaited to the end.'} Run again: the next run takes up what was left."
-        )
-    return f"{text}\nAll of its hosts went back to what they had before, which serves again."
+    if known.again:
+        return f"{text}\nAll of its hosts went back to what they had before, which serves again."
+    return (
+        f"{text}\nIts hosts went back to what they had before, which does not serve: "
+        f"{' '.join(known.lost) or 'it was not awaited to the end.'} Run again: the next run takes up what was left."
+    )
 
 
 def _reasons(result: Result) -> list[str]:
@@ -204,14 +239,13 @@ def _reasons(result: Result) -> list[str]:
     return [*steps, *filter(None, [result.get("unwell")])]
 
 
-def _why(result: Result, in_play: bool) -> str:
+def _why(result: Result | None, in_play: bool, due: bool) -> str:
     """Return why a host's part of a stage failed; nothing where it did not."""
     if not in_play:
         return (
             "it is not in this run: it failed, does not answer, or -l or deploy_serial leaves it out. A group is "
             "deployed as a whole."
         )
-    if not result:
-        return "nothing is known of it: the stage before did not come to it."
-    failed = result.get("failed") or result.get("unreachable")
-    return str(result.get("error") or (result.get("msg") or "it failed without a word" if failed else ""))
+    if result is None:
+        return "nothing is known of it: the stage before did not come to it." if due else ""
+    return str(result["error"])
