@@ -118,20 +118,23 @@ def test_a_run_that_is_stopped_leaves_no_process(
     runs: list[object] = []
     call = checks.Run.__call__
     monkeypatch.setattr(checks.Run, "__call__", lambda self: (runs.append(self), call(self))[1])
-    script = f"sleep 600 & echo $! >{started}.new; mv {started}.new {started}; wait"
+    # The second is in a session of its own, as what tests start often is.
+    begun = f"sleep 600 & echo $! >{started}.new; setsid sleep 600 & echo $! >>{started}.new"
+    script = f"{begun}; mv {started}.new {started}; wait"
     thread = threading.Thread(target=run, args=({"part": script},))
     thread.start()
     while not started.exists():
         assert thread.is_alive()
         thread.join(0.05)
-    child = Path("/proc", started.read_text().strip())
-    assert child.exists()
+    children = [Path("/proc", pid) for pid in started.read_text().split()]
+    assert [child.exists() for child in children] == [True, True]
 
     runs[0].stop()
     thread.join(60)
 
     assert not thread.is_alive()
-    assert not child.exists() or (child / "stat").read_text().rpartition(") ")[2][0] == "Z"
+    for child in children:
+        assert not child.exists() or (child / "stat").read_text().rpartition(") ")[2][0] == "Z"
 
 
 def test_a_part_that_is_none_is_told_with_those_that_there_are(
