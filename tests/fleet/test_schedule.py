@@ -322,7 +322,8 @@ def clients(host: SshHost) -> list[int]:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(str(host.work).encode() in word for word in words):  # type: ignore[attr-defined]
+        # What only makes ready for one has the directory among its words too.
+        if b"profile" in words and any(str(host.work).encode() in word for word in words):  # type: ignore[attr-defined]
             found.append(int(path.parent.name))
     return found
 
