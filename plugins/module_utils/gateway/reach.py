@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Server
+from ansible_collections.inference.fleet.plugins.module_utils.host import names
 
 _SECONDS = 3
 # As HAProxy's configuration has the engines, the name that it asks for over TLS last.
@@ -24,7 +25,7 @@ _SERVER = re.compile(r"^    server (\S+) (\S+):(\d+)(?: ssl .*\bsni str\(([^)]*)
 def resolved(name: str) -> list[str]:
     """Return the addresses of a name as this host knows them, none where it does not."""
     try:
-        return sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+        return sorted(names.addresses(name))
     except OSError:
         return []
 

@@ -5,37 +5,33 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.containers.spec import Device, RestartPolicy, Ulimit
 from ansible_collections.inference.fleet.plugins.module_utils.containers.wanted import DOCKER_HOST
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import Group
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.host import names
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand, run
 
 # Devices for remote direct memory access, where a host has them.
 RDMA = Path("/dev/infiniband")
-# RFC 6598: of no host on the internet, though ipaddress does not call it private.
-_SHARED = ipaddress.ip_network("100.64.0.0/10")
 Resolve = Callable[[str], str]
 
 
 def resolve(name: str) -> str:
     """Return the address of a name, IPv4 before IPv6."""
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return names.addresses(name)[0]
     except OSError as error:
         raise FleetError(
             f"engine_group: the address {name!r} of a member means nothing to this host ({error}). Set "
             "engine_group_address of that member to its address in figures."
         ) from error
-    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
-    return addresses[0]
 
 
 def group(given: Mapping[str, Any], docker_host: str, resolved: Resolve = resolve, command: RunCommand = run) -> Group:
@@ -45,29 +41,28 @@ def group(given: Mapping[str, Any], docker_host: str, resolved: Resolve = resolv
             f"engine_group: wanted Docker of the host itself, {DOCKER_HOST}, found {docker_host}: of another machine's "
             "network nothing is known here."
         )
-    names, rank = tuple(given["names"]), given["rank"]
-    addresses = tuple(resolved(address) for address in given["addresses"])
-    for name, address in zip(names, addresses, strict=True):
-        _refuse_address(name, address, bool(given.get("public")))
-    twice = [address for address in addresses if addresses.count(address) > 1]
+    hosts, rank = tuple(given["names"]), given["rank"]
+    places = tuple(resolved(address) for address in given["addresses"])
+    for host, address in zip(hosts, places, strict=True):
+        _refuse_address(host, address, bool(given.get("public")))
+    twice = [address for address in places if places.count(address) > 1]
     if twice:
-        sharing = [name for name, address in zip(names, addresses, strict=True) if address == twice[0]]
+        sharing = [host for host, address in zip(hosts, places, strict=True) if address == twice[0]]
         raise FleetError(
             f"engine_group: {' and '.join(sharing)} have the same address, {twice[0]}. Set engine_group_address of "
             "each to its own."
         )
-    interface = given.get("interface") or _interface(names[rank], addresses[rank], command)
-    return Group(rank, names, addresses, interface, given["port"], RDMA.is_dir())
+    interface = given.get("interface") or _interface(hosts[rank], places[rank], command)
+    return Group(rank, hosts, places, interface, given["port"], RDMA.is_dir())
 
 
 def _refuse_address(name: str, address: str, public: bool) -> None:
-    known = ipaddress.ip_address(address.partition("%")[0])
-    if known.is_loopback:
+    if addresses.is_loopback(address):
         raise FleetError(
             f"engine_group: the address of {name} is {address}, at which only that host reaches itself. Set "
             "engine_group_address of it to its address on the network of the group."
         )
-    if not (public or known.is_private or known in _SHARED):
+    if not (public or addresses.is_private(address)):
         raise FleetError(
             f"engine_group: the address of {name} is {address}, which is not of a private network. What members say to "
             "each other is neither encrypted nor authenticated. Set engine_group_address of each member to its "
