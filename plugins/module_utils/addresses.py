@@ -59,14 +59,23 @@ def is_private(address: str) -> bool:
     return known.is_private or known in _SHARED
 
 
+def at(address: str, port: int | None) -> str:
+    """Return an address or a name with a port.
+
+    >>> at("10.0.0.5", 80), at("fd00::5", 80)
+    ('10.0.0.5:80', '[fd00::5]:80')
+    """
+    bare = normal(address)
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
 def url_at(address: str, port: int | None) -> str:
     """Return the URL of a port at an address or a name.
 
     >>> url_at("fd00::5", 8000)
     'http://[fd00::5]:8000'
     """
-    bare = normal(address)
-    return f"http://[{bare}]:{port}" if ":" in bare else f"http://{bare}:{port}"
+    return f"http://{at(address, port)}"
 
 
 def url(bind_address: str, port: int) -> str:

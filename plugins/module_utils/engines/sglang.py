@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.addresses import url_at
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import at
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint import sglang_guard
 from ansible_collections.inference.fleet.plugins.module_utils.engines import common
 from ansible_collections.inference.fleet.plugins.module_utils.engines.spec import EngineSpec, Launch, Parallel
@@ -86,8 +86,7 @@ def _argv(spec: EngineSpec) -> list[str]:
     program = _GUARDED if spec.api_keys else sglang_guard.LAUNCH
     argv = ["python", "-m", program, *common.listens(spec)]
     if spec.group:
-        head = url_at(spec.group.addresses[0], spec.group.port).removeprefix("http://")
-        argv += [*common.nodes(spec.group), "--dist-init-addr", head]
+        argv += [*common.nodes(spec.group), "--dist-init-addr", at(spec.group.addresses[0], spec.group.port)]
     argv += ["--model-path", spec.model, "--served-model-name", spec.served_model_name]
     if spec.tool_call_parser:
         argv += ["--tool-call-parser", spec.tool_call_parser]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import maps, metrics, routes
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Server, Settings
 
@@ -119,17 +120,8 @@ def _defaults(settings: Settings) -> list[str]:
     ]
 
 
-def at(address: str, port: int) -> str:
-    """Return an address and a port as HAProxy takes them.
-
-    >>> at("10.0.0.5", 80), at("fd00::5", 80)
-    ('10.0.0.5:80', '[fd00::5]:80')
-    """
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 def _binds(settings: Settings, port: int, options: str = "") -> list[str]:
-    return [f"    bind {at(address, port)}{options}" for address in settings.bind]
+    return [f"    bind {addresses.at(address, port)}{options}" for address in settings.bind]
 
 
 def _redirect(settings: Settings) -> list[str]:
@@ -326,7 +318,7 @@ def _back(settings: Settings, pool: Pool) -> list[str]:
         "    timeout check 5s",
         "    default-server check inter 500ms fall 2 rise 2",
         *(
-            f"    server {server.name} {at(server.address, server.port)}{_tls(settings, server)}"
+            f"    server {server.name} {addresses.at(server.address, server.port)}{_tls(settings, server)}"
             for server in pool.servers
         ),
     ]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, config
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.service import Service
 
@@ -70,14 +71,14 @@ def text(settings: Settings, *, root: bool = True) -> str:
         "    option srvtcpka",
         "",
         "frontend tls",
-        *(f"    bind {config.at(address, settings.port)} {options}" for address in settings.bind),
+        *(f"    bind {addresses.at(address, settings.port)} {options}" for address in settings.bind),
         *(
             f"    use_backend engine.{port} if {{ ssl_fc_sni -i {certificates.engine_name(settings.host, port)} }}"
             for port, _address in engines
         ),
     ]
     for port, address in engines:
-        lines += ["", f"backend engine.{port}", f"    server engine {config.at(address, port)}"]
+        lines += ["", f"backend engine.{port}", f"    server engine {addresses.at(address, port)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.inference.fleet.plugins.module_utils import addresses
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
     certificates,
@@ -36,7 +37,7 @@ OBJECTS = {"m": routes.model_object("m", 4096)}
 SETTINGS = spec.Settings("/etc/gw", "/run/gw", certificate="/etc/gw/own.pem", trust="/etc/gw")
 
 
-@pytest.mark.parametrize("module", [spec, routes, maps, service, lengths, certificates, reach, config, usage])
+@pytest.mark.parametrize("module", [spec, routes, maps, service, lengths, certificates, reach, addresses, usage])
 def test_examples_in_docstrings(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted
