@@ -102,13 +102,12 @@ class Observed(NamedTuple):
         """Whether it ended after another container was made, and does not run again."""
         return not self.running and _instant(self.finished_at) > _instant(other.created_at)
 
-    @property
-    def runs_for(self) -> float:
-        """How long it has run, in seconds, by the host's clock."""
+    def runs_for(self, now: float) -> float:
+        """Return how long it has run, in seconds; *now* is the host's time, in seconds since the epoch."""
         if not (self.running and self.was_started):
             return 0
         started = calendar.timegm(time.strptime(self.started_at[:19], "%Y-%m-%dT%H:%M:%S"))
-        return max(0.0, time.time() - started)
+        return max(0.0, now - started)
 
     def attached(self, network: str) -> bool:
         """Whether it is attached to a network, given by its name or by its id."""

@@ -9,6 +9,7 @@ until the stage that keeps the new ones, or that goes back.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -102,7 +103,7 @@ class Stages(Lifecycle):
     def _serves_within(self, seconds: float) -> bool:
         """Wait until the endpoint serves; tell whether it does. One limit, ready_timeout, is for the whole start."""
         current = self._own()
-        start = self._waiting.start(begun=current.runs_for if current else 0)
+        start = self._waiting.start(begun=current.runs_for(time.time()) if current else 0)
         with self._progress.heartbeat(start.words):
             if self._waiting.wait_within(self._id, start, seconds) is None:
                 return False

@@ -99,11 +99,8 @@ def _labels_path(container_id: str) -> Path:
 
 def paused(slot: str) -> dict[str, str] | None:
     """Return what is known of the container that is to have a slot again: its C(id), its C(name), C(since) when."""
-    try:
-        found = json.loads(_paused_path(slot).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and found.get("id") else None
+    found = _noted(_PAUSED, slot)
+    return found if found.get("id") else None
 
 
 def paused_slots() -> frozenset[str]:
@@ -113,19 +110,13 @@ def paused_slots() -> frozenset[str]:
 
 def set_paused(slot: str, container: Observed) -> None:
     """Remember, before it is stopped, that a container is to have its slot again."""
-    path = _paused_path(slot)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     since = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-    write(path, json.dumps({"id": container.id, "name": container.name, "since": since}))
+    _note(_PAUSED, slot, {"id": container.id, "name": container.name, "since": since})
 
 
 def forget_paused(slot: str) -> None:
     """Forget it."""
-    _paused_path(slot).unlink(missing_ok=True)
-
-
-def _paused_path(slot: str) -> Path:
-    return STATE_DIR / _PAUSED / f"{slot}.json"
+    _note_path(_PAUSED, slot).unlink(missing_ok=True)
 
 
 def way_back(slot: str) -> dict[str, Any] | None:
@@ -133,27 +124,37 @@ def way_back(slot: str) -> dict[str, Any] | None:
 
     C(aside) has the ids of other engines that made room, where there are any.
     """
-    try:
-        found = json.loads(_way_back_path(slot).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and {"id", "name", "ran"} <= set(found) else None
+    found = _noted(_WAYS_BACK, slot)
+    return found if {"id", "name", "ran"} <= set(found) else None
 
 
 def set_way_back(slot: str, before: Mapping[str, Any]) -> None:
     """Write down what a slot has, before it is touched."""
-    path = _way_back_path(slot)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write(path, json.dumps(before))
+    _note(_WAYS_BACK, slot, before)
 
 
 def forget_way_back(slot: str) -> None:
     """Forget it."""
-    _way_back_path(slot).unlink(missing_ok=True)
+    _note_path(_WAYS_BACK, slot).unlink(missing_ok=True)
 
 
-def _way_back_path(slot: str) -> Path:
-    return STATE_DIR / _WAYS_BACK / f"{slot}.json"
+def _note_path(kind: str, slot: str) -> Path:
+    return STATE_DIR / kind / f"{slot}.json"
+
+
+def _noted(kind: str, slot: str) -> dict[str, Any]:
+    """Return what was noted of a slot; nothing where nothing was, or what cannot be read."""
+    try:
+        found = json.loads(_note_path(kind, slot).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _note(kind: str, slot: str, content: Mapping[str, Any]) -> None:
+    path = _note_path(kind, slot)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(path, json.dumps(content))
 
 
 def write(path: Path, content: str) -> None:

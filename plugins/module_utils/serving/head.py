@@ -8,6 +8,8 @@ A head whose member is gone goes on saying that it is well, until a request need
 
 from __future__ import annotations
 
+import time
+
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import Observed
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError, serves
@@ -44,6 +46,7 @@ def unwell(container: Observed, endpoint: Endpoint, api_key: str | None, missing
         return ""
     if serves(endpoint.url, endpoint.served_model_name, api_key).ready:
         return f"the head says that it is well, and does not answer a request: {missing}"
-    if container.runs_for > ready_timeout:
-        return f"the head has run for {container.runs_for:.0f} s and does not serve: {missing}"
+    seconds = container.runs_for(time.time())
+    if seconds > ready_timeout:
+        return f"the head has run for {seconds:.0f} s and does not serve: {missing}"
     return ""
