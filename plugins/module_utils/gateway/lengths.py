@@ -10,6 +10,7 @@ import json
 import ssl
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import reach, routes
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.identity import Place
@@ -56,13 +57,12 @@ def known(text: str) -> int:
 
 def _ask(server: Server, key: str, context: ssl.SSLContext | None) -> dict[str, int]:
     try:
-        connection = reach.connection(server, context)
-        connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {})
-        models = json.load(connection.getresponse())["data"]
-        connection.close()
+        with closing(reach.connection(server, context)) as connection:
+            connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {})
+            models = json.load(connection.getresponse())["data"]
         return {each["id"]: int(each.get(routes.LENGTH) or 0) for each in models}
     except ssl.SSLError as error:
-        raise reach.unreached(server, error) from error
+        raise reach.Unreached(server, reach.in_words(error)) from error
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         # An engine that is not there yet is no fault of the gateway's: its clients are told later.
         return {}

@@ -33,33 +33,31 @@ def resolved(name: str) -> list[str]:
 class Unreached(Exception):
     """An engine that is not reached over TLS, with what a person can do about it."""
 
+    def __init__(self, server: Server, what: str) -> None:
+        super().__init__(f"{server.name} at {server.address}:{server.port}: {what}")
+
 
 def connection(server: Server, context: ssl.SSLContext | None) -> http.client.HTTPConnection:
     """Return a connection to an engine. Unreached where its host and the gateway do not agree on TLS, else OSError."""
     found = http.client.HTTPConnection(server.address, server.port, timeout=_SECONDS)
     if not server.tls_name:
         return found
-    where = f"{server.name} at {server.address}:{server.port}"
     if context is None:
-        raise Unreached(f"{where}: the gateway has no certificate for it. Run gateway.yml.")
+        raise Unreached(server, "the gateway has no certificate for it. Run gateway.yml.")
     try:
         plain = socket.create_connection((server.address, server.port), _SECONDS)
     except OSError as error:
         raise Unreached(
-            f"{where}: its host does not take TLS there ({error.strerror or error}). Run gateway.yml without -l, and "
-            "see that no firewall is between them."
+            server,
+            f"its host does not take TLS there ({error.strerror or error}). Run gateway.yml without -l, and see that "
+            "no firewall is between them.",
         ) from error
     try:
         found.sock = context.wrap_socket(plain, server_hostname=server.tls_name)
     except OSError as error:
         plain.close()
-        raise unreached(server, error) from error
+        raise Unreached(server, in_words(error)) from error
     return found
-
-
-def unreached(server: Server, error: OSError) -> Unreached:
-    """Return what there is to say where TLS with an engine's host did not come about."""
-    return Unreached(f"{server.name} at {server.address}:{server.port}: {in_words(error)}")
 
 
 def in_words(error: OSError) -> str:
@@ -127,7 +125,7 @@ def _greet(server: Server, context: ssl.SSLContext | None) -> datetime:
         greeted.request("GET", "/health")
         greeted.getresponse()
     except ssl.SSLError as error:
-        raise unreached(server, error) from error
+        raise Unreached(server, in_words(error)) from error
     except (OSError, http.client.HTTPException):
         # The engine's own trouble, which its host's checks tell.
         pass

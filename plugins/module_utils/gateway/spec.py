@@ -131,19 +131,17 @@ def pools(
     servers: dict[str, dict[Server, str]] = {}
     for endpoint in endpoints:
         name = server_name(endpoint["host"], endpoint["slot"])
-        if not is_elsewhere(endpoint, gateway):
-            parts = urlsplit(endpoint["url"] if endpoint["host"] == gateway else endpoint["external_url"])
-            server = Server(name, parts.hostname or "", parts.port or 80)
-        elif without_tls:
-            fault = _in_the_clear(endpoint, gateway, resolve)
-            if fault:
-                faults.append(f"{endpoint['host']}: {fault}")
-                continue
-            parts = urlsplit(endpoint["external_url"])
-            server = Server(name, parts.hostname or "", parts.port or 80)
-        else:
+        elsewhere = is_elsewhere(endpoint, gateway)
+        fault = _in_the_clear(endpoint, gateway, resolve) if elsewhere and without_tls else ""
+        if fault:
+            faults.append(f"{endpoint['host']}: {fault}")
+            continue
+        if elsewhere and not without_tls:
             tls_name = certificates.engine_name(endpoint["host"], endpoint["port"])
             server = Server(name, _address(endpoint), tls_port, tls_name)
+        else:
+            parts = urlsplit(endpoint["url"] if endpoint["host"] == gateway else endpoint["external_url"])
+            server = Server(name, parts.hostname or "", parts.port or 80)
         for model in endpoint["served_model_names"]:
             servers.setdefault(model, {})[server] = endpoint["api_key"]
     faults += [f"the model name {name!r} has a space in it" for name in servers if re.search(r"\s", name) or not name]
