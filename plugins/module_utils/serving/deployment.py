@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils import profiles
-from ansible_collections.inference.fleet.plugins.module_utils.addresses import LOOPBACK, url
+from ansible_collections.inference.fleet.plugins.module_utils.addresses import ALL_INTERFACES, LOOPBACK, url
 from ansible_collections.inference.fleet.plugins.module_utils.containers.observe import (
     LABEL,
     LABEL_NETWORKS,
@@ -89,12 +89,13 @@ def deployment(request: Request, placement: Placement) -> Deployment:
     module = engine(request.engine)
     family = profiles.split(placement.profile)[0]
     known = {} if module.SIMULATED else request.known.environment(request.engine, family)
-    group, fields = request.group, request.container
-    follows = group is not None and group.follows
-    if group:
+    fields, listens = request.container, ALL_INTERFACES
+    if request.group:
         from ansible_collections.inference.fleet.plugins.module_utils.serving import groups
 
-        fields = groups.container(group, fields)
+        # Its network is the host's own.
+        fields = groups.container(request.group, fields)
+        listens = LOOPBACK if request.follows else request.bind_address
     launch = module.launch(
         EngineSpec(
             model=request.model,
@@ -109,11 +110,11 @@ def deployment(request: Request, placement: Placement) -> Deployment:
             environment={**known, **request.environment},
             served_model_aliases=tuple(request.served_model_aliases),
             trust_remote_code=_trusts(request),
-            api_keys=() if follows else request.keys,
+            api_keys=() if request.follows else request.keys,
             hf_token=request.hf_token,
             simulates=request.simulates,
-            # Its container's network is the host's own.
-            **({"listens": LOOPBACK if follows else request.bind_address, "group": group} if group else {}),
+            listens=listens,
+            group=request.group,
         )
     )
     build = module.image_build()
@@ -125,7 +126,7 @@ def deployment(request: Request, placement: Placement) -> Deployment:
         earlier_commands=launch.earlier,
         environment=launch.environment,
         mounts=_mounts(launch, request.mounts),
-        ports=() if follows else (Port(request.port, request.bind_address, request.port),),
+        ports=() if request.follows else (Port(request.port, request.bind_address, request.port),),
         gpus=placement.gpus if launch.needs_gpus else None,
         labels=_labels(request, placement),
         secrets={item.name: item.content for item in launch.secrets},
@@ -192,7 +193,7 @@ def _labels(request: Request, placement: Placement) -> dict[str, str]:
         "served-model-name": request.served_model_name,
         "profile": placement.profile,
         "tensor-parallel-size": placement.tensor_parallel_size,
-        "url": "" if request.group and request.group.follows else url(request.bind_address, request.port),
+        "url": "" if request.follows else url(request.bind_address, request.port),
         "simulates": json.dumps(request.simulates, sort_keys=True) if request.simulates else "",
     }
     if request.task:

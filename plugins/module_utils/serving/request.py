@@ -89,6 +89,11 @@ class Request:
         first = (self.api_key,) if self.api_key else ()
         return tuple(dict.fromkeys((*first, *filter(None, self.api_keys))))
 
+    @property
+    def follows(self) -> bool:
+        """Whether another host of its group answers requests."""
+        return self.group is not None and self.group.follows
+
     def __post_init__(self) -> None:
         """Raise :class:`FleetError` where it contradicts itself, or would be unsafe."""
         _refuse_open_port(self)
