@@ -13,9 +13,10 @@ import re
 import ssl
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.inference.fleet.tests.fleet.ran import Ran
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "tests/fleet/fleet"
@@ -46,22 +47,6 @@ VARIABLES = {
     },
 }
 BROKEN = ["--no-such-option"]
-
-
-@dataclass
-class Run:
-    """A playbook's exit code, what it printed, and its summary, by host."""
-
-    code: int
-    output: str
-    summary: dict[str, Any]
-
-    def __getitem__(self, host: str) -> dict[str, Any]:
-        return next(each for each in self.summary["hosts"] if each["host"] == host)
-
-    @property
-    def outcomes(self) -> list[str]:
-        return [self[host]["outcome"] for host in HOSTS]
 
 
 class Fleet:
@@ -98,16 +83,16 @@ class Fleet:
             text=True,
         )
 
-    def finish(self, process: subprocess.Popen[str]) -> Run:
+    def finish(self, process: subprocess.Popen[str]) -> Ran:
         output, _none = process.communicate(timeout=900)
         path = self.folder / "summary.json"
         assert path.exists(), output
         summary = json.loads(path.read_text())
         path.unlink()
         assert KEY not in output + json.dumps(summary)
-        return Run(process.returncode, output, summary)
+        return Ran(process.returncode, output, summary, HOSTS)
 
-    def __call__(self, playbook: str, *options: str, **variables: Any) -> Run:
+    def __call__(self, playbook: str, *options: str, **variables: Any) -> Ran:
         return self.finish(self.start(playbook, *options, **variables))
 
 

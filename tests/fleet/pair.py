@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible_collections.inference.fleet.tests.fleet.ran import Ran
 from ansible_collections.inference.fleet.tests.fleet.small import SMALL
 from ansible_collections.inference.fleet.tests.patience import until
 
@@ -128,21 +129,6 @@ class Member(NamedTuple):
         return [state for _name, _id, state, _since in self.containers] == ["running"]
 
 
-class Ran(NamedTuple):
-    """A playbook's exit code, what it printed, and its summary."""
-
-    code: int
-    output: str
-    summary: dict[str, Any]
-
-    def __getitem__(self, host: str) -> dict[str, Any]:
-        return next(each for each in self.summary["hosts"] if each["host"] == host)
-
-    @property
-    def outcomes(self) -> list[str]:
-        return [self[host]["outcome"] for host in PAIR]
-
-
 class Group:
     """The group, and playbook runs on it. Each step of its life is printed with what the containers are after it."""
 
@@ -165,7 +151,7 @@ class Group:
         output, _none = process.communicate()
         summary = json.loads(self._summary.read_text()) if self._summary.exists() else {}
         assert KEY not in output + json.dumps(summary)
-        ran = Ran(process.returncode, output, summary)
+        ran = Ran(process.returncode, output, summary, PAIR)
         self.tell(" ".join([f"{playbook}.yml", *options]), f"exit code {ran.code}")
         return ran
 

@@ -232,3 +232,8 @@ def test_a_host_s_place() -> None:
 def test_what_is_no_group_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(FleetError, match=said):
         groups.member("b", variables(**given))
+
+
+def test_the_module_s_option_has_every_stage() -> None:
+    own = {plan.STOPS, plan.STARTS, plan.AWAITS, plan.KEEPS, plan.GOES_BACK, plan.RESUMES}
+    assert set(plan.STAGES) == {*groups.STAGES, *own}
