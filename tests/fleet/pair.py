@@ -106,7 +106,7 @@ def pair(with_vllm: bool) -> Iterator[None]:
     mounts = (
         [word for path in (VENV, _standard_library(), MODEL) for word in ("--mount", str(path))] if with_vllm else []
     )
-    subprocess.run([FLEET, "up", "2", "--name", NAME, "--own-network", *mounts], check=True)
+    subprocess.run([FLEET, "up", "2", "--name", NAME, *mounts], check=True)
     try:
         if with_vllm:
             give_vllm_image(PAIR)
