@@ -65,6 +65,7 @@ def test_each_outcome_has_its_row_and_the_counts_come_last(
         "good": "echo '=== ansible-core by Python ==='; echo a table; echo '=== other ==='; "
         "echo 'SKIPPED [2] tests/x.py:7: no such thing here'; echo '3 passed'",
         "bad": "seq 200; echo the reason; exit 1",
+        "pytest": "echo 'FAILED tests/x.py::test_it - AssertionError'; seq 200; exit 1",
         "absent": "echo noise; echo no package index has it; exit 3",
         "slow": "sleep 600",
         "rig": "echo it cannot be had; exit 3",
@@ -76,7 +77,7 @@ def test_each_outcome_has_its_row_and_the_counts_come_last(
 
     lines = capsys.readouterr().out.rstrip().split("\n")
     assert code == 1
-    assert lines[-1] == "1 passed, 3 failed, 2 skipped"
+    assert lines[-1] == "1 passed, 4 failed, 2 skipped"
     rows = {
         line.split()[0]: " ".join(line.split()[3:])
         for line in lines[lines.index("PART         SECONDS  OF CPU  RESULT") :]
@@ -90,6 +91,11 @@ def test_each_outcome_has_its_row_and_the_counts_come_last(
     assert rows["hurt"] == "FAILED: exit code 9, see logs/hurt.log"
     assert "good: SKIPPED [2] tests/x.py:7: no such thing here" in lines
     assert "   the reason" in lines
+    closing = lines[lines.index("Failed:") : -1]
+    assert [line for line in closing if line.startswith("bad: ")][-1] == "bad: the reason"
+    assert [line for line in closing if line.startswith("pytest: ")] == [
+        "pytest: FAILED tests/x.py::test_it - AssertionError"
+    ]
     assert "   a table" in lines
     assert "   === other ===" not in lines
 

@@ -22,13 +22,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.endpoint.generatio
 from ansible_collections.inference.fleet.plugins.module_utils.serving import head
 from ansible_collections.inference.fleet.plugins.module_utils.serving.deployment import Endpoint
 from ansible_collections.inference.fleet.tests.patience import until
-from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.simulator.conftest import (
-    FAST,
-    MODEL,
-    Simulator,
-    image_files,  # noqa: F401  (a fixture)
-    start,  # noqa: F401  (a fixture)
-)
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.conftest import FAST, MODEL, Simulator
 
 STARTED = "2026-11-26T12:00:00.123456789Z"
 NOON = 1795694400.0

@@ -12,7 +12,7 @@ import jsonschema
 import openai
 import pytest
 
-from .conftest import MODEL
+from ..conftest import MODEL
 
 WEATHER = {
     "type": "object",
