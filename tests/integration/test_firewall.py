@@ -126,7 +126,12 @@ def test_the_module_tells_of_it_and_removes_it(inside: Run, tmp_path: Path, fire
     if not firewall_wanted:
         return
     wall = firewall.Firewall(slot, WANTED, inside)
-    wall.put()
+    wall.put_until_settled()
+    assert "failed" not in module(False, stage="back")
+    assert wall.differs, "before this start there was none"
+    wall.put_until_settled()
+    assert "failed" not in module(False, stage="keep")
+    assert not wall.differs
     assert firewall.CLOSE not in module(True)["steps"]
     # An engine without the group that it had, and no engine, leave no rule of it.
     assert firewall.OPEN in module(True, group=None)["steps"]
@@ -183,4 +188,38 @@ def test_a_member_connects_and_a_stranger_is_refused(
     gone.put()
     assert not gone.differs
     assert connects("-stranger", 29501) == "connected"
+    assert firewall.table("8000") not in inside(["nft", "list", "tables"])[1]
+
+
+@pytest.mark.usefixtures("serving")
+def test_where_the_group_goes_back_so_does_its_table(
+    inside: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "STATE_DIR", tmp_path / "state")
+    walls = [firewall.Firewall("8000", WANTED._replace(addresses=(HOST, it)), inside) for it in (MEMBER, STRANGER)]
+    nothing = firewall.Firewall("8000", None, inside)
+    old, new = walls
+    nothing.settle(back=True)
+
+    # A first start that fails: there was no table before.
+    old.put_until_settled()
+    nothing.settle(back=True)
+    assert (connects("-stranger", 29501), nothing.differs) == ("connected", False)
+
+    old.put_until_settled()
+    nothing.settle(back=False)
+    assert [wall.differs for wall in walls] == [False, True]
+
+    # The second run goes on where the first was cut off.
+    new.put_until_settled()
+    new.put_until_settled()
+    assert connects("-member", 29501) == "ConnectionRefusedError"
+    nothing.settle(back=True)
+    assert [wall.differs for wall in walls] == [False, True]
+    assert (connects("-member", 29501), connects("-stranger", 29501)) == ("connected", "ConnectionRefusedError")
+
+    # What was kept is of that start alone.
+    nothing.put_until_settled()
+    nothing.put()
+    nothing.settle(back=True)
     assert firewall.table("8000") not in inside(["nft", "list", "tables"])[1]

@@ -7,7 +7,8 @@ slot, refuses whoever is no member there.
 
 It refuses, and does not drop: a member by another address than it is known by fails at once, and not after minutes. The
 engine's own port is left to what guards an endpoint, and sshd's to its user. nftables forgets at a boot; so does Docker
-start no engine of a group then, and the next deployment brings both back, the table first.
+start no engine of a group then, and the next deployment brings both back, the table first. Where the engine of before
+comes back, so does its table.
 """
 
 from __future__ import annotations
@@ -159,22 +160,47 @@ class Firewall:
 
     def put(self) -> None:
         """Have the table as it is wanted. FleetError where it could not be: nobody is to be let in by mistake."""
+        self._load(self._text)
+        self._before.unlink(missing_ok=True)
+
+    def put_until_settled(self) -> None:
+        """Do so, and keep the table of before for :meth:`settle`; what a run that was cut off kept stays."""
+        if not self._before.is_file():
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            state.write(self._before, self._file.read_text(encoding="utf-8") if self._file.is_file() else "")
+        self._load(self._text)
+
+    def settle(self, back: bool) -> None:
+        """Have the table of before again, or forget it; nothing where none was kept."""
+        if back and self._before.is_file():
+            self._load(self._before.read_text(encoding="utf-8"))
+        self._before.unlink(missing_ok=True)
+
+    @property
+    def _text(self) -> str:
+        return "" if self.rules is None else ruleset(self._slot, self.rules)
+
+    @property
+    def _before(self) -> Path:
+        return self._file.with_suffix(".nft.before")
+
+    def _load(self, text: str) -> None:
+        """Have the table that nft reads from *text*; none where it is empty."""
         name = table(self._slot)
-        gone = f"table inet {name}\ndelete table inet {name}\n"
         temporary = self._file.with_suffix(".nft.new")
         temporary.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(gone if self.rules is None else ruleset(self._slot, self.rules), encoding="utf-8")
+        temporary.write_text(text or f"table inet {name}\ndelete table inet {name}\n", encoding="utf-8")
         code, _output, error = self._command(["nft", "-f", str(temporary)])
         # Without nft there is no table any more that it could remove.
-        if code and not (self.rules is None and code == NOT_FOUND):
+        if code and (text or code != NOT_FOUND):
             raise FleetError(
                 f"group: the firewall's rules in {temporary} could not be loaded: {error.strip() or code}."
             )
-        if self.rules is None:
+        if text:
+            temporary.replace(self._file)
+        else:
             temporary.unlink()
             self._file.unlink(missing_ok=True)
-        else:
-            temporary.replace(self._file)
 
 
 def other(params: Mapping[str, Any], slot: str) -> Firewall | None:

@@ -81,7 +81,7 @@ def run(
         looker = turn = Turn(daemon, wanted, probe, progress)
         if wall and serving:
             # Before the engine listens.
-            wall.put()
+            (wall.put_until_settled if stage else wall.put)()
         try:
             with _holding(turn, wanted):
                 look = turn.stage(stage, params["stage_timeout"]) if stage else turn.apply()
@@ -89,6 +89,8 @@ def run(
             raise
         except OSError as error:
             raise as_told(error) from error
+        if stage in (plan.KEEPS, plan.GOES_BACK):
+            firewall.Firewall(slot(params).name, None).settle(back=stage == plan.GOES_BACK)
     takes = _takes(params, daemon) if wanted.state == plan.PREFETCHED else None
     images: list[str] = []
     if wanted.state == plan.ABSENT and params["remove_images"]:

@@ -37,7 +37,7 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture
-def pair(start: Any, image_files: Path) -> Iterator[Pair]:  # noqa: F811  (fixtures)
+def pair(start: Any, image_files: Path) -> Iterator[Pair]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     together = ["--nnodes", "2", "--master-addr", "127.0.0.1", "--master-port", str(port)]
