@@ -16,7 +16,6 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table i
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import (
     comparison,
-    quality,
     series,
     spool,
     store,
@@ -32,8 +31,6 @@ MODULE = "inference.fleet.benchmark"
 PUBLISHED, PREVIOUS = "published", "previous"
 # The module's own default.
 WORK_DIR = "/var/tmp/inference.fleet/benchmark"
-# Of earlier runs of a subject, so many tell its noise.
-_HISTORY = 60
 # For what a module does around its client: pulling an image, starting, reading results.
 OVERHEAD_SECONDS = 1800
 
@@ -208,7 +205,7 @@ def compare(point: Document, baselines: Baselines, runs: Runs) -> list[dict[str,
     """Return a document, or a point of one, beside each baseline that there is for it. *runs* is of :func:`earlier`."""
     compared = []
     mine = runs.get(subject(point), ())
-    history = [run for run in mine if not quality.disturbed(run)][-_HISTORY:]
+    history = comparison.earlier(mine)
     for baseline in baselines:
         if baseline == PUBLISHED:
             row = comparison.published_row(point)

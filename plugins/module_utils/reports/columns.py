@@ -21,7 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import cha
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import cost_per_million_output
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
-from ansible_collections.inference.fleet.plugins.module_utils.results import noise, words
+from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, noise, quality, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Series, system, value
 
@@ -60,6 +60,13 @@ def detailed(report: Report, most: int = DETAILED) -> frozenset[str]:
     return frozenset(kept)
 
 
+class Places(dict[Any, int]):
+    """Values in the order in which they were met, each with its place."""
+
+    def place(self, value: Any) -> int:
+        return self.setdefault(value, len(self))
+
+
 def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callable[[Series], str]) -> dict[str, Any]:
     """Return all that the script knows; JSON can have it."""
     kept = detailed(report)
@@ -70,8 +77,14 @@ def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callabl
     ]
     places = {item.subject.id: place for place, (_number, item) in enumerate(ordered)}
     listed = [(place, run) for place, (_number, item) in enumerate(ordered) for run in item.runs]
+    asked, options = Places(), Places()
     return {
-        "metrics": [[metric.key, metric.label, metric.unit] for metric in COMPARED],
+        # What the rule of better and worse knows of a metric comes with it.
+        "metrics": [
+            [metric.key, metric.label, metric.unit, metric.higher_is_better, noise.usual(metric.key)]
+            for metric in COMPARED
+        ],
+        "rule": {**noise.parameters(), "enough": comparison.ENOUGH, "earlier": comparison.EARLIER},
         "cohorts": [
             [words.clean(cohort.system), cohort.simulated, words.clean(_question(cohort.any))]
             for cohort in report.cohorts
@@ -82,9 +95,13 @@ def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callabl
                 "host": words.clean(report.cohorts[number].name(item.latest)),
                 "cohort": number,
                 "bands": _bands(item, changes.of_series(report.changes, item)),
+                # Runs with another one were asked something else.
+                "asked": asked.place(item.subject.workload),
+                "options": options.place(tuple(map(words.clean, item.subject.configuration))),
             }
             for number, item in ordered
         ],
+        "options": list(options),
         "runs": _runs(listed, anchor),
         "marks": list(_marks(report, places)),
         "sweeps": [[_curve(sweep) for sweep in plot.sweeps] for plot in sweeps.plots(report.documents)],
@@ -109,21 +126,28 @@ def _question(document: Document) -> str:
 
 def _runs(listed: Sequence[tuple[int, Document]], anchor: Callable[[Document], str]) -> dict[str, list[Any]]:
     """Return a column of each thing that the list of runs and the plots show."""
-    versions: dict[str, int] = {}
+    versions, flaws = Places(), Places()
     runs = [run for _place, run in listed]
+    flaws.place(("", False))
     return {
         "series": _steps(place for place, _run in listed),
         "anchor": [anchor(run).removeprefix("run-") for run in runs],
         # In seconds since 1970, each as the difference from the one before it.
         "at": _steps(round(words.parse_time(run["started_at"]).timestamp()) for run in runs),
-        "version": [
-            versions.setdefault(words.clean(run["engine"].get("version") or words.NOTHING), len(versions))
-            for run in runs
-        ],
+        "version": [versions.place(words.clean(run["engine"].get("version") or words.NOTHING)) for run in runs],
         "failed": [run["quality"]["failed"] for run in runs],
         "values": [[_rounded(value(run, metric.key)) for run in runs] for metric in COMPARED],
         "versions": list(versions),
+        # What keeps a run from being better or worse, and whether it tells nothing of the subject's noise either.
+        "flaw": [flaws.place(_flaw(run)) for run in runs],
+        "flaws": list(flaws),
+        # By metric, the runs whose figure is not what its name says.
+        "marked": [[place for place, run in enumerate(runs) if quality.marked(run, metric.key)] for metric in COMPARED],
     }
+
+
+def _flaw(run: Document) -> tuple[str, bool]:
+    return words.clean(comparison.why_not(run, cold=False, published=False) or ""), bool(quality.disturbed(run))
 
 
 def _steps(numbers: Iterable[int]) -> list[int]:

@@ -41,7 +41,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 _HERE = Path(__file__).resolve().parent
 
 # In this order, as one script. uPlot's licence asks to be in every copy.
-_SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "rent.js", "plots.js", "runs.js")
+_SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "rent.js", "rule.js", "plots.js", "compare.js", "runs.js")
 _STYLES = ("uplot/uPlot.min.css", "report.css")
 # Of each series so many runs stand in the page before its script adds the others.
 _NEWEST = 3

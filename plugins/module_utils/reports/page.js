@@ -35,6 +35,8 @@ const page = (() => {
     for (const column of [data.runs.series, data.runs.at]) {
       column.forEach((step, place) => { if (place) column[place] = column[place - 1] + step; });
     }
+    // By their place in the page, the runs that it tells whole.
+    data.whole = new Map(data.details.runs.map((run) => [run[0].replace(/[^A-Za-z0-9_.-]/gu, "-"), run]));
     return data;
   }
 
@@ -48,9 +50,32 @@ const page = (() => {
     return value.toFixed(Math.min(12, 2 - Math.floor(Math.log10(size))));
   }
 
+  // As words.change in Python.
+  function percent(share) {
+    const text = (100 * share).toFixed(1);
+    return Number(text) === 0 ? "0.0 %" : `${share > 0 ? "+" : ""}${text} %`.replace("-", "\u2212");
+  }
+
+  function table(head, rows, kind = "") {
+    const row = (cells) => make("tr", {}, ...cells.map((cell, index) => make(index ? "td" : "th", index ? {} : { scope: "row" }, cell)));
+    const columns = make("tr", {}, ...head.map((cell) => (cell ? make("th", { scope: "col" }, cell) : make("td", {}))));
+    const body = make("tbody", {}, ...rows.map(row));
+    return make("div", { className: "scroll", tabIndex: 0 }, make("table", { className: `plain ${kind}`.trim() }, make("thead", {}, columns), body));
+  }
+
+  // What is said of a run that the page tells whole: [title, [name, text] of each fact] by section.
+  function facts({ details }, [id, host, sections]) {
+    const filled = (text) => text.replaceAll("\0", id).replaceAll("\u0001", host);
+    return sections.map(([title, names, texts]) =>
+      [details.pool[title], details.pool[names].map((name, index) => [filled(name), filled(details.pool[texts][index])])]);
+  }
+
   return {
     make,
     number,
+    percent,
+    table,
+    facts,
     data: unpacked(),
     // As words.minute in Python.
     minute: (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " "),
@@ -65,6 +90,14 @@ const page = (() => {
     },
     go(id) {
       write(id, split()[1]);
+    },
+    // Follows a link to a place, with what is chosen and more.
+    visit(id, choices = {}) {
+      const [, query] = split();
+      for (const [key, value] of Object.entries(choices)) query.set(key, value);
+      const wanted = address(id, query);
+      if (location.hash === wanted) window.dispatchEvent(new HashChangeEvent("hashchange"));
+      else location.hash = wanted;
     },
   };
 })();

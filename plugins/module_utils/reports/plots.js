@@ -18,6 +18,8 @@ const plots = (() => {
     place.setAttribute("aria-label", `${label}. Left and right arrows go from point to point, up and down from line to line.`);
     const tip = make("p", { className: "tip" }, "\u00a0");
     tip.setAttribute("aria-live", "polite");
+    // Of a decade 1, 2 and 5: its other lines have no room for words.
+    const filter = (_plot, ticks) => ticks.map((tick) => ("125".includes(tick.toExponential()[0]) ? tick : null));
     const axis = { stroke: () => css("--muted"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false }, size: 22, font: "11px system-ui, sans-serif", labelFont: "11px system-ui, sans-serif", labelSize: 18 };
     const plain = (_plot, values) => values.map((value) => (value === null ? "" : value.toLocaleString("en-US", { maximumSignificantDigits: 4 })));
     // Digits alone, as everywhere in the page; the first says the whole day.
@@ -36,7 +38,7 @@ const plots = (() => {
       legend: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time, distr: log ? 3 : 1, range: time || log ? undefined : (_plot, low, high) => (zero ? [0, high * 1.08] : [low - 0.5, high + 0.5]) }, y: { range: bars ? (_plot, _low, high) => [0, high * 1.1] : (plot, low, high) => ends(plot, Math.min(low, band ? band[0] : low), Math.max(high, band ? band[1] : high)) } },
-      axes: [{ ...axis, label: x, size: time ? 34 : 22, values: time ? dates : plain }, { ...axis, label: y, size: 56, values: plain }],
+      axes: [{ ...axis, ...(log ? { filter } : {}), label: x, size: time ? 34 : 22, values: time ? dates : plain }, { ...axis, label: y, size: 56, values: plain }],
       cursor: { drag: { x: true, y: false }, points: { show: false } },
       series: [{}, ...lines.map((line) => ({
         label: line.name,
@@ -250,6 +252,28 @@ const plots = (() => {
     })));
   }
 
+  // How the latencies of several runs are spread: of each, which share of its requests a bucket has.
+  function spreads(box, named) {
+    const titles = named[0][1][9].map(([title]) => title).filter((title) => named.every(([, run]) => run[9].some(([other]) => other === title)));
+    if (!titles.length) return;
+    box.append(make("h3", {}, "Latencies of their requests"), make("div", { className: "plots" }, ...titles.map((title) => {
+      const figure = make("figure", {}, make("figcaption", {}, title));
+      const canvas = make("div", {});
+      figure.append(canvas);
+      const lines = named.map(([name, run], index) => {
+        const [, first, decade, counts] = run[9].find(([other]) => other === title);
+        const total = counts.reduce((sum, count) => sum + count, 0);
+        const ends = counts.map((_count, place) => [0, 1].map((side) => 10 ** ((first + place + side) / decade)));
+        return {
+          name: `${name}, ${run[1]}`, colour: `--kind-${index * 3 + 1}`, dashed: name.startsWith("SIMULATED"), xs: ends.map(([low, high]) => Math.sqrt(low * high)), ys: counts.map((count) => (100 * count) / total),
+          told: (point) => `${name}: ${number((100 * counts[point]) / total)} % of its requests, ${title} ${number(ends[point][0])} to ${number(ends[point][1])} ms`,
+        };
+      });
+      requestAnimationFrame(() => chart(canvas, `${title} of the requests of ${named.map(([name]) => name).join(" and ")}`, lines, { log: true, zero: true, x: `${title}, ms`, y: "% of requests" }));
+      return figure;
+    })));
+  }
+
   const KIND = { history, siblings, sweep };
   page.data.then((data) => {
     const draw = (figure) => {
@@ -269,5 +293,5 @@ const plots = (() => {
     // On paper the colours are the light ones.
     matchMedia("print").addEventListener("change", redraw);
   }, () => undefined);
-  return { histograms };
+  return { histograms, spreads };
 })();

@@ -3,19 +3,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Opens a run: lays out what details.py says of it. Everything enters the page as text, nothing as HTML.
 "use strict";
-page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
-  const { make, number, minute } = page;
-  const byId = new Map(data.runs.map((run) => [place(run[0]), run]));
+page.data.then((known) => {
+  const { make, number, minute, table } = page;
+  const { details: data, runs, series, cohorts, metrics, whole } = known;
   const DASH = "\u2013";
   // Of each series the numbers of its runs, oldest first; of each row's name its series.
   const members = series.map(() => []);
   runs.series.forEach((owner, run) => members[owner].push(run));
   const owners = new Map(runs.anchor.map((anchor, run) => [`run-${anchor}`, runs.series[run]]));
   const SHOWN = ["output_throughput", "mean_ttft_ms", "mean_tpot_ms"].map((key) => metrics.findIndex(([name]) => name === key));
-
-  function place(id) {
-    return "run-" + id.replace(/[^A-Za-z0-9_.-]/gu, "-");
-  }
 
   function ratio(value) {
     const size = Math.abs(value);
@@ -34,16 +30,8 @@ page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
     return middle ? `${((100 * Math.sqrt(squares / (values.length - 1))) / middle).toFixed(1)} %` : DASH;
   }
 
-  function table(head, rows) {
-    const row = (cells, tag) =>
-      make("tr", {}, ...cells.map((cell, index) => make(index ? tag : "th", index ? {} : { scope: "row" }, cell)));
-    const columns = make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, cell)));
-    const body = make("tbody", {}, ...rows.map((cells) => row(cells, "td")));
-    return make("div", { className: "scroll", tabIndex: 0 }, make("table", { className: "plain" }, make("thead", {}, columns), body));
-  }
-
   function details(run) {
-    const [id, host, sections, values, baselines, notes, repeats, commands, sweep] = run;
+    const [id, host, , values, baselines, notes, repeats, commands, sweep] = run;
     const filled = (text) => text.replaceAll("\0", id).replaceAll("\u0001", host);
     const shared = (index) => data.pool[index];
     const command = ([title, text, remarks]) => [
@@ -87,10 +75,9 @@ page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
     }
     const [again, ...others] = commands.map(shared);
     box.append(...command(again));
-    for (const [title, names, texts] of sections) {
-      const pairs = shared(names).map((name, index) =>
-        make("div", {}, make("dt", {}, filled(name)), make("dd", {}, filled(shared(texts)[index]))));
-      if (pairs.length) box.append(make("h4", {}, shared(title)), make("dl", {}, ...pairs));
+    for (const [title, pairs] of page.facts(known, run)) {
+      const listed = pairs.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text)));
+      if (listed.length) box.append(make("h4", {}, title), make("dl", {}, ...listed));
     }
     box.append(...others.flatMap(command));
     return box;
@@ -135,14 +122,18 @@ page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
 
   // Opens the run of a row, or closes it; what is opened once stays made.
   function toggle(row, open) {
-    const run = byId.get(row.id.replace(/--point-\d+$/u, ""));
+    const anchor = row.id.replace(/^run-|--point-\d+$/gu, "");
+    const run = whole.get(anchor);
     let shown = row.nextElementSibling;
     if (!shown || !shown.classList.contains("shown")) {
       if (open === false) return;
       const said = run ? details(run) : make("p", { className: "fine" }, "Older than the runs that this page tells whole. Its result document, which is named like it, has the rest.");
       shown = make("tr", { className: "shown", hidden: true }, make("td", { colSpan: row.cells.length }, said));
       row.after(shown);
-      if (run) plots.histograms(said, run);
+      if (run) {
+        said.prepend(compare.buttons(anchor));
+        plots.histograms(said, run);
+      }
     }
     shown.hidden = open === undefined ? !shown.hidden : !open;
     row.classList.toggle("open", !shown.hidden);
@@ -164,13 +155,16 @@ page.data.then(({ details: data, runs, series, cohorts, metrics }) => {
   }, true);
   document.addEventListener("click", (event) => {
     const row = event.target.closest("table.runs > tbody > tr[id]");
-    const link = event.target.closest("a");
-    if (!row || (link && (event.ctrlKey || event.metaKey || event.shiftKey))) return;
-    if (link) {
-      event.preventDefault();
-      page.go(row.id);
+    const link = event.target.closest("a[href^='#']");
+    if (link && (event.ctrlKey || event.metaKey || event.shiftKey)) return;
+    if (link) event.preventDefault();
+    if (row) {
+      if (link) page.go(row.id);
+      toggle(row);
+    } else if (link) {
+      // What is chosen stays so wherever a reader goes.
+      page.visit(decodeURIComponent(link.hash.slice(1)));
     }
-    toggle(row);
   });
   window.addEventListener("hashchange", follow);
 

@@ -26,7 +26,9 @@ PUBLISHED, RUN = "published", "run"
 # What a published figure, printed as a whole number, may be off by.
 _ROUNDED = 0.5
 # Of fewer earlier runs none tells how far runs lie apart.
-_HISTORY = 3
+ENOUGH = 3
+# Of earlier runs of a subject, so many tell its noise.
+EARLIER = 60
 # What an earlier run may differ in, and what it is called.
 _ENVIRONMENT = (
     ("engine", ("engine", "name")),
@@ -73,6 +75,11 @@ def why_not(document: Mapping[str, Any], cold: bool, published: bool) -> str | N
         return "the baseline looks cold" if published else "the baseline was not warmed up"
     disturbed = quality.disturbed(document)
     return f"the run was disturbed: {disturbed}" if disturbed else None
+
+
+def earlier(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return of the runs of a subject, oldest first, those that tell how far its figures lie apart."""
+    return [run for run in runs if not quality.disturbed(run)][-EARLIER:]
 
 
 def with_published(
@@ -126,8 +133,8 @@ def with_run(
         history=history,
         comparable=(
             other["simulated"] == document["simulated"]
-            and quality.disturbed(other) is None
-            and judgeable(document, not other["warm"], False)
+            # Whichever of the two is the baseline.
+            and all(judgeable(side, cold=False, published=False) for side in (other, document))
         ),
         other=other,
     )
@@ -265,7 +272,7 @@ def _margin(metric: str, ours: Sequence[float], theirs: Sequence[float], history
     """Return the margin as a share of the baseline; None where nothing tells a spread."""
     sides = [[math.log(value) for value in side if value > 0] for side in (ours, theirs)]
     earlier = [math.log(value) for value in history if value > 0]
-    if len(earlier) < _HISTORY and all(len(side) < 2 for side in sides):
+    if len(earlier) < ENOUGH and all(len(side) < 2 for side in sides):
         return None
     within = noise.pooled(sides)
     freedom = sum(len(side) - 1 for side in sides if side)

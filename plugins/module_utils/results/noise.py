@@ -70,6 +70,21 @@ def usual(metric: str) -> float:
     return USUAL.get(metric, USUAL_ELSE)
 
 
+def parameters() -> dict[str, float]:
+    """Return the model's numbers by name: the report's page has the same model in its script, and no numbers."""
+    return {
+        "normal": _NORMAL,
+        "clip": _CLIP,
+        "cut": _CUT,
+        "pair": _PAIR,
+        "usual_weight": _USUAL_WEIGHT,
+        "usual_correlation": _USUAL_CORRELATION,
+        "correlation_weight": _CORRELATION_WEIGHT,
+        "caution": _CAUTION,
+        "highest_correlation": _HIGHEST_CORRELATION,
+    }
+
+
 def learn(values: Sequence[float], expected: float) -> Noise:
     """Return the noise of *values*, runs at one level in their order; of none it is what is *expected*."""
     if not values:

@@ -139,9 +139,9 @@ KEY = """((selector, ...keys) => {
   for (const key of keys) place.dispatchEvent(new KeyboardEvent("keydown", {key}));
   return document.querySelector(selector + " .tip").textContent;
 })"""
-SEEN = """(selector) => new Promise((done) => {
+SEEN = """(selector, wanted = "canvas") => new Promise((done) => {
   document.querySelector(selector).scrollIntoView();
-  const look = () => document.querySelector(selector + " canvas") ? done(null) : setTimeout(look, 20);
+  const look = () => document.querySelector(`${selector} ${wanted}`) ? done(null) : setTimeout(look, 20);
   look();
 })"""
 
@@ -274,5 +274,6 @@ def test_axe_finds_nothing(tmp_path, width, dark):
         chromium.evaluate("page.data.then(() => document.querySelector('table.runs tr[id]').click())")
         for plot in ("[data-history]", "[data-sweep]"):
             chromium.evaluate(f"({SEEN})('{plot}')")
+        chromium.evaluate(f"({SEEN})('#compare', '.said')")
         chromium.ask("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
         assert chromium.evaluate("axe.run().then((found) => found.violations.map(({ id, help }) => [id, help]))") == []
