@@ -11,8 +11,8 @@ version_added: "0.1.0"
 short_description: Tell how a gateway is
 author: inference.fleet contributors (@inference-fleet)
 description:
-  - Tells which engines a gateway has and how they are, who may ask, and when its certificate ends. Nothing is changed,
-    and no key is told.
+  - Tells which engines a gateway has and how they are, who may ask, and when certificates end. Nothing is changed, and
+    no key is told.
 extends_documentation_fragment:
   - inference.fleet.attributes
   - inference.fleet.gateway
@@ -66,11 +66,19 @@ clients:
   returned: when RV(running)
   type: list
   elements: dict
-certificate:
-  description: The certificate's path, and its end in ISO 8601, empty where it cannot be read.
+certificates:
+  description:
+    - The certificates that the gateway shows and is shown. The first is the one that it shows its clients now, by its
+      path; the others are those between gateways and engines, by their hosts.
   returned: when RV(running)
-  type: dict
-  sample: {path: /etc/inference-fleet-gateway/self-signed.pem, ends: "2027-12-28T14:00:09+00:00"}
+  type: list
+  elements: dict
+  contains:
+    whose: {description: Whose it is., type: str, sample: h100-1}
+    ends:
+      description: Its end in ISO 8601, empty where it cannot be read.
+      type: str
+      sample: "2027-12-28T14:00:09+00:00"
 """
 
 from dataclasses import asdict
@@ -99,21 +107,26 @@ def run(params: dict) -> dict:
         told = "No gateway runs here: run gateway.yml, or look at 'systemctl status inference-fleet-gateway'."
         return {"changed": False, "running": False, "problems": [told]}
     servers, owners, models = engines.now(), engines.owners(), health.models(directory)
-    path, end = health.certificate(directory)
+    own, old = health.certificate(directory, Path(params["run_directory"]))
     place = identity.Place(directory)
     behind = reach.servers((directory / config.FILE).read_text(encoding="utf-8"))
     troubles, between = reach.looked(behind, place.context())
-    own = {"the gateway": certificates.end_of(place.certificate)} if place.certificate.exists() else {}
+    shows = [own]
+    for path, whose in ((place.certificate, "the gateway"), (directory / identity.AUTHORITY, "the fleet's authority")):
+        if path.exists():
+            shows.append(health.Certificate(f"of {whose}", certificates.end_of(path)))
+    shows += [health.Certificate(f"of {host}", ends) for host, ends in sorted(between.items())]
     return {
         "changed": False,
         "running": True,
-        "problems": health.problems(
-            servers, owners, models, path, end, datetime.now(timezone.utc), troubles, {**between, **own}
-        ),
+        "problems": old + health.problems(servers, owners, models, shows, datetime.now(timezone.utc), troubles),
         "models": models,
         "servers": [asdict(each) | {"owner": owners.get(each.name, "")} for each in servers],
         "clients": [store.shown(client) for client in store.read(directory).known],
-        "certificate": {"path": path, "ends": end.isoformat() if end else ""},
+        "certificates": [
+            {"whose": each.whose.removeprefix("of "), "ends": each.ends.isoformat() if each.ends else ""}
+            for each in shows
+        ],
     }
 
 

@@ -159,6 +159,18 @@ class Gateway:
             {**places, "hosts": list(hosts), "state": state, "wait": wait, "owner": owner, "required": True}, False
         )
 
+    def info(self) -> dict[str, Any]:
+        from ansible_collections.inference.fleet.plugins.modules import gateway_info
+
+        return gateway_info.run({place: self.params[place] for place in ("directory", "run_directory")})
+
+    def metrics(self, path: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.params["metrics_port"], timeout=30)
+        connection.request("GET", path)
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
+
     def connect(self) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=self.certificate)
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)

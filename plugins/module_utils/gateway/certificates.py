@@ -19,6 +19,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.host.command impor
 _DOMAIN = "inference-fleet.internal"
 # Of the authority, and of what it signs. A certificate is renewed by the first run in its last days.
 AUTHORITY_DAYS, DAYS, RENEW_DAYS = 3650, 397, 90
+# Clients have to be told of another self-signed one: not sooner than it has to be.
+SELF_SIGNED_RENEW_DAYS = 30
 # What the purposes are called in a certificate. An engine's host is no client, and so no gateway.
 _USES = {"server": "serverAuth", "client": "clientAuth"}
 # The clock of a host that has just been told of a certificate may be behind.
@@ -74,12 +76,12 @@ def wanted_name(host: str, use: str) -> str:
 
 
 def ends(told: str) -> datetime | None:
-    """Return the time that openssl tells.
+    """Return the time that openssl tells, or HAProxy.
 
     >>> ends("notAfter=Nov  6 14:00:09 2027 GMT").isoformat()
     '2027-11-06T14:00:09+00:00'
     """
-    found = re.search(r"notAfter=(\w+ +\d+ [\d:]+ \d+) GMT", told)
+    found = re.search(r"notAfter[=:] ?(\w+ +\d+ [\d:]+ \d+) GMT", told)
     if not found:
         return None
     return datetime.strptime(" ".join(found[1].split()), "%b %d %H:%M:%S %Y").replace(tzinfo=timezone.utc)
@@ -121,17 +123,30 @@ def trusted(before: str, authority: str) -> str:
 
 
 def self_signed(names: Sequence[str]) -> str:
-    """Return a certificate that nobody vouches for, for a year, with its key."""
+    """Return a certificate that nobody vouches for, for DAYS, with its key."""
     alternatives = ",".join(f"{'IP' if re.fullmatch(r'[0-9.]+|.*:.*', name) else 'DNS'}:{name}" for name in names)
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = Path(folder) / "key.pem", Path(folder) / "certificate.pem"
         _openssl(
             f"a self-signed certificate for {alternatives}",
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-days", "397", "-subj", "/CN=inference.fleet gateway", "-addext", f"subjectAltName={alternatives}"),
+            *("-days", str(DAYS), "-subj", "/CN=inference.fleet gateway", "-addext", f"subjectAltName={alternatives}"),
             *("-keyout", str(key), "-out", str(certificate)),
         )
         return certificate.read_text(encoding="utf-8") + key.read_text(encoding="utf-8")
+
+
+def self_signed_reason(path: Path, now: datetime) -> str:
+    """Return in words why another self-signed certificate is made than that of a file, empty where none is."""
+    if not path.exists():
+        return "there is none yet"
+    end = end_of(path)
+    return "it cannot be read" if end is None else _last_days(end, now, SELF_SIGNED_RENEW_DAYS)
+
+
+def _last_days(end: datetime, now: datetime, days: int) -> str:
+    word = "ended" if end < now else "ends"
+    return f"it {word} on {end:%Y-%m-%d}" if (end - now).days < days else ""
 
 
 def private_key() -> str:
@@ -191,8 +206,8 @@ def reason(path: Path, authorities: Path, host: str, use: str, now: datetime) ->
         return "it cannot be read"
     if f"DNS:{wanted_name(host, use)}" not in told.replace(",", " ").split():
         return "it is made out to another name"
-    if (end - now).days < RENEW_DAYS:
-        return f"it ends on {end:%Y-%m-%d}"
+    if last := _last_days(end, now, RENEW_DAYS):
+        return last
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as current:
         current.write(first(authorities.read_text(encoding="utf-8")))
         current.flush()

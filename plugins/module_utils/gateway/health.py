@@ -6,24 +6,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, config, maps
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, config, maps, shown
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.sockets import ServerState
 
-# Of a certificate: what renews one does so before.
-LEAST_DAYS = 14
-# Of one between gateways and engines, which every run of gateway.yml renews in its last 90 days.
-BETWEEN_DAYS = 30
+# Of a certificate of the user's own: what renews one does so before.
+OWN_DAYS = 14
+# Of those that gateway.yml renews: in the last 90 days between gateways and engines, in the last 30 a self-signed one.
+DAYS = 30
+_BETWEEN = ", between gateways and engines,"
 
 
-def certificate(directory: Path) -> tuple[str, datetime | None]:
-    """Return the path of the certificate that the gateway shows, and when it ends (None: it cannot be read)."""
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that a gateway shows or is shown: *whose* it is, a host or a file, and when it *ends* (None: it
+    cannot be read).
+
+    It is told of *days* before that, with what a person then does, the *remedy*.
+    """
+
+    whose: str
+    ends: datetime | None
+    days: int = DAYS
+    what: str = _BETWEEN
+    remedy: str = "run gateway.yml without -l"
+
+
+def certificate(directory: Path, run_directory: Path) -> tuple[Certificate, list[str]]:
+    """Return the certificate that the gateway shows its clients, and a sentence where its file has another since."""
     found = re.search(r" ssl crt (\S+)", (directory / config.FILE).read_text(encoding="utf-8"))
-    path = found[1] if found else ""
-    return path, certificates.end_of(Path(path))
+    path = Path(found[1] if found else "")
+    _serial, ends = shown.asked(str(run_directory), path)
+    mine = path.parent == directory
+    remedy = (
+        "run gateway.yml, which makes another, and tell clients of it" if mine else "renew it, and reload the gateway"
+    )
+    told = f"The gateway still shows the certificate that was in {path} before"
+    told += f", until {ends:%Y-%m-%d}" if ends else ""
+    old = [f"{told}: systemctl reload {config.NAME}."] if shown.is_old(str(run_directory), path) else []
+    ends = ends or certificates.end_of(path)
+    return Certificate(str(path), ends, DAYS if mine else OWN_DAYS, "", remedy), old
 
 
 def models(directory: Path) -> dict[str, str]:
@@ -40,29 +66,21 @@ def problems(
     servers: Sequence[ServerState],
     owners: Mapping[str, str],
     pools: Mapping[str, str],
-    path: str,
-    end: datetime | None,
+    shows: Iterable[Certificate],
     now: datetime,
     troubles: Mapping[str, str],
-    between: Mapping[str, datetime | None],
 ) -> list[str]:
     """Return what a person has to mend, a sentence each; *pools* are the models with their back ends.
 
-    *troubles* are what keeps the gateway from engines, by their names; *between* is when the certificates end by which
-    it and the hosts of engines know each other, by whose they are.
+    *troubles* are what keeps the gateway from engines, by their names.
     """
     found = []
-    if end is None:
-        found.append(f"The certificate {path} cannot be read.")
-    elif (end - now).days < LEAST_DAYS:
-        word = "ended" if end < now else "ends"
-        found.append(f"The certificate {path} {word} on {end:%Y-%m-%d}: renew it, and reload the gateway.")
-    for whose, last in sorted(between.items()):
-        if last is None or (last - now).days < BETWEEN_DAYS:
-            when = f"ends on {last:%Y-%m-%d}" if last else "cannot be read"
-            found.append(
-                f"The certificate of {whose}, between gateways and engines, {when}: run gateway.yml without -l."
-            )
+    for each in shows:
+        if each.ends is None:
+            found.append(f"The certificate {each.whose}{each.what} cannot be read: {each.remedy}.")
+        elif (each.ends - now).days < each.days:
+            word = "ended" if each.ends < now else "ends"
+            found.append(f"The certificate {each.whose}{each.what} {word} on {each.ends:%Y-%m-%d}: {each.remedy}.")
     for model, pool in sorted(pools.items()):
         mine = [each for each in servers if each.pool == pool]
         if not any(is_up(each) for each in mine):

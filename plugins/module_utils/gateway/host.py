@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
     reach,
     routes,
     service,
+    shown,
     sockets,
     store,
 )
@@ -48,9 +50,22 @@ def wanted(settings: Settings, pools: Sequence[Pool], clients: Clients, objects:
     return {
         config.FILE: config.text(settings, pools, root=os.geteuid() == 0),
         store.FILE: clients.text(),
-        metrics.FILE: metrics.service(),
+        metrics.FILE: metrics.service(settings.directory),
         **{name: maps.text(entries) for name, entries in every.items()},
     }
+
+
+def _self_signed(path: Path, names: Sequence[str], outcome: Outcome, *, check_mode: bool) -> list[str]:
+    """Make a self-signed certificate where one is needed; return what there is to warn of."""
+    why = certificates.self_signed_reason(path, datetime.now(timezone.utc))
+    if not why:
+        return []
+    told = [f"the self-signed certificate {path} is another now ({why}): clients have to be told of it."]
+    told = told if path.exists() else []
+    outcome.steps.append(f"make a self-signed certificate for {', '.join(names)}: {why}")
+    if not check_mode:
+        store.write(path, certificates.self_signed(names))
+    return told
 
 
 def bring(
@@ -63,12 +78,10 @@ def bring(
     """
     outcome = Outcome()
     directory = Path(settings.directory)
+    own, warnings = Path(settings.certificate or directory / SELF_SIGNED), []
     if not settings.certificate:
-        settings = replace(settings, certificate=str(directory / SELF_SIGNED))
-        if not (directory / SELF_SIGNED).exists():
-            outcome.steps.append(f"make a self-signed certificate for {', '.join(names)}")
-            if not check_mode:
-                store.write(directory / SELF_SIGNED, certificates.self_signed(names))
+        settings = replace(settings, certificate=str(own))
+        warnings += _self_signed(own, names, outcome, check_mode=check_mode)
     elif not Path(settings.certificate).is_file():
         raise FleetError(
             f"gateway_certificate: wanted a PEM file of the chain and its key on the gateway, at "
@@ -80,17 +93,28 @@ def bring(
             f"wanted a certificate of the fleet's authority in {directory}, with which the gateway reaches engines "
             "on other hosts, found none: run the whole playbook gateway.yml, and without -l."
         )
-    before = service.read(directory, [maps.OBJECTS, config.FILE, config.STATE_FILE])
-    told, troubles = lengths.asked(pools, maps.parsed(before[maps.OBJECTS] or ""), trust)
+    before = service.read(directory, [maps.OBJECTS, metrics.CERTIFICATES, config.FILE, config.STATE_FILE])
+    told = lengths.asked(pools, maps.parsed(before[maps.OBJECTS] or ""), trust)
     if not check_mode:
-        reach.refuse_outage(troubles, before[config.FILE] or "")
-    objects = {model: routes.model_object(model, length) for model, length in told.items()}
+        reach.refuse_outage(told.troubles, before[config.FILE] or "")
+    objects = {model: routes.model_object(model, length) for model, length in told.lengths.items()}
+    ends = metrics.certificates(
+        {
+            # One of the user's own changes without gateway.yml, and who watches it asks for it.
+            metrics.FOR_CLIENTS: certificates.end_of(own) if own.parent == directory else None,
+            metrics.between(): certificates.end_of(trust.certificate),
+            **{metrics.between(other): end for other, end in told.ends.items()},
+        },
+        maps.parsed(before[metrics.CERTIFICATES] or ""),
+        [server.host for pool in pools for server in pool.servers if server.tls_name],
+    )
 
     # Who was taken out stays so, at the port and by the way that he has now.
     out = drain.fitting(before[config.STATE_FILE] or "", [server for pool in pools for server in pool.servers])
 
     def files(place: str) -> dict[str, str]:
-        return {**wanted(replace(settings, directory=place), pools, clients, objects), config.STATE_FILE: out}
+        followed = wanted(replace(settings, directory=place), pools, clients, objects)
+        return {**followed, metrics.CERTIFICATES: maps.text(ends), config.STATE_FILE: out}
 
     ports = (settings.port, settings.redirect_port, settings.metrics_port)
     service.bring(
@@ -98,9 +122,10 @@ def bring(
         files,
         outcome,
         check_mode=check_mode,
+        unread=shown.is_old(settings.run_directory, own) or bool(warnings),
     )
     # Before there is a gateway, check mode has nothing to ask engines with.
-    return outcome, [] if check_mode else list(troubles.values())
+    return outcome, warnings + ([] if check_mode else list(told.troubles.values()))
 
 
 def use_clients(directory: Path, run_directory: str, clients: Clients) -> None:
@@ -110,6 +135,9 @@ def use_clients(directory: Path, run_directory: str, clients: Clients) -> None:
     now = service.read(directory, maps.OF_CLIENTS)
     before = {name: maps.parsed(text or "") for name, text in now.items()}
     after = maps.of_clients(clients.known, objects)
+    mark = directory / service.UNREAD
+    was = mark.exists()
+    store.write(mark, "")
     # The disk first: whatever happens then, nobody who was revoked is let in again.
     store.write(directory / store.FILE, clients.text())
     for name, entries in after.items():
@@ -117,3 +145,5 @@ def use_clients(directory: Path, run_directory: str, clients: Clients) -> None:
     path = service.admin_socket(run_directory)
     if sockets.answers(path):
         sockets.tell(path, maps.changes(str(directory), before, after))
+    if not was:
+        mark.unlink()

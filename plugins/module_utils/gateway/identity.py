@@ -19,8 +19,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import cer
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.service import Service
 
 AUTHORITY = "authority.pem"
-# Of a certificate that was asked for, and that what HAProxy has read is not what is there.
-_PENDING, _UNREAD = "fleet-asked.key", "fleet-unread"
+# Of a certificate that was asked for.
+_PENDING = "fleet-asked.key"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def keep(running: Service, host: str, use: str, given: dict[str, Any], now: date
     and ``renew``, whether one that is good is replaced. Without a certificate, one is asked for where it is needed.
     """
     place, done = Place(Path(running.directory)), Kept()
-    unread = place.directory / _UNREAD
+    unread = place.directory / service.UNREAD
     before = place.trusted.read_text(encoding="utf-8") if place.trusted.exists() else ""
     after = certificates.trusted(before, given["authority"])
     if after != before or not after:
@@ -94,10 +94,10 @@ def keep(running: Service, host: str, use: str, given: dict[str, Any], now: date
             if not check_mode:
                 store.write(place.directory / _PENDING, certificates.private_key())
                 done.request = certificates.request(place.directory / _PENDING)
-    if not check_mode and unread.exists():
-        # A gateway whose engines were all in the clear reads them once it is told to use them.
-        uses = running.file.exists() and str(place.trusted) in running.file.read_text(encoding="utf-8")
-        if uses and not service.reload(running):
+    # A gateway whose engines were all in the clear reads them once it is told to use them.
+    uses = running.file.exists() and str(place.trusted) in running.file.read_text(encoding="utf-8")
+    if uses and unread.exists() and not check_mode:
+        if not service.reload(running):
             raise FleetError(
                 f"HAProxy could not begin with the certificate of {host} in {place.directory}, and goes on with the "
                 f"one before. Its words: 'journalctl -u {running.name}'."
@@ -121,7 +121,7 @@ def _take(place: Place, certificate: str, check_mode: bool) -> str:
         )
     end = certificates.end_of_text(certificate)
     if not check_mode:
-        store.write(place.directory / _UNREAD, "")
+        store.write(place.directory / service.UNREAD, "")
         store.write(place.certificate, certificate.strip() + "\n" + pending.read_text(encoding="utf-8"))
         pending.unlink()
     return f"take the certificate that ends on {end:%Y-%m-%d}"

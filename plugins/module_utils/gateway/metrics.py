@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
 FILE = "clients.lua"
 TABLE = "clients"
 # What stands between client and model in the table's keys; a client's name has none.
@@ -19,6 +22,26 @@ COUNTED = (
     ("conn_cur", "current_requests", "gauge", "Requests under way."),
 )
 PREFIX = "inference_fleet_gateway_client_"
+# When certificates end that gateway.yml renews, in seconds since 1970, by what they are for and whose they are.
+CERTIFICATES = "certificates.map"
+NOT_AFTER = "inference_fleet_gateway_certificate_not_after_seconds"
+
+
+# The key of the self-signed one that the gateway shows its clients.
+FOR_CLIENTS = "clients/"
+
+
+def between(host: str = "") -> str:
+    """Return the key of a host's certificate, by which it and gateways know each other; of the gateway's without."""
+    return f"engines/{host}"
+
+
+def certificates(
+    ends: Mapping[str, datetime | None], before: Mapping[str, str], hosts: Iterable[str]
+) -> dict[str, str]:
+    """Return what is told of certificates: their *ends*, where known; those of *hosts* not reached are as *before*."""
+    told = {between(host): before[between(host)] for host in hosts if between(host) in before}
+    return told | {key: f"{end.timestamp():.0f}" for key, end in ends.items() if end}
 
 
 def table() -> list[str]:
@@ -31,8 +54,8 @@ def table() -> list[str]:
     ]
 
 
-def service() -> str:
-    """Return the program that HAProxy runs in itself to print the table as Prometheus takes it."""
+def service(directory: str) -> str:
+    """Return the program that HAProxy runs in itself to print the table as Prometheus takes it, and CERTIFICATES."""
     rows = "\n".join(
         f'  {{"{counter}", "{PREFIX}{name}", "{kind}", "{text}"}},' for counter, name, kind, text in COUNTED
     )
@@ -40,6 +63,12 @@ def service() -> str:
 local counted = {{
 {rows}
 }}
+
+local certificates = {{}}
+for line in io.lines("{directory}/{CERTIFICATES}") do
+  local use, host, ends = line:match("^([^/]+)/(%S*) (%d+)$")
+  certificates[#certificates + 1] = '{NOT_AFTER}{{host="' .. host .. '",use="' .. use .. '"}} ' .. ends
+end
 
 local function escaped(text)
   return (text:gsub("\\\\", "\\\\\\\\"):gsub('"', '\\\\"'):gsub("\\n", "\\\\n"))
@@ -61,6 +90,9 @@ core.register_service("clients", "http", function(applet)
         .. string.format("%d", found[key][each[1]])
     end
   end
+  lines[#lines + 1] = "# HELP {NOT_AFTER} When a certificate ends that gateway.yml renews."
+  lines[#lines + 1] = "# TYPE {NOT_AFTER} gauge"
+  table.move(certificates, 1, #certificates, #lines + 1, lines)
   local text = table.concat(lines, "\\n") .. "\\n"
   applet:set_status(200)
   applet:add_header("content-type", "text/plain; version=0.0.4")

@@ -105,13 +105,19 @@ def refuse_outage(troubles: Mapping[str, str], before: str) -> None:
         )
 
 
+def end(greeted: http.client.HTTPConnection) -> datetime:
+    """Return when the certificate ends that an engine's host showed."""
+    shown = greeted.sock.getpeercert()
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), timezone.utc)
+
+
 def looked(found: Mapping[str, Server], context: ssl.SSLContext | None) -> tuple[dict[str, str], dict[str, datetime]]:
-    """Return what keeps a gateway from engines over TLS, and when the certificates of the others end, by names."""
+    """Return what keeps a gateway from engines over TLS, by their names, and when certificates end, by hosts."""
     troubles, ends = {}, {}
     for name, server in found.items():
         if server.tls_name:
             try:
-                ends[name] = _greet(server, context)
+                ends[server.host] = _greet(server, context)
             except Unreached as error:
                 troubles[name] = str(error)
     return troubles, ends
@@ -119,7 +125,7 @@ def looked(found: Mapping[str, Server], context: ssl.SSLContext | None) -> tuple
 
 def _greet(server: Server, context: ssl.SSLContext | None) -> datetime:
     greeted = connection(server, context)
-    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(greeted.sock.getpeercert()["notAfter"]), timezone.utc)
+    last = end(greeted)
     # With TLS 1.3 the host's word on the gateway's certificate comes with what it answers.
     try:
         greeted.request("GET", "/health")
@@ -132,4 +138,4 @@ def _greet(server: Server, context: ssl.SSLContext | None) -> datetime:
     finally:
         with suppress(OSError):
             greeted.close()
-    return end
+    return last

@@ -18,6 +18,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import con
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import run, search_path
 
 LEAST_VERSION = (2, 6)
+# Is there while what HAProxy has read is not what is in its directory, also where a run was ended in between.
+UNREAD = "unread"
 
 
 @dataclass
@@ -162,11 +164,12 @@ def bring(
     outcome: Outcome,
     *,
     check_mode: bool,
+    unread: bool = False,
 ) -> Outcome:
     """Bring a HAProxy to where it has its files and runs with them; *outcome* gets what that takes.
 
     *files* tells their texts by their names, for the directory that they will be in. What HAProxy does not take is
-    never put in place, and what cannot be started is taken back.
+    never put in place, and what cannot be started is taken back. *unread*: it has to read something else anew.
     """
     # Check mode on a host where nothing is installed yet still tells what would be done.
     missing = check_mode and not shutil.which("haproxy", path=search_path())
@@ -177,20 +180,23 @@ def bring(
     differ = [name for name in after if now[name] != after[name]]
     unit_text = unit(service, haproxy)
     other_unit = systemd() and (not service.unit.exists() or service.unit.read_text(encoding="utf-8") != unit_text)
-    running = sockets.answers(service.master)
+    running, mark = sockets.answers(service.master), Path(service.directory) / UNREAD
     outcome.steps += [f"write {service.unit}"] if other_unit else []
     outcome.steps += ["write " + ", ".join(differ)] if differ else []
-    outcome.steps += ["reload HAProxy" if running else "start HAProxy"] if differ or not running else []
+    anew = bool(differ) or unread or mark.exists() or not running
+    outcome.steps += ["reload HAProxy" if running else "start HAProxy"] if anew else []
     if check_mode or not outcome.steps:
         return outcome
     validate(haproxy, files)
+    store.write(mark, "")
     for name in differ:
         store.write(Path(service.directory) / name, after[name])
     if other_unit:
         store.write(service.unit, unit_text, 0o644)
         run(["systemctl", "daemon-reload"], timeout=60)
-    if (differ or not running) and not (sockets.reload(service.master) if running else start(service, haproxy)):
+    if anew and not (sockets.reload(service.master) if running else start(service, haproxy)):
         _back(service, {name: now[name] for name in differ}, running)
+    mark.unlink()
     return outcome
 
 
@@ -201,8 +207,8 @@ def _back(service: Service, before: Mapping[str, str | None], running: bool) -> 
             (Path(service.directory) / name).unlink(missing_ok=True)
         else:
             store.write(Path(service.directory) / name, text)
-    if running:
-        sockets.reload(service.master, patience=5)
+    if running and sockets.reload(service.master, patience=5):
+        (Path(service.directory) / UNREAD).unlink(missing_ok=True)
     raise FleetError(
         f"HAProxy took the new configuration and could not begin with it; the old one is back"
         f"{' and goes on' if running else ''}. Are the ports {', '.join(map(str, service.ports))} free? HAProxy's "

@@ -36,6 +36,11 @@ class Server:
     port: int
     tls_name: str = ""
 
+    @property
+    def host(self) -> str:
+        """Its host, as the name has it."""
+        return self.name.rpartition(":")[0]
+
 
 @dataclass(frozen=True)
 class Pool:

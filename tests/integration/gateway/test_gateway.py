@@ -22,7 +22,7 @@ import pytest
 from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, OTHER, Engine, Gateway
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import service, sockets
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, service, sockets
 from ansible_collections.inference.fleet.plugins.modules import gateway_usage
 from ansible_collections.inference.fleet.tests.patience import until
 
@@ -195,10 +195,7 @@ def test_nobody_sees_a_key(served: Gateway) -> None:
     served.chat(made, messages=[{"role": "user", "content": secret}])
     served.ask("POST", f"/v1/chat/completions?key={made}", made, CHAT)
     served.ask("GET", f"/{secret}", BOB)
-    connection = http.client.HTTPConnection("127.0.0.1", served.params["metrics_port"], timeout=30)
-    connection.request("GET", "/metrics")
-    metrics = connection.getresponse().read().decode()
-    connection.close()
+    metrics = served.metrics("/metrics")
     assert f'haproxy_server_http_responses_total{{proxy="model.{MODEL}"' in metrics
     admin = service.admin_socket(served.params["run_directory"])
     asked = [f"show map {served.params['directory']}/{name}" for name in ("keys.map", "allowed.map")]
@@ -270,10 +267,47 @@ def test_a_certificate_of_ones_own(served: Gateway, tmp_path: Path) -> None:
     own.write_bytes(Path(served.certificate).read_bytes())
     assert served.deploy(certificate=str(own))["changed"]
     assert ssl.get_server_certificate(("127.0.0.1", served.port)) in own.read_text()
+    # One that its renewer has put there without a reload is told of, and the next run shows it.
+    assert served.info()["problems"] == []
+    own.write_text(certificates.self_signed(["localhost"]))
+    (told,) = served.info()["problems"]
+    assert re.fullmatch(rf"The gateway still shows the certificate that was in {own} before, until [\d-]+: .*", told)
+    assert served.deploy()["steps"] == ["reload HAProxy"]
+    assert (served.info()["problems"], served.deploy()["changed"]) == ([], False)
+    assert ssl.get_server_certificate(("127.0.0.1", served.port)) in own.read_text()
     assert served.deploy(state="absent")["changed"]
     assert not served.deploy(state="absent")["changed"]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port), timeout=5)
+
+
+def test_a_self_signed_certificate_is_renewed_in_its_last_days(
+    served: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> tuple[str, int]:
+        found = re.findall(r'not_after_seconds{host="",use="clients"} (\d+)', served.metrics("/metrics/clients"))
+        return ssl.get_server_certificate(("127.0.0.1", served.port)), int(found[0])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "DAYS", certificates.SELF_SIGNED_RENEW_DAYS)
+        Path(served.certificate).unlink()
+        assert served.deploy()["changed"]
+    old, ends = shown()
+    (told,) = served.info()["problems"]
+    assert re.search(r"self-signed.pem ends on [\d-]+: run gateway.yml, which makes another", told)
+    planned, done = served.deploy(check=True), served.deploy()
+    assert planned["steps"] == ["make a self-signed certificate for localhost, 127.0.0.1: it ends on "
+                                f"{datetime.fromtimestamp(ends, timezone.utc):%Y-%m-%d}", "reload HAProxy"]  # fmt: skip
+    assert done["steps"][::2] == [planned["steps"][0], "reload HAProxy"]
+    assert "clients have to be told of it" in " ".join(done["warnings"])
+    new, later = shown()
+    assert (new != old, new in Path(served.certificate).read_text(), later > ends) == (True, True, True)
+    assert served.chat(ANNA).status == 200
+    assert (served.info()["problems"], served.deploy()["changed"]) == ([], False)
+    # What a run that was ended has written, and no HAProxy has read.
+    (Path(served.params["directory"]) / service.UNREAD).touch()
+    assert served.deploy()["steps"] == ["reload HAProxy"]
+    assert not served.deploy()["changed"]
 
 
 def used(served: Gateway, folder: Path) -> None:
@@ -314,10 +348,7 @@ def test_who_used_what(served: Gateway, tmp_path: Path) -> None:
     assert served.chat("sk-nobody-0123456789").status == 401
 
     def told() -> dict[tuple[str, str, str], float]:
-        connection = http.client.HTTPConnection("127.0.0.1", served.params["metrics_port"], timeout=30)
-        connection.request("GET", "/metrics/clients")
-        text = connection.getresponse().read().decode()
-        connection.close()
+        text = served.metrics("/metrics/clients")
         found = re.findall(r'^(\w+)\{client="(\w+)",model="([\w.-]+)"\} (\d+)$', text, re.M)
         return {(name.removeprefix("inference_fleet_gateway_client_"), *who): int(n) for name, *who, n in found}
 

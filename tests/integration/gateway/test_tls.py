@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, Engine, Gateway, Host, Wir
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, service, tls
-from ansible_collections.inference.fleet.plugins.modules import gateway_info
 from ansible_collections.inference.fleet.tests.patience import until
 
 
@@ -37,10 +37,6 @@ def host(gateway: Gateway, engine: Callable[..., Engine], wire: Wire) -> Iterato
     found = Host("h1", gateway, engine(), wire)
     yield found
     found.end()
-
-
-def problems(gateway: Gateway) -> list[str]:
-    return gateway_info.run({place: gateway.params[place] for place in ("directory", "run_directory")})["problems"]
 
 
 def test_prompts_go_over_tls_and_to_the_right_host_alone(gateway: Gateway, host: Host, wire: Wire) -> None:
@@ -65,7 +61,11 @@ def test_prompts_go_over_tls_and_to_the_right_host_alone(gateway: Gateway, host:
     assert len(heard) > 2000
     for word in (secret, ENGINE_KEY, MODEL, "chat/completions", "HTTP/1.1"):
         assert word.encode() not in heard, word
-    assert problems(gateway) == []
+    assert gateway.info()["problems"] == []
+    watched = re.findall(r'not_after_seconds{host="(\w*)",use="(\w+)"} \d+', gateway.metrics("/metrics/clients"))
+    assert watched == [("", "clients"), ("", "engines"), ("h1", "engines")]
+    shown = {each["whose"]: each["ends"] for each in gateway.info()["certificates"]}
+    assert set(shown) == {gateway.certificate, "the gateway", "the fleet's authority", "h1"}
     # Nothing differs, and nothing is done.
     assert [each["changed"] for each in host.bring()] == [False, False]
     assert not gateway.deploy()["changed"]
@@ -80,7 +80,7 @@ def test_prompts_go_over_tls_and_to_the_right_host_alone(gateway: Gateway, host:
     told = gateway.deploy(endpoints=[there, other])["warnings"][-1]
     assert told.startswith(f"h2:{host.engine.port} at {there['address']}:{wire.port}: the certificate there is another")
     until(lambda: gateway.chat(ANNA, "other-model").status == 503, "the gateway sees that it is not the other host")
-    assert told in problems(gateway)
+    assert told in gateway.info()["problems"]
     assert gateway.chat(ANNA).status == 200
     impostors(gateway, host)
 
@@ -97,7 +97,10 @@ def impostors(gateway: Gateway, host: Host) -> None:
         place.write_text(certificates.signed(authority, asked, name, "server", now) + key)
         assert service.reload(tls.service(host.directory, host.run_directory))
         until(lambda: gateway.chat(ANNA).status == 503, f"nothing is sent to one whose certificate is {words}")
-        assert any(each.startswith("h1:") and f"the certificate there is {words}" in each for each in problems(gateway))
+        assert any(
+            each.startswith("h1:") and f"the certificate there is {words}" in each
+            for each in gateway.info()["problems"]
+        )
         assert host.bring()[0]["changed"]
         until(lambda: gateway.chat(ANNA).status == 200, "the host has its own certificate again")
 
@@ -178,7 +181,7 @@ def test_no_request_is_lost_on_the_way_to_tls_nor_when_certificates_change(
         assert len(set(serials)) == len(serials)
         assert [each["changed"] for each in host.bring()] == [False, False]
     until(lambda: [each["status"] for each in gateway.server()["servers"]] == ["UP"])
-    assert problems(gateway) == []
+    assert gateway.info()["problems"] == []
     told = f"{load.counts['sent']} sent, {load.counts['answered']} answered"
     assert (load.wrong, load.unfinished, load.counts["sent"]) == ([], [], load.counts["answered"]), told
     with capsys.disabled():

@@ -23,9 +23,11 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
     health,
     lengths,
     maps,
+    metrics,
     reach,
     routes,
     service,
+    shown,
     sockets,
     spec,
     store,
@@ -37,7 +39,7 @@ OBJECTS = {"m": routes.model_object("m", 4096)}
 SETTINGS = spec.Settings("/etc/gw", "/run/gw", certificate="/etc/gw/own.pem", trust="/etc/gw")
 
 
-@pytest.mark.parametrize("module", [spec, routes, maps, service, lengths, certificates, reach, addresses, usage])
+@pytest.mark.parametrize("module", [spec, routes, maps, service, lengths, certificates, reach, addresses, usage, shown])
 def test_examples_in_docstrings(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted
@@ -211,6 +213,13 @@ def test_the_configuration_names_what_it_must_and_hides_what_it_can() -> None:
         assert "'" not in routes.body(refusal)
 
 
+def test_metrics_of_certificates_are_of_those_that_are_there() -> None:
+    end = datetime(2027, 1, 1, tzinfo=timezone.utc)
+    before = {"engines/a": "1", "engines/gone": "2", "clients/": "3"}
+    told = metrics.certificates({"clients/": None, "engines/b": end}, before, ["a", "b"])
+    assert told == {"engines/a": "1", "engines/b": "1798761600"}
+
+
 def test_a_certificate_that_ends_and_a_model_without_an_engine_are_told() -> None:
     now = datetime(2027, 1, 1, tzinfo=timezone.utc)
     servers = [
@@ -221,7 +230,9 @@ def test_a_certificate_that_ends_and_a_model_without_an_engine_are_told() -> Non
 
     def told(end: datetime | None, troubles: dict[str, str] | None = None, **between: datetime | None) -> list[str]:
         found = {"m": "model.m", "n": "model.n"}
-        return health.problems(servers, {}, found, "/c.pem", end, now, troubles or {}, between)
+        shows = [health.Certificate("/c.pem", end, health.OWN_DAYS, "", "renew it")]
+        shows += [health.Certificate(f"of {whose}", last) for whose, last in between.items()]
+        return health.problems(servers, {}, found, shows, now, troubles or {})
 
     well = [
         "No engine of n is there: c:8000 is out.",
@@ -232,8 +243,10 @@ def test_a_certificate_that_ends_and_a_model_without_an_engine_are_told() -> Non
         first, *rest = told(now + timedelta(days=days))
         assert word in first
         assert rest == well
-    assert told(None)[0] == "The certificate /c.pem cannot be read."
+    assert told(None)[0] == "The certificate /c.pem cannot be read: renew it."
     far = now + timedelta(days=300)
     assert told(far, {"b:8000": "b:8000: another host's."}) == [well[0], "b:8000: another host's."]
     assert told(far, a=now + timedelta(days=31)) == well
-    assert "The certificate of a, between" in told(far, a=now + timedelta(days=29))[0]
+    assert told(far, a=now + timedelta(days=29))[0] == (
+        "The certificate of a, between gateways and engines, ends on 2027-01-30: run gateway.yml without -l."
+    )
