@@ -28,11 +28,13 @@ def first_sentence(text: str) -> str:
 def screen(report: Report, run_anchor: Callable[[str], str]) -> dict[str, Any]:
     """Return the first screen as the template shows it."""
     news, rows = fleet.news(report), rent.table(report.every)
-    drawn = _drawn(rows)
+    drawn, states = _drawn(rows), fleet.health(report, news)
     label = "Output tokens a second per GPU against those for each user. The table beside it has the figures."
     return {
         "news": news,
-        "health": fleet.health(report, news),
+        "of": lambda item: _of(report, item),
+        "chosen": report.facets.data((host, state.simulated) for state in states for host, _items in state.unwell),
+        "health": states,
         "rows": rows,
         "scores": [rent.scores(row, report.evaluations) for row in rows],
         "choices": rent.choices(rows),
@@ -40,8 +42,17 @@ def screen(report: Report, run_anchor: Callable[[str], str]) -> dict[str, Any]:
         "questions": len({row.question for row in rows}),
         "pictured": drawn[0].question if drawn else (),
         "data": _rent_data(rows, run_anchor),
-        "picture": picture.curves([rent.curve(row) for row in drawn], label) if drawn else None,
+        "picture": picture.curves(
+            [rent.curve(row) for row in drawn], label, [report.facets.of_runs(row.runs) for row in drawn]
+        )
+        if drawn
+        else None,
     }
+
+
+def _of(report: Report, item: fleet.News) -> Any:
+    """Return the attributes of what was found: its host's, and the time since which it is so."""
+    return report.facets.of_host(item.host, item.simulated, item.since)
 
 
 def _rent_data(rows: Sequence[rent.Configuration], run_anchor: Callable[[str], str]) -> dict[str, Any]:

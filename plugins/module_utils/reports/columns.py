@@ -94,6 +94,7 @@ def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callabl
                 "id": host_anchor(item),
                 "host": words.clean(report.cohorts[number].name(item.latest)),
                 "cohort": number,
+                "of": report.facets.place(item),
                 "bands": _bands(item, changes.of_series(report.changes, item)),
                 # Runs with another one were asked something else.
                 "asked": asked.place(item.subject.workload),
@@ -104,7 +105,7 @@ def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callabl
         "options": list(options),
         "runs": _runs(listed, anchor),
         "marks": list(_marks(report, places)),
-        "sweeps": [[_curve(sweep) for sweep in plot.sweeps] for plot in sweeps.plots(report.documents)],
+        "sweeps": [[_curve(report, sweep) for sweep in plot.sweeps] for plot in sweeps.plots(report.documents)],
         "details": details.told([document for document in report.documents if document["run_id"] in kept]),
     }
 
@@ -196,11 +197,13 @@ def _marks(report: Report, places: dict[str, int]) -> Iterable[list[Any]]:
             yield [place, keys.index(change.metric), since, change.verdict, words.clean(said + known)]
 
 
-def _curve(sweep: sweeps.Sweep) -> dict[str, Any]:
+def _curve(report: Report, sweep: sweeps.Sweep) -> dict[str, Any]:
     """Return a sweep's points as [tok/s per user, tok/s per GPU, TTFT p99, US$ per million output, in flight, best]."""
     return {
         "name": words.clean(f"{system(sweep.document)}, {sweep.document['host']}"),
         "simulated": sweep.simulated,
+        "of": report.facets.place_of(sweep.document),
+        "at": round(words.parse_time(sweep.document["started_at"]).timestamp()),
         "points": [
             [
                 _rounded(point.per_user),

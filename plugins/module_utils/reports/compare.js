@@ -47,6 +47,14 @@ const compare = (() => {
         run.value = wanted;
       };
       const labels = [["host", host], ["started, UTC", run]].map(([what, select]) => make("label", {}, `${label}: ${what}`, select));
+      const narrow = () => {
+        for (const option of host.options) {
+          const owner = Number(option.value);
+          option.disabled = option.hidden = !option.selected && !(filter.of(series[owner].of) && of(owner).some((one) => filter.at(runs.at[one])));
+        }
+      };
+      filter.on(narrow);
+      narrow();
       return { element: make("div", { className: "limits" }, ...labels), choose, run: () => Number(run.value) };
     }
 

@@ -41,7 +41,16 @@ from ansible_collections.inference.fleet.plugins.module_utils.results.series imp
 _HERE = Path(__file__).resolve().parent
 
 # In this order, as one script. uPlot's licence asks to be in every copy.
-_SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "rent.js", "rule.js", "plots.js", "compare.js", "runs.js")
+_SCRIPTS = (
+    "uplot/uPlot.iife.min.js",
+    "page.js",
+    "filter.js",
+    "rent.js",
+    "rule.js",
+    "plots.js",
+    "compare.js",
+    "runs.js",
+)
 _STYLES = ("uplot/uPlot.min.css", "report.css")
 # Of each series so many runs stand in the page before its script adds the others.
 _NEWEST = 3
@@ -82,8 +91,9 @@ def page(report: Report, text: str) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=_markup(columns.packed(columns.data(report, anchor, host_anchor))),
         report=report,
+        facets=report.facets,
         answers=said,
-        rent_data=_markup(details.safe(said["data"])),
+        first_data=_markup(details.safe({"rent": said["data"], "filter": said["chosen"]})),
         groups=[_group(report, place, named) for place in range(len(report.groups))],
         sweeps=sweeps.plots(report.documents),
         costs=_costs(report),
@@ -177,6 +187,7 @@ def _listed(series: Series, named: frozenset[str]) -> list[Document]:
 def _comparison(outcome: Outcome) -> dict[str, Any]:
     """Return a comparison of variants as the template shows it. The page has the published tables elsewhere."""
     return {
+        "runs": [run for item in outcome.measured for run in item.runs],
         "title": side_by_side.title(outcome),
         "tables": side_by_side.tables(outcome, published=False),
         "sentences": sentences(outcome),

@@ -16,6 +16,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.history import fin
 from ansible_collections.inference.fleet.plugins.module_utils.reports import changes as change_points
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change, Event
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort, cohorts
+from ansible_collections.inference.fleet.plugins.module_utils.reports.facets import Facets
 from ansible_collections.inference.fleet.plugins.module_utils.results import series, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.load import Damaged
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Group, Series
@@ -62,6 +63,12 @@ class Report:
     def comparisons(self) -> tuple[Outcome, ...]:
         """The comparisons of variants, the newest first."""
         return of_documents(self.documents)
+
+    @functools.cached_property
+    def facets(self) -> Facets:
+        """By what the page's parts are chosen."""
+        hosts = [(test["host"], test["simulated"]) for test in self.acceptances]
+        return Facets(self.every, self.evaluations, [*hosts, *((item.host, False) for item in self.found.absent)])
 
     @property
     def cohorts(self) -> tuple[Cohort, ...]:

@@ -76,6 +76,8 @@ const page = (() => {
     percent,
     table,
     facts,
+    // What the first screen needs is not packed.
+    first: JSON.parse(document.getElementById("first").textContent),
     data: unpacked(),
     // As words.minute in Python.
     minute: (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " "),

@@ -33,11 +33,12 @@ _SHAPES = (
 MOST = len(_SHAPES)
 
 
-def curves(sweeps: Sequence[Sweep], label: str) -> str:
+def curves(sweeps: Sequence[Sweep], label: str, attributes: Sequence[str] = ()) -> str:
     """Return at most :data:`MOST` sweeps as an ``<svg>``: output tokens a second per GPU against those of each user.
 
     A line joins the Pareto front; a point that another one beats is empty, and so are all of a simulation, whose line
-    is dashed. Each point says how many requests were in flight. *label* says the same to a screen reader.
+    is dashed. Each point says how many requests were in flight. *label* says the same to a screen reader. *attributes*
+    are those of each sweep's group.
     """
     points = [point for sweep in sweeps for point in sweep.points]
     right, high = (_ceiling(max(values)) for values in zip(*((p.per_user, p.per_gpu) for p in points), strict=True))
@@ -54,6 +55,7 @@ def curves(sweeps: Sequence[Sweep], label: str) -> str:
     for place, sweep in enumerate(sweeps):
         colour, shape = f"var(--kind-{place + 1})", _SHAPES[place]
         dashed = ' stroke-dasharray="5 4"' if sweep.simulated else ""
+        parts.append(f"<g{attributes[place] if attributes else ''}>")
         front = sorted((point.per_user, point.per_gpu) for point in sweep.points if point.pareto)
         path = "L".join(f"{x(user)},{y(gpu)}" for user, gpu in front)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dashed}/>')
@@ -67,7 +69,7 @@ def curves(sweeps: Sequence[Sweep], label: str) -> str:
         middle = _TOP + _LINE * place + 5
         parts.append(f'<path d="M4,{middle}h22" stroke="{colour}" stroke-width="1.8"{dashed}/>')
         parts.append(f'<path d="{shape}" transform="translate(15,{middle})" fill="{colour}"/>')
-        parts.append(_text(32, middle + 4, name, "start", "--ink"))
+        parts.append(_text(32, middle + 4, name, "start", "--ink") + "</g>")
     head = f'<svg role="img" aria-label="{html.escape(label)}" viewBox="0 0 {_WIDTH} {height}" font-size="11">'
     return f"{head}{''.join(parts)}</svg>"
 

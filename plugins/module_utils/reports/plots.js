@@ -7,6 +7,11 @@ const plots = (() => {
   const { make, number, minute, get, set } = page;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const drawn = [];
+  // What is drawn again where something else is chosen.
+  const kept = (draw) => {
+    filter.on(draw);
+    draw();
+  };
 
   // Draws lines of {name, xs, ys, colour, dashed, dots, told} in a box; told gives a point's text.
   // A band is [low, high] across, a mark [line, point, tone].
@@ -159,12 +164,12 @@ const plots = (() => {
     const draw = () => {
       const metric = metricOf();
       const [, label, unit] = metrics[metric];
-      const some = own.length > 1 && hostOf() ? [own[hostOf() - 1]] : own;
+      const some = own.length > 1 && hostOf() ? [own[hostOf() - 1]] : own.filter(({ of }) => filter.of(of));
       const changed = marks.filter((mark) => mark[1] === metric);
       const found = [];
       const lines = some.map((item, index) => {
         const told = changed.filter(([owner]) => owner === item.place);
-        const known = item.runs.filter((run) => runs.values[metric][run] !== null);
+        const known = item.runs.filter((run) => runs.values[metric][run] !== null && filter.at(runs.at[run]));
         const xs = known.map((run) => runs.at[run]);
         // Runs of one moment stand beside one another.
         xs.forEach((at, place) => { if (place && at <= xs[place - 1]) xs[place] = xs[place - 1] + 1; });
@@ -194,7 +199,7 @@ const plots = (() => {
     const [metricLabel, metricOf] = choose("Figure", metrics.map(([, label, unit]) => `${label}, ${unit}`), `m${number_}`, () => draw());
     const [hostLabel, hostOf] = choose("Host", ["all", ...own.map(({ host }) => host)], `h${number_}`, () => draw());
     figure.append(make("div", { className: "limits" }, metricLabel, ...(own.length > 1 ? [hostLabel] : [])), box, note);
-    draw();
+    kept(draw);
   }
 
   // The latest run of each host, by rank.
@@ -203,14 +208,16 @@ const plots = (() => {
     const [title, simulated] = cohorts[number_];
     const latest = new Map();
     runs.series.forEach((owner, run) => { if (series[owner].cohort === number_) latest.set(owner, run); });
-    const known = [...latest].filter(([, run]) => runs.values[0][run] !== null);
     const box = make("div", {});
     figure.append(box);
-    if (!known.length) return;
-    chart(box, `Latest ${metrics[0][1]} of the hosts of ${title}, by rank`, [{
+    kept(() => {
+    const known = [...latest].filter(([owner, run]) => runs.values[0][run] !== null && filter.of(series[owner].of) && filter.at(runs.at[run]));
+    if (!known.length) box.replaceChildren("No host of what is chosen has this figure.");
+    else chart(box, `Latest ${metrics[0][1]} of the hosts of ${title}, by rank`, [{
       name: "hosts", dots: true, dashed: simulated, colour: "--bar", xs: known.map((_one, place) => place + 1), ys: known.map(([, run]) => runs.values[0][run]),
       told: (point) => `${simulated ? "SIMULATED " : ""}#${point + 1} ${series[known[point][0]].host}: ${number(runs.values[0][known[point][1]])} ${metrics[0][2]}`,
     }], { x: "rank", y: `${metrics[0][1]}, ${metrics[0][2]}` });
+    });
   }
 
   const AXES = [["output tok/s for each GPU", 1], ["TTFT p99, ms", 2], ["US$ per million output tokens", 3]];
@@ -220,7 +227,7 @@ const plots = (() => {
     const box = make("div", {});
     const draw = () => {
       const [title, axis] = AXES[axisOf()];
-      const lines = sweeps[place].map(({ name, simulated, points }, index) => {
+      const lines = sweeps[place].filter(({ of, at }) => filter.of(of) && filter.at(at)).map(({ name, simulated, points }, index) => {
         const known = points.filter((point) => point[axis] !== null).sort((one, other) => one[0] - other[0]);
         const xs = known.map((point) => point[0]);
         xs.forEach((value, at) => { if (at && value <= xs[at - 1]) xs[at] = xs[at - 1] * (1 + 1e-9); });
@@ -234,7 +241,7 @@ const plots = (() => {
     };
     const [label, axisOf] = choose("Against", AXES.map(([title]) => title), `s${place}`, () => draw());
     figure.append(make("div", { className: "limits" }, label), box);
-    draw();
+    kept(draw);
   }
 
   // How a run's latencies are spread over its requests.

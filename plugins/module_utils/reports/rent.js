@@ -6,7 +6,7 @@
 (() => {
   const { make, get, set } = page;
   const table = document.getElementById("offers");
-  const { rows, questions, limits } = JSON.parse(document.getElementById("rent-data").textContent);
+  const { rows, questions, limits } = page.first.rent;
   const body = table.tBodies[0];
   const lines = [...body.rows];
   const said = make("p", { className: "said" });
@@ -22,11 +22,11 @@
   }
 
   function show() {
-    const limited = chosen.limits.some(Number.isFinite);
+    const limited = chosen.limits.some(Number.isFinite) || filter.active();
     let first = null;
     rows.forEach((row, place) => {
       const offer = best(row);
-      const asked = !chosen.question || row.question === chosen.question;
+      const asked = (!chosen.question || row.question === chosen.question) && filter.keeps(lines[place]);
       lines[place].hidden = !asked || !offer;
       row.shown = offer;
       if (!offer) return;
@@ -37,16 +37,17 @@
       if (asked && !offer.unfit && (!first || offer.order < first.shown.order)) first = row;
     });
     arrange();
-    const single = chosen.question || questions.length === 1;
+    const single = new Set(rows.filter((row, place) => row.shown && !lines[place].hidden).map(({ question }) => question)).size < 2;
     lines.forEach((line, place) => line.classList.toggle("chosen", Boolean(limited && single && rows[place] === first)));
     for (const old of document.querySelectorAll("#rent [data-question]")) old.hidden = limited;
     said.hidden = !limited;
     if (!limited) return;
     const wanted = chosen.limits.map((limit, place) => Number.isFinite(limit) && `${limits[place].name} \u2264 ${limit} ms`);
-    const keeps = wanted.filter(Boolean).join(" and ");
-    if (!first) said.textContent = `Nothing that was measured, warm and undisturbed, keeps ${keeps}.`;
-    else if (!single) said.textContent = `Keeps ${keeps}: choose one kind of request to see the cheapest.`;
-    else said.textContent = `The cheapest that keeps ${keeps}: ${first.shown.said}`;
+    const keeps = wanted.some(Boolean) ? ` that keeps ${wanted.filter(Boolean).join(" and ")}` : "";
+    const of = filter.active() ? "Of what is chosen, " : "";
+    const text = !first ? `nothing measured, warm and undisturbed${keeps || " is here"}.`
+      : single ? `the cheapest${keeps}: ${first.shown.said}` : `several kinds of request have a row${keeps}: choose one to see the cheapest.`;
+    said.textContent = of ? of + text : text[0].toUpperCase() + text.slice(1);
   }
 
   // By a column, what is not known last whichever way; without one by price, those first that are a measure.
@@ -118,4 +119,5 @@
   const sorted = /^(-?)(\d+)$/u.exec(get("sort") || "");
   if (sorted && Number(sorted[2]) < table.tHead.rows[0].cells.length) by = [Number(sorted[2]), Boolean(sorted[1])];
   show();
+  filter.on(show);
 })();

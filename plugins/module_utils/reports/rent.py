@@ -100,6 +100,10 @@ class Configuration:
     offers: tuple[Offer, ...]
 
     @property
+    def runs(self) -> tuple[Document, ...]:
+        return tuple(run for offer in self.offers for run in offer.runs)
+
+    @property
     def best(self) -> Offer:
         """The cheapest of its loads that is a measure, else of all."""
         return min(self.offers, key=lambda offer: (bool(offer.why_not), offer.order))

@@ -108,7 +108,8 @@ page.data.then((known) => {
     item.dataset.filled = "yes";
     const owner = series.findIndex(({ id }) => id === item.id);
     const simulated = cohorts[series[owner].cohort][1];
-    const rows = [...members[owner]].reverse().map((run) => {
+    const listed = [...members[owner]].reverse();
+    const rows = listed.map((run) => {
       const id = `run-${runs.anchor[run]}`;
       const start = make("th", { scope: "row" }, make("a", { href: `#${id}` }, minute(runs.at[run])));
       if (simulated) start.prepend(make("b", { className: "simulated" }, "SIMULATED"), " ");
@@ -117,6 +118,9 @@ page.data.then((known) => {
       return make("tr", { id }, start, ...cells, make("td", {}, runs.versions[runs.version[run]]));
     });
     item.querySelector("tbody").replaceChildren(...rows);
+    const choose = () => rows.forEach((row, place) => row.classList.toggle("out", !filter.at(runs.at[listed[place]])));
+    filter.on(choose);
+    choose();
     item.querySelector(".older")?.remove();
   }
 
@@ -177,7 +181,7 @@ page.data.then((known) => {
     const texts = items.map((item, place) => (item.parentElement.firstElementChild.textContent + item.firstElementChild.textContent
       + members[place].map((run) => runs.anchor[run]).join(" ")).toLowerCase());
     input.setAttribute("aria-label", "Show only runs of");
-    const filter = () => {
+    const search = () => {
       const wanted = input.value.toLowerCase().split(/\s+/u).filter(Boolean);
       let left = 0;
       items.forEach((item, index) => {
@@ -189,9 +193,9 @@ page.data.then((known) => {
     };
     input.addEventListener("input", () => {
       page.set("q", input.value);
-      filter();
+      search();
     });
-    filter();
+    search();
     kinds[0].before(make("p", { className: "filter" }, input, " ", count));
   }
   document.documentElement.classList.add("scripted");

@@ -72,6 +72,12 @@ class Row:
     cells: tuple[Cell, ...]
     remarks: tuple[str, ...]
     several: bool = False
+    others: tuple[Document, ...] = ()
+
+    @property
+    def runs(self) -> tuple[Document, ...]:
+        """All that the figures are of."""
+        return self.others or (self.document,)
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def cohort_row(cohort: Cohort) -> Row:
         mark = any(item.cells[place].marked for item in rows)
         cells.append(Cell(metric, middle, published, ratio, verdicts.pop() if len(verdicts) == 1 else "", mark))
     note = "median of their latest runs"
-    return Row(f"{len(rows)} hosts", note, cohort.any, tuple(cells), _remarks_of_all(rows), True)
+    return Row(f"{len(rows)} hosts", note, cohort.any, tuple(cells), _remarks_of_all(rows), True, cohort.latest)
 
 
 def rows(cohort: Cohort, few: int = FEW) -> tuple[Row, ...]:

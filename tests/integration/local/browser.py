@@ -99,10 +99,12 @@ class Browser:
         return found
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for since the page was opened, its own among them."""
-        return [
-            event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
-        ]
+        """Return the addresses that were asked for since the page was opened, its own among them.
+
+        A C(data:) address asks nobody: Chromium draws the icons of its own controls from such.
+        """
+        sent = (event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent")
+        return [found["request"]["url"] for found in sent if not found["request"]["url"].startswith("data:")]
 
     def _ask(self, method: str, parameters: dict[str, Any], session: str | None) -> dict[str, Any]:
         self._number += 1

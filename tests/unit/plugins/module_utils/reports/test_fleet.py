@@ -39,7 +39,7 @@ def page(report):
 
 def section(page, name):
     """Return a section's text as a reader sees it."""
-    found = re.search(rf'<section id="{name}">(.*?)</section>', page, re.DOTALL)
+    found = re.search(rf'<section id="{name}"[^>]*>(.*?)</section>', page, re.DOTALL)
     assert found, name
     return " ".join(re.sub(r"<svg.*?</svg>|<[^>]*>", " ", found.group(1), flags=re.DOTALL).split())
 
