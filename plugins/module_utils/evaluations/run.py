@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,15 @@ def progress(text: str) -> tuple[int, int] | None:
     return (int(found[-1][0]), int(found[-1][1])) if found else None
 
 
+def kept_samples(log: Path | None) -> int:
+    """Return how many samples a log has: the harness says that late, and leaves the last ones out."""
+    try:
+        return len({name for name in zipfile.ZipFile(log).namelist() if name.startswith("samples/")}) if log else 0
+    except (OSError, zipfile.BadZipFile):
+        # It is being written.
+        return 0
+
+
 def require_endpoint(endpoint: Endpoint, whose: str, wanted: str) -> None:
     """Raise FleetError where an endpoint does not answer, refuses the key, or does not list the model."""
     try:
@@ -91,6 +101,7 @@ class Evaluation:
         self.plan, self.place, self._say = plan, place, say
         self._bin, self._docker_host = venv / "bin", docker_host
         self._looked, self._silent, self._told = time.monotonic(), 0, (-1, 0)
+        self._begun = time.monotonic()
 
     def run(self, timeout: float) -> Done:
         """Run it to its end. FleetError where what came of it is no score; all that was done is kept."""
@@ -102,6 +113,7 @@ class Evaluation:
             return Done(read, log, self._argv(None), self._attempts())
         if read:
             done = sum(not each["error"] for each in read["samples"])
+            self._told = done, read["asked"]
             self._say.say(
                 f"{self.plan.suite.name}: going on with an earlier run: {done} of {read['asked']} samples done"
             )
@@ -122,7 +134,9 @@ class Evaluation:
                 "it."
             )
         try:
-            (self.place / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Conversations are nobody else's.
+            self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.place / "logs").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise FleetError(f"work_dir: {self.place} cannot be made: {error.strerror}") from error
         for program in _PROGRAMS:
@@ -154,10 +168,18 @@ class Evaluation:
     def _tick(self, text: str) -> None:
         self._say.require_asked()
         found = progress(text)
+        if found:
+            # One that is run again is in it twice.
+            found = min(found[1], max(found[0], kept_samples(latest_log(self.place)))), found[1]
         if found and found != self._told:
             self._told = found
             self._say.say(f"{self.plan.suite.name}: {found[0]} of {found[1]} samples")
-        self._say.beat(lambda: f"{self.plan.suite.name}: {max(0, self._told[0])} of {self._told[1] or '?'} samples")
+        self._say.beat(
+            lambda: (
+                f"{self.plan.suite.name}: {max(0, self._told[0])} of {self._told[1] or '?'} samples after "
+                f"{time.monotonic() - self._begun:.0f} s"
+            )
+        )
         if time.monotonic() - self._looked > _LOOK_EVERY:
             self._look()
 

@@ -31,11 +31,14 @@ def venv() -> Path:
 def plays(simulator: Callable[..., str], tmp_path: Path) -> Callable[..., str]:
     """Start a simulator that plays a script, behind a key; return its URL."""
 
-    def start(script: list[dict], *arguments: str) -> str:
-        (tmp_path / "script.json").write_text(json.dumps(script))
-        (tmp_path / "api_key").write_text(KEY)
+    def start(script: list[dict], *arguments: str, key: str = KEY) -> str:
+        # A simulator reads its keys again and again.
+        folder = tmp_path / f"endpoint-{len(simulator.running)}"
+        folder.mkdir()
+        (folder / "script.json").write_text(json.dumps(script))
+        (folder / "api_key").write_text(key)
         return simulator(
-            *("--script", str(tmp_path / "script.json"), "--api-key-file", str(tmp_path / "api_key"), *arguments)
+            *("--script", str(folder / "script.json"), "--api-key-file", str(folder / "api_key"), *arguments)
         )
 
     return start
