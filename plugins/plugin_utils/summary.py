@@ -95,7 +95,9 @@ def note_failure(record: HostRecord, action: str, task: str, result: Mapping[str
     # Of a loop, what its items say: the task itself says only that one of them failed.
     reason = "\n".join(str(each.get("msg") or "no reason was given").strip() for each in failed or [result])
     said = str(result.get("module_stderr") or result.get("stderr") or "").strip()
-    if said and ("See stdout/stderr" in reason or reason.startswith("non-zero return code")):
+    if said and reason == "non-zero return code":
+        reason = said
+    elif said and "See stdout/stderr" in reason:
         reason = f"{reason}\n{said}"
     record.reason, record.failed_task = reason.removeprefix("Task failed: "), task
     if action == _BENCHMARK and "result" in result:

@@ -98,7 +98,8 @@ def start(plan: Plan, directory: str, bin_dir: str) -> list[str]:
 def again(plan: Plan, log: str, directory: str, bin_dir: str) -> list[str]:
     """Return the command line that goes on with the run of *log*: samples that it has are not run again."""
     if plan.suite.harness != INSPECT:
-        return [f"{bin_dir}/{EXECUTABLES[plan.suite.harness]}", "eval-retry", log, "--log-dir", directory]
+        program = f"{bin_dir}/{EXECUTABLES[plan.suite.harness]}"
+        return [program, "eval-retry", log, "--log-dir", directory, *_openbench_common(plan)]
     return [
         *(f"{bin_dir}/inspect", "eval-retry", log, "--log-dir", directory, "--max-samples", str(plan.concurrency)),
         *("--max-connections", str(plan.concurrency), *_COMMON),
@@ -144,14 +145,22 @@ def _inspect(plan: Plan, directory: str) -> list[str]:
 
 def _openbench(plan: Plan, directory: str) -> list[str]:
     words = ["eval", plan.suite.task, "--model", f"openai/{plan.endpoint.served_model_name}"]
-    words += ["-M", f"base_url={plan.endpoint.url}/v1"]
+    # Its own option: with -M base_url=, openbench 0.5.3 gives the URL twice, and ends.
+    words += ["--model-base-url", f"{plan.endpoint.url}/v1"]
     if plan.user:
         words += ["-T", f"user_model=openai-api/user/{plan.user.served_model_name}"]
     if plan.suite.task.startswith("tau_bench"):
         words += ["--alpha"]
     words += _extent(plan, plan.message_limit)
-    words += ["--max-connections", str(plan.concurrency), "--log-buffer", "1", "--display", "plain"]
-    return [*words, "--log-dir", directory, *plan.extra_args]
+    return [*words, *_openbench_common(plan), "--display", "plain", "--log-dir", directory, *plan.extra_args]
+
+
+def _openbench_common(plan: Plan) -> list[str]:
+    return [
+        *("--max-connections", str(plan.concurrency), "--log-buffer", "1", "--retry-on-error", str(SAMPLE_RETRIES)),
+        # It would ask an endpoint that is gone for ever; a sample that fails ends no other one.
+        *("--max-retries", str(RETRIES), "--timeout", str(ANSWER_SECONDS), "--no-fail-on-error"),
+    ]
 
 
 def environment(plan: Plan, directory: str, docker_host: str) -> dict[str, str]:

@@ -44,11 +44,20 @@ def test_a_run_is_gone_on_with_from_its_log() -> None:
 def test_openbench_has_the_pages_command_line() -> None:
     asked = plan("openbench/tau_bench_retail", limit=10)
     line = " ".join(command.start(asked, "/w/logs", "/v/bin"))
+    # The page has -M base_url=, which openbench 0.5.3 answers with "got multiple values for keyword argument".
     assert line.startswith(
-        "/v/bin/bench eval tau_bench_retail --model openai/a-model -M base_url=http://gpu1:8000/v1 "
+        "/v/bin/bench eval tau_bench_retail --model openai/a-model --model-base-url http://gpu1:8000/v1 "
         "-T user_model=openai-api/user/a-user --alpha --limit 10"
     )
-    assert command.environment(asked, "/w", "")["OPENAI_API_KEY"] == KEY
+    # By itself it asks an endpoint that is gone for ever, and ends with the first sample that fails.
+    common = "--max-connections 8 --log-buffer 1 --retry-on-error 1 --max-retries 5 --timeout 1800 --no-fail-on-error"
+    assert common in line
+    again = " ".join(command.again(asked, "/w/logs/a.eval", "/w/logs", "/v/bin"))
+    assert again == f"/v/bin/bench eval-retry /w/logs/a.eval --log-dir /w/logs {common}"
+    variables = command.environment(asked, "/w", "")
+    assert variables["OPENAI_API_KEY"] == KEY
+    assert (variables["USER_BASE_URL"], variables["USER_API_KEY"]) == ("http://gpu2:8000/v1", USER_KEY)
+    assert not [each for each in (KEY, USER_KEY) if each in line + again]
 
 
 def test_what_the_model_writes_is_run_by_the_daemon_that_is_named() -> None:
