@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the last run of each host for node_exporter, on the control host and without a connection."""
+"""Write the last runs and evaluations for node_exporter, on the control host and without a connection."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluations
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import textfile as evaluated
 from ansible_collections.inference.fleet.plugins.module_utils.history import textfile
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, words
 from ansible_collections.inference.fleet.plugins.plugin_utils import files
@@ -24,20 +26,24 @@ class ActionModule(LocalAction):
         "path": {"type": "path", "required": True},
         "regressions": {"type": "list", "elements": "dict", "default": []},
         "absent": {"type": "list", "elements": "dict", "default": []},
+        "worse": {"type": "list", "elements": "dict", "default": []},
     }
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
         folder, path = (Path(options[name]).absolute() for name in ("results_dir", "path"))
-        return write(folder, path, options["regressions"], self._task.check_mode, self._task.diff, options["absent"])
+        found = (options[name] for name in ("regressions", "absent", "worse"))
+        return write(folder, path, *found, check_mode=self._task.check_mode, diff_mode=self._task.diff)
 
 
 def write(
     folder: Path,
     path: Path,
     found: Sequence[Mapping[str, Any]] = (),
+    absent: Sequence[Mapping[str, Any]] = (),
+    worse: Sequence[Mapping[str, Any]] = (),
+    *,
     check_mode: bool = False,
     diff_mode: bool = False,
-    absent: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Bring the textfile at *path* up to date with the documents of *folder*; return the task's result.
 
@@ -48,9 +54,10 @@ def write(
     loaded = load.opened(folder)
     try:
         new = textfile.text(loaded.documents, found, len(loaded.damaged), absent)
+        new += evaluated.text(evaluations.load(folder).documents, worse)
     except KeyError as error:
         raise FleetError(
-            f"regressions and absent: wanted what inference.fleet.regressions returned; {error} is missing"
+            f"regressions, absent and worse: wanted what inference.fleet.regressions returned; {error} is missing"
         ) from error
     try:
         old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -26,10 +26,6 @@ from ansible_collections.inference.fleet.plugins.plugin_utils.local_task import 
 display = Display()
 
 ACKNOWLEDGED = "acknowledged.yml"
-# The kind of an acknowledgement, of a host that did not pass its acceptance test.
-SICK = "sick"
-# That of a model which scores worse than it did.
-WORSE = "worse"
 # A night, and what a schedule may be late.
 EXPECTED_HOURS = 26
 
@@ -95,7 +91,7 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
     found = find(loaded.documents)
     sick = not_passed(folder, options, loaded.documents)
     scored = scored_worse(folder, options, loaded.documents)
-    worse = [each for each in scored if each.sure]
+    worse = [each for each in scored.worse if each.sure]
     result: dict[str, Any] = {
         "changed": False,
         "results_dir": str(folder),
@@ -106,15 +102,26 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
             [
                 told(found),
                 *(f"  NOT SOUND  {words.clean(item['sentence'])}" for item in sick),
-                *(f"  {'WORSE     ' if each.sure else 'Suspected '} {words.clean(each.sentence)}" for each in scored),
+                *(
+                    f"  {'WORSE     ' if each.sure else 'Suspected '} {words.clean(each.sentence)}"
+                    for each in scored.worse
+                ),
+                *(f"  Accepted   {words.clean(each.sentence)}" for each in scored.accepted),
+                *(f"  Acknowledged, but not there: {words.clean(each.text())}" for each in scored.unused),
             ]
         ),
         "sick": sick,
         "worse": [
-            {"host": each.document["host"], "run_id": each.document["run_id"], "sentence": each.sentence}
+            {
+                "host": each.document["host"],
+                "run_id": each.document["run_id"],
+                "subject": evaluations.subject_id(each.document),
+                "sentence": each.sentence,
+            }
             for each in worse
         ],
         **found.as_dict(),
+        "unused": (*found.unused, *(each.text() for each in scored.unused)),
     }
     if not loaded.documents and not found.absent and not sick and not evaluations.load(folder).documents:
         message = (
@@ -141,7 +148,7 @@ def not_passed(
 ) -> list[dict[str, str]]:
     """Return the hosts whose last acceptance test they did not pass, each with a sentence, but those acknowledged."""
     known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
-    accepted = [each for each in known if each.kind == SICK]
+    accepted = [each for each in known if each.kind == acknowledged.SICK]
     tests = kept.sick(
         kept.load(folder).documents, documents[-1]["started_at"] if documents else None, options["max_age"]
     )
@@ -154,16 +161,18 @@ def not_passed(
 
 def scored_worse(
     folder: Path, options: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]
-) -> list[evaluations.Worse]:
-    """Return the models that score worse than they did, but those acknowledged."""
-    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
-    accepted = [each for each in known if each.kind == WORSE]
+) -> evaluations.Fallen:
+    """Return the models that score worse than they did, and which of that is acknowledged."""
     watched = evaluations.recent(
         evaluations.load(folder).documents, documents[-1]["started_at"] if documents else None, options["max_age"]
     )
-    hosts = {each["host"] for each in watched}
-    since = {host: item.since for host in hosts for item in accepted if item.of_host(host)}
-    return evaluations.worse(watched, since)
+    return evaluations.fallen(watched, accepted_worse(folder, options))
+
+
+def accepted_worse(folder: Path, options: Mapping[str, Any]) -> list[acknowledged.Acknowledgement]:
+    """Return the acknowledgements of models that score worse."""
+    known = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
+    return [each for each in known if each.kind == acknowledged.WORSE]
 
 
 def finder(folder: Path, options: Mapping[str, Any]) -> Finder:
@@ -172,7 +181,7 @@ def finder(folder: Path, options: Mapping[str, Any]) -> Finder:
     if options["confirm"] < 1:
         raise FleetError(f"confirm: wanted 1 run or more, found {options['confirm']}")
     every = acknowledgements(folder, options["acknowledged_file"], options["acknowledged"])
-    known = tuple(each for each in every if each.kind not in (SICK, WORSE))
+    known = tuple(each for each in every if each.kind not in (acknowledged.SICK, acknowledged.WORSE))
     wanted = _wanted(options)
 
     def find(documents: Sequence[Mapping[str, Any]]) -> regressions.Found:

@@ -6,17 +6,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible.utils.display import Display
 
-from ansible_collections.inference.fleet.plugins.action.regressions import RULE, Finder, finder, measured
+from ansible_collections.inference.fleet.plugins.action.regressions import (
+    RULE,
+    Finder,
+    accepted_worse,
+    finder,
+    measured,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluations
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
+from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.reports import (
     html,
     markdown,
@@ -66,6 +74,7 @@ class ActionModule(LocalAction):
                 **others,
                 markdown_whole=options["markdown_whole"],
                 find=find,
+                known=accepted_worse(folder, options),
                 check_mode=self._task.check_mode,
                 diff_mode=self._task.diff,
             )
@@ -85,13 +94,15 @@ def report(
     json_path: Path | None = None,
     markdown_whole: bool = False,
     find: Finder = regressions.find,
+    known: Sequence[Acknowledgement] = (),
     check_mode: bool = False,
     diff_mode: bool = False,
 ) -> dict[str, Any]:
     """Bring the report's files up to date with the documents of *folder*; return the task's result.
 
-    *path* is the page's, *find* looks through the history. Raises FleetError where there is nothing to report
-    (outside check mode), where the folder or a file cannot be read or written, and where two files are to be one.
+    *path* is the page's, *find* looks through the history, *known* are models that are known to score worse. Raises
+    FleetError where there is nothing to report (outside check mode), where the folder or a file cannot be read or
+    written, and where two files are to be one.
     """
     paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path, "json_path": json_path}
     wanted = {name: found for name, found in paths.items() if found is not None}
@@ -101,7 +112,7 @@ def report(
     found = replace(
         found,
         acceptances=tuple(kept.latest(kept.load(folder).documents).values()),
-        evaluations=tuple(evaluations.told(evaluations.load(folder).documents)),
+        evaluations=tuple(evaluations.told(evaluations.load(folder).documents, known)),
     )
     result: dict[str, Any] = {
         "changed": False,

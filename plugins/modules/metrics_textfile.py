@@ -12,7 +12,8 @@ short_description: Write the last benchmark of each host for Prometheus
 version_added: "0.1.0"
 description:
   - Reads every result document in a folder on the control host, and writes the last run of each host, profile, engine,
-    model and workload as a textfile for node_exporter, with its figures, its time, its gates and its regressions.
+    model and workload as a textfile for node_exporter, with its figures, its time, its gates and its regressions; and
+    the last evaluation of each model, with its score and the score's interval.
   - The file is replaced in one step, and only where its content changed.
   - C(docs/history.md) in the collection lists the metrics.
 options:
@@ -33,6 +34,11 @@ options:
     default: []
   absent:
     description: What it returned as RV(inference.fleet.regressions#module:absent).
+    type: list
+    elements: dict
+    default: []
+  worse:
+    description: What it returned as RV(inference.fleet.regressions#module:worse).
     type: list
     elements: dict
     default: []
@@ -67,6 +73,7 @@ EXAMPLES = r"""
     results_dir: results
     path: /var/lib/prometheus/node-exporter/inference_fleet.prom
     regressions: "{{ looked.regressions }}"
+    worse: "{{ looked.worse }}"
   delegate_to: localhost
   run_once: true
 """

@@ -160,7 +160,7 @@ sick:
 worse:
   description:
     - Models that score worse in M(inference.fleet.evaluation) than they did, which fails the task. Each has C(host),
-      C(run_id) and C(sentence).
+      C(run_id), the C(subject) of the series, and C(sentence).
   returned: always
   type: list
   elements: dict

@@ -23,10 +23,12 @@ from debian_package import NotToBeHadError, unpacked
 
 from ansible_collections.inference.fleet.plugins.action import metrics_textfile
 from ansible_collections.inference.fleet.plugins.filter.scrape_targets import scrape_targets
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept as evaluated
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, store
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 from ansible_collections.inference.fleet.tests.patience import PATIENCE, until
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.evaluations.made import made
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +77,13 @@ def textfile(tmp_path_factory: pytest.TempPathFactory) -> Path:
             store.add(document, folder / "results")
     found = regressions.find(load.load(folder / "results").documents)
     assert {item.host for item in found.regressions} == {"gpu7"}
+    evaluations = [made(right, 100 - right, day, "gpu7") for day, right in enumerate((90, 91, 50), 1)]
+    (folder / "results" / evaluated.FOLDER).mkdir()
+    for each in evaluations:
+        store.add(each, folder / "results" / evaluated.FOLDER)
+    worse = [{"subject": evaluated.subject_id(each.document)} for each in evaluated.fallen(evaluations).worse]
     path = folder / "textfiles" / "inference_fleet.prom"
-    metrics_textfile.write(folder / "results", path, found.as_dict()["regressions"])
+    metrics_textfile.write(folder / "results", path, found.as_dict()["regressions"], worse=worse)
     return path
 
 
@@ -190,13 +197,15 @@ def test_prometheus_scrapes_the_fleet_and_answers_the_dashboard(programs: Path, 
         (failed,) = ask("node_textfile_scrape_error")
         assert failed["value"][1] == "0"
         asked = queries(json.loads(DASHBOARD.read_text(encoding="utf-8")))
-        assert len(asked) == 19
+        assert len(asked) == 21
         answers = {title: ask(expression) for title, expression in asked.items()}
         silent = {title for title, found in answers.items() if not found}
         assert silent == {"Time to first token of users' requests, p99", "A host became slower"}
         assert [item["value"][1] for item in answers["Hosts that became slower"]] == ["1"]
         assert [item["value"][1] for item in answers["Hosts measured"]] == ["3"]
         assert [item["value"][1] for item in answers["Gates not met"]] == ["1"]
+        assert [item["value"][1] for item in answers["Score"]] == ["0.5"]
+        assert [item["value"][1] for item in answers["Models that score worse"]] == ["1"]
         assert {item["metric"].get("mark") for item in answers["Output throughput"]} == {None, "SIMULATED "}
         assert [item["metric"]["host"] for item in answers["Requests running"]] == ["gpu7"]
         assert [item["metric"]["host"] for item in answers["Output by what the last benchmark measured"]] == ["gpu7"]

@@ -6,6 +6,7 @@ the reading."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from statistics import NormalDist
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import scores
+from ansible_collections.inference.fleet.plugins.module_utils.history import acknowledged
+from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import WORSE, Acknowledgement
 from ansible_collections.inference.fleet.plugins.module_utils.results import kinds, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.kinds import Document, Kept, Kind, order
 
@@ -53,6 +56,15 @@ class Worse:
             f"{words.when(self.document['started_at'])} ({self.document['run_id']}), {times}, from "
             f"{words.percent(self.before['value'])} ({interval({'low': low, 'high': high})}) before."
         )
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """What fell: models that score *worse*, those that are known to, and acknowledgements of nothing."""
+
+    worse: tuple[Worse, ...]
+    accepted: tuple[Worse, ...]
+    unused: tuple[Acknowledgement, ...]
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,11 @@ def subject(document: Document) -> tuple[Any, ...]:
     )
 
 
+def subject_id(document: Document) -> str:
+    """Return a short id of what was evaluated, which no two series share."""
+    return hashlib.sha256(json.dumps(subject(document)).encode()).hexdigest()[:12]
+
+
 def series(documents: Iterable[Document]) -> list[list[Document]]:
     """Return the documents by what they are of, each list oldest first."""
     found: dict[tuple[Any, ...], list[Document]] = {}
@@ -111,25 +128,53 @@ def series(documents: Iterable[Document]) -> list[list[Document]]:
     return list(found.values())
 
 
-def worse(documents: Iterable[Document], since: Mapping[str, str | None] | None = None) -> list[Worse]:
+def fallen(documents: Iterable[Document], known: Sequence[Acknowledgement] = ()) -> Fallen:
     """Return the models that score worse than they did, one of each series at most.
 
-    *since* has, by host, the run or the day from which on a lower score is accepted, or None for whatever there was.
+    *known* are the acknowledgements of kind WORSE. One accepts one fall: later runs are held to the score since then.
     """
-    found = []
+    told, accepted, used = [], [], []
     for runs in series(documents):
-        accepted = (since or {}).get(runs[-1]["host"], "")
-        if accepted is None:
-            continue
-        fell = _worse([run for run in runs if _is_since(run, accepted)] or runs)
-        if fell:
-            found.append(fell)
-    return sorted(found, key=lambda each: (not each.sure, order(each.document)))
+        left = [each for each in known if each.covers(runs[-1]["benchmark"]["name"], WORSE, runs, len(runs) - 1)]
+        # A fall that is over, as the model is better again, was one all the same.
+        used += [each for each in left if _was_there(runs, each)]
+        level = runs
+        while fell := _worse(level):
+            begun = runs.index(fell.document)
+            own = next((each for each in left if _near(runs, each, begun)), None)
+            if own is None:
+                told.append(fell)
+                break
+            left.remove(own)
+            used.append(own)
+            accepted.append(fell)
+            level = runs[begun:]
+    return Fallen(_ordered(told), _ordered(accepted), tuple(each for each in known if each not in used))
 
 
-def _is_since(run: Document, accepted: str) -> bool:
-    """Whether a run is not before one that is named by its id, or by its day."""
-    return (run["run_id"] if "Z-" in accepted else words.day(run["started_at"])) >= accepted
+def _ordered(found: Iterable[Worse]) -> tuple[Worse, ...]:
+    return tuple(sorted(found, key=lambda each: (not each.sure, order(each.document))))
+
+
+def _place(runs: Sequence[Document], known: Acknowledgement) -> int | None:
+    """Return which of the runs is the one that is named: by its id, or as the first since that day."""
+    since = known.since or ""
+    named = ((run["run_id"] if "Z-" in since else words.day(run["started_at"])) >= since for run in runs)
+    return next((index for index, late in enumerate(named) if late), None)
+
+
+def _near(runs: Sequence[Document], known: Acknowledgement, begun: int) -> bool:
+    """Whether it is of a fall that began with that run: where one began may move as more runs come."""
+    place = _place(runs, known)
+    return place is not None and abs(place - begun) <= acknowledged.NEAR
+
+
+def _was_there(runs: Sequence[Document], known: Acknowledgement) -> bool:
+    place = _place(runs, known)
+    if place is None:
+        return False
+    ends = range(max(2, place - acknowledged.NEAR + 1), min(len(runs), place + 2 * acknowledged.NEAR) + 1)
+    return any(fell and _near(runs, known, runs.index(fell.document)) for fell in (_worse(runs[:end]) for end in ends))
 
 
 def _worse(runs: Sequence[Document]) -> Worse | None:
@@ -143,12 +188,16 @@ def _worse(runs: Sequence[Document]) -> Worse | None:
     return None
 
 
-def told(documents: Iterable[Document]) -> list[Told]:
-    """Return the last of each series: those first that got worse for sure, then by their names."""
+def told(documents: Iterable[Document], known: Sequence[Acknowledgement] = ()) -> list[Told]:
+    """Return the last of each series: those first that got worse for sure, then by their names.
+
+    *known* are the acknowledgements, as :func:`fallen` has them.
+    """
+    documents = list(documents)
+    worse = {subject(each.document): each for each in fallen(documents, known).worse if each.sure}
     found = []
     for runs in series(documents):
-        fell = _worse(runs)
-        found.append(Told(runs[-1], runs[-2] if len(runs) > 1 else None, fell if fell and fell.sure else None))
+        found.append(Told(runs[-1], runs[-2] if len(runs) > 1 else None, worse.get(subject(runs[-1]))))
     return sorted(found, key=lambda each: (each.worse is None, name(each.document), each.document["run_id"]))
 
 

@@ -15,16 +15,21 @@ from ansible_collections.inference.fleet.plugins.module_utils.errors import Flee
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 
 _KEYS = {"host", "metric", "kind", "since", "reason"}
-KINDS = ("step", "siblings", "disturbed", "absent", "sick", "worse")
+# Of a host that did not pass its acceptance test; of a model that scores worse than it did.
+SICK, WORSE = "sick", "worse"
+KINDS = ("step", "siblings", "disturbed", "absent", SICK, WORSE)
+# What begins with a run, and after which later ones are held to the new level.
+_BEGUN = ("step", WORSE)
 # Where a step began is known to about this many runs, and may move as more runs come.
-_NEAR = 2
+NEAR = 2
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
     """One change that is accepted. *host* is a name or a pattern; *metric* None for every one.
 
-    *since* is a run id or a day as C(2026-11-23), and is of a step alone.
+    *since* is a run id or a day as C(2026-11-23), with which a step or a worse score began. Of a model that scores
+    worse, *metric* is the benchmark.
     """
 
     host: str
@@ -39,9 +44,7 @@ class Acknowledgement:
             return False
         if kind != "step":
             return True
-        return any(
-            self._names(runs, place) for place in range(max(0, index - _NEAR), min(len(runs), index + _NEAR + 1))
-        )
+        return any(self._names(runs, place) for place in range(max(0, index - NEAR), min(len(runs), index + NEAR + 1)))
 
     def of_host(self, host: str) -> bool:
         """Whether it is of a host."""
@@ -87,14 +90,14 @@ def _parse(item: Any, where: str) -> Acknowledgement:
     kind = item.get("kind") or "step"
     if kind not in KINDS:
         raise FleetError(f"{where}: kind is {kind!r}, wanted {', '.join(KINDS[:-1])} or {KINDS[-1]}")
-    needed = ("host", "since", "reason") if kind == "step" else ("host", "reason")
+    needed = ("host", "since", "reason") if kind in _BEGUN else ("host", "reason")
     missing = [key for key in needed if not item.get(key)]
     if missing:
         raise FleetError(f"{where}: {' and '.join(missing)} must be given")
     since = item.get("since")
     # YAML makes a date of a day.
     text = None if since is None else since.isoformat() if isinstance(since, date) else str(since)
-    if kind == "step" and _day(text) is None and "Z-" not in str(text):
+    if kind in _BEGUN and _day(text) is None and "Z-" not in str(text):
         raise FleetError(f"{where}: since is {text!r}, wanted a run id or a day such as 2026-11-23")
     metric = item.get("metric")
     return Acknowledgement(

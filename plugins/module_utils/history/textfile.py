@@ -62,20 +62,20 @@ def text(
     )
     lines: list[str] = []
     for name, explained, samples in _families(latest, found):
-        lines += _family(name, explained, samples)
+        lines += family(name, explained, samples)
     missing: list[tuple[Labels, Mapping[str, Any]]] = [
         ((("host", item["host"]), *((("port", str(item["port"])),) if item.get("port") else ())), item)
         for item in absent
     ]
-    lines += _family(
+    lines += family(
         "host_not_measured",
         "1 for a host, or one of its engines, without the run that was to be.",
         [(of, 1) for of, _item in missing],
     )
     last = [(of, words.parse_time(item["since"]).timestamp()) for of, item in missing if item["since"]]
-    lines += _family("host_not_measured_since_timestamp_seconds", "When the last run of such a host began.", last)
-    lines += _family("history_documents", "Result documents in the history.", [((), len(ordered))])
-    lines += _family("history_damaged_files", "Files in the history that are no result document.", [((), damaged)])
+    lines += family("host_not_measured_since_timestamp_seconds", "When the last run of such a host began.", last)
+    lines += family("history_documents", "Result documents in the history.", [((), len(ordered))])
+    lines += family("history_damaged_files", "Files in the history that are no result document.", [((), damaged)])
     return "\n".join(lines) + "\n"
 
 
@@ -200,8 +200,8 @@ def _mean(value: Any) -> float | None:
     return value.get("mean") if isinstance(value, Mapping) else value
 
 
-def _family(name: str, explained: str, samples: Sequence[Sample]) -> Iterator[str]:
-    """Yield a family's lines. One without a sample is left out."""
+def family(name: str, explained: str, samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield the lines of a family of gauges. One without a sample is left out."""
     if not samples:
         return
     yield f"# HELP {PREFIX}{name} {explained}"

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.inference.fleet.plugins.action import regressions, report
+from ansible_collections.inference.fleet.plugins.action import metrics_textfile, regressions, report
 from ansible_collections.inference.fleet.plugins.doc_fragments import measured
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
+from ansible_collections.inference.fleet.plugins.module_utils.history import acknowledged
 from ansible_collections.inference.fleet.plugins.modules import evaluation as module
 from ansible_collections.inference.fleet.plugins.plugin_utils.gates import judge, require_met
-from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.evaluations.made import made
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.evaluations.made import made, plan
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 FELL = [made(90, 10, 1), made(91, 9, 2), made(50, 50, 3)]
@@ -51,11 +52,57 @@ def test_one_that_may_be_chance_is_suspected(tmp_path: Path) -> None:
     assert found["worse"] == []
 
 
-@pytest.mark.parametrize("more", [{}, {"since": FELL[2]["run_id"]}])
-def test_what_is_acknowledged_is_told_no_more(tmp_path: Path, more: dict[str, str]) -> None:
-    known = {"host": "gpu*", "kind": "worse", "reason": "it is quantized now", **more}
-    found = look(written(tmp_path, *FELL), acknowledged=[known])
+KNOWN = {"host": "gpu*", "kind": "worse", "since": FELL[2]["run_id"], "reason": "it is quantized now"}
+
+
+def test_what_is_acknowledged_is_told_no_more_and_a_further_fall_is(tmp_path: Path) -> None:
+    found = look(written(tmp_path, *FELL), acknowledged=[KNOWN])
     assert (found.get("failed"), found["worse"], found["unused"]) == (None, [], ())
+    assert "  Accepted   gpu1, a-model on tau2_retail (user: a-user) got worse: 50.0 %" in found["text"]
+    found = look(written(tmp_path, made(10, 90, 4)), acknowledged=[KNOWN])
+    assert found["failed"] is True
+    assert "got worse: 10.0 % " in found["msg"]
+    assert "from 50.0 % (95 %: 40.4 to 59.6) before" in found["msg"]
+
+
+def test_an_acknowledgement_of_nothing_is_named_and_one_without_a_beginning_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path, *FELL)
+    found = look(folder, acknowledged=[{**KNOWN, "metric": "human_eval"}])
+    assert (found["failed"], len(found["unused"])) == (True, 1)
+    assert "Acknowledged, but not there: gpu*, human_eval, 20261103T120000Z-gpu1-000003" in found["text"]
+    # A later fall than the known one would be told to nobody.
+    with pytest.raises(FleetError, match="since must be given"):
+        look(folder, acknowledged=[{key: value for key, value in KNOWN.items() if key != "since"}])
+
+
+def test_prometheus_is_given_the_last_score_and_whether_it_fell(tmp_path: Path) -> None:
+    folder, path = tmp_path / "results", tmp_path / "a.prom"
+    folder.mkdir()
+    written(folder, *FELL, made(9, 1, 2, host="gpu0", plan=plan("human_eval")))
+    assert metrics_textfile.write(folder, path, worse=look(folder)["worse"])["changed"]
+    lines = path.read_text().splitlines()
+    (gpu0, gpu1) = (line for line in lines if line.startswith("inference_fleet_evaluation_score_ratio{"))
+    assert gpu1.startswith(
+        'inference_fleet_evaluation_score_ratio{host="gpu1",engine="unknown",model="a-model",benchmark="tau2_retail",'
+        'user="a-user",label="",simulated="false",subject="'
+    )
+    assert gpu1.endswith("} 0.5")
+    assert 'benchmark="human_eval",user=""' in gpu0
+    assert gpu0.endswith("} 0.9")
+    told = [line.rpartition("} ")[2] for line in lines if line.startswith("inference_fleet_evaluation_worse{")]
+    assert told == ["0", "1"]
+    # What is known is worse no more.
+    assert metrics_textfile.write(folder, path, worse=look(folder, acknowledged=[KNOWN])["worse"])["changed"]
+    assert [line[-1] for line in path.read_text().splitlines() if "evaluation_worse{" in line] == ["0", "0"]
+
+
+def test_the_report_marks_no_fall_that_is_known(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    factory.write(folder, factory.document())
+    written(folder, *FELL)
+    known = acknowledged.parse([KNOWN], "here")
+    report.report(folder, tmp_path / "index.html", known=known)
+    assert "got worse" not in (tmp_path / "index.html").read_text()
 
 
 def test_the_report_shows_the_last_evaluation_of_each_model_the_worse_first(tmp_path: Path) -> None:

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
+from ansible_collections.inference.fleet.plugins.module_utils.history.acknowledged import Acknowledgement
 
 from .made import made, plan
+
+
+def worse(documents: list[dict]) -> tuple[kept.Worse, ...]:
+    return kept.fallen(documents).worse
 
 
 def write(folder: Path, *documents: dict) -> None:
@@ -30,7 +38,7 @@ def test_a_folder_is_read_oldest_first_and_what_is_none_is_named(tmp_path: Path)
 
 
 def test_a_model_that_fell_far_got_worse_in_one_run() -> None:
-    (told,) = kept.worse([made(90, 10, 1), made(91, 9, 2), made(50, 50, 3)])
+    (told,) = worse([made(90, 10, 1), made(91, 9, 2), made(50, 50, 3)])
     assert told.sure
     assert told.sentence == (
         "gpu1, a-model on tau2_retail (user: a-user) got worse: 50.0 % (95 %: 40.4 to 59.6) since 2026-11-03 12:00 UTC "
@@ -40,25 +48,84 @@ def test_a_model_that_fell_far_got_worse_in_one_run() -> None:
 
 def test_one_that_fell_a_little_did_when_two_runs_say_so() -> None:
     runs = [made(90, 10, 1), made(90, 10, 2), made(80, 20, 3)]
-    assert [each.sure for each in kept.worse(runs)] == [False]
-    (told,) = kept.worse([*runs, made(80, 20, 4)])
+    assert [each.sure for each in worse(runs)] == [False]
+    (told,) = worse([*runs, made(80, 20, 4)])
     assert (told.sure, told.runs) == (True, 2)
-    assert kept.worse([*runs, made(90, 10, 4)]) == []
+    assert worse([*runs, made(90, 10, 4)]) == ()
 
 
 def test_chance_alone_is_no_fall() -> None:
-    assert kept.worse([made(8, 2, 1), made(6, 4, 2), made(7, 3, 3)]) == []
-    assert kept.worse([made(5, 0, 1)]) == []
+    assert worse([made(8, 2, 1), made(6, 4, 2), made(7, 3, 3)]) == ()
+    assert worse([made(5, 0, 1)]) == ()
 
 
-def test_what_is_accepted_is_where_later_runs_start() -> None:
-    runs = [made(90, 10, 1), made(90, 10, 2), made(50, 50, 3), made(50, 50, 4)]
-    assert kept.worse(runs, {"gpu1": runs[2]["run_id"]}) == []
-    assert kept.worse(runs, {"gpu1": "2026-11-03"}) == []
-    assert kept.worse(runs, {"gpu1": None}) == []
-    assert kept.worse(runs, {"gpu2": None}) != []
-    (told,) = kept.worse([*runs, made(10, 90, 5)], {"gpu1": runs[2]["run_id"]})
-    assert told.before["value"] == 0.5
+def accept(since: str, **changes: Any) -> Acknowledgement:
+    return Acknowledgement(**{"host": "gpu*", "kind": "worse", "reason": "quantized", "since": since, **changes})
+
+
+FELL = [made(90, 10, 1), made(90, 10, 2), made(50, 50, 3), made(50, 50, 4)]
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        FELL[2]["run_id"],
+        "2026-11-03",
+        # A run or two beside it.
+        "2026-11-02",
+        FELL[3]["run_id"],
+    ],
+)
+def test_what_is_accepted_is_told_no_more_and_a_further_fall_is(since: str) -> None:
+    known = [accept(since)]
+    found = kept.fallen(FELL, known)
+    assert (found.worse, found.unused) == ((), ())
+    assert [each.document for each in found.accepted] == [FELL[2]]
+    later = [*FELL, *(made(50, 50, day) for day in range(5, 20))]
+    assert kept.fallen(later, known).worse == ()
+    for before in (FELL, later):
+        found = kept.fallen([*before, made(10, 90, 20)], known)
+        (told,) = found.worse
+        assert (told.before["value"], told.document["run_id"][:8]) == (0.5, "20261120")
+        assert len(found.accepted) == 1
+    # The second one is known too, and nothing else.
+    both = [*known, accept("2026-11-20")]
+    found = kept.fallen([*later, made(10, 90, 20)], both)
+    assert (found.worse, len(found.accepted), found.unused) == ((), 2, ())
+
+
+def test_one_that_is_accepted_and_over_may_fall_again() -> None:
+    back = [*FELL, *(made(90, 10, day) for day in range(5, 20))]
+    found = kept.fallen(back, [accept("2026-11-03")])
+    # It was there, and is no more.
+    assert (found.worse, found.accepted, found.unused) == ((), (), ())
+    assert len(kept.fallen([*back, made(50, 50, 20)], [accept("2026-11-03")]).worse) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": "gpu2"},
+        {"metric": "human_eval"},
+        {"since": "2026-11-12"},
+        {"since": "2026-12-03"},
+    ],
+)
+def test_what_accepts_something_else_is_named(wrong: dict[str, str]) -> None:
+    known = accept(**{"since": "2026-11-03", **wrong})
+    found = kept.fallen([*FELL, *(made(50, 50, day) for day in range(5, 16))], [known])
+    assert len(found.worse) == 1
+    assert found.unused == (known,)
+
+
+def test_the_benchmark_may_be_named() -> None:
+    assert kept.fallen(FELL, [accept("2026-11-03", metric="tau2_retail")]).worse == ()
+
+
+def test_each_host_has_its_own_fall() -> None:
+    both = [*FELL, *(made(right, 100 - right, day, host="gpu2") for day, right in enumerate((90, 90, 50, 50), 1))]
+    assert len(kept.fallen(both, [accept("2026-11-03", host="gpu1")]).worse) == 1
+    assert kept.fallen(both, [accept("2026-11-03")]).worse == ()
 
 
 def test_only_the_same_question_is_compared() -> None:
