@@ -108,24 +108,34 @@ def report(
     wanted = {name: found for name, found in paths.items() if found is not None}
     _refuse_same(wanted)
     loaded = load.opened(folder)
-    found = overview.report(loaded.documents, PUBLISHED, loaded.damaged, find(loaded.documents))
+    tests, evaluated = kept.load(folder), evaluations.load(folder)
+    damaged = (
+        *loaded.damaged,
+        *(
+            load.Damaged(f"{name}/{file}", reason)
+            for name, of in ((kept.FOLDER, tests), (evaluations.FOLDER, evaluated))
+            for file, reason in of.damaged
+        ),
+    )
+    found = overview.report(loaded.documents, PUBLISHED, damaged, find(loaded.documents))
     found = replace(
         found,
-        acceptances=tuple(kept.latest(kept.load(folder).documents).values()),
-        evaluations=tuple(evaluations.told(evaluations.load(folder).documents, known)),
+        acceptances=tuple(kept.latest(tests.documents).values()),
+        evaluations=tuple(evaluations.told(evaluated.documents, known)),
     )
     result: dict[str, Any] = {
         "changed": False,
         **{name: str(file) for name, file in wanted.items()},
         "results_dir": str(folder),
         "runs": len(loaded.documents),
+        "evaluations": len(found.evaluations),
         "series": len(found.series),
         "simulated": found.simulated,
         "absent": [asdict(item) for item in found.found.absent],
-        "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in loaded.damaged],
-        "warnings": _warnings(folder, loaded.damaged),
+        "damaged": [{"file": words.clean(item.file), "reason": item.reason} for item in damaged],
+        "warnings": _warnings(folder, damaged),
     }
-    if not loaded.documents:
+    if not (loaded.documents or found.evaluations or found.acceptances):
         message = _nothing(folder, loaded)
         if not check_mode:
             raise FleetError(message, **result)

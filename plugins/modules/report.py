@@ -17,6 +17,7 @@ description:
   - Returns the latest run of each host, engine, model, profile and workload beside the published figures, as text.
   - No file holds a time but those of the documents. The same documents give the same files, and no change.
   - A file that cannot be read as a result document is named in a warning and left out. It is never changed or deleted.
+  - The evaluations and acceptance tests beside the results are in it too, also where there are no others.
   - Where there is no document to report, the module fails and says what to run. In check mode it says so without
     failing, because the benchmark that would have come before it wrote nothing either.
 options:
@@ -128,6 +129,11 @@ runs:
   returned: always
   type: int
   sample: 12
+evaluations:
+  description: How many models' evaluations the report holds, the last of each by each benchmark.
+  returned: always
+  type: int
+  sample: 2
 series:
   description: How many different combinations of host, engine, model, profile and workload.
   returned: always

@@ -29,6 +29,7 @@ def screen(report: Report, run_anchor: Callable[[str], str]) -> dict[str, Any]:
     """Return the first screen as the template shows it."""
     news, rows = fleet.news(report), rent.table(report.every)
     drawn, states = _drawn(rows), fleet.health(report, news)
+    scores = [rent.scores(row, report.evaluations) for row in rows]
     label = "Output tokens a second per GPU against those for each user. The table beside it has the figures."
     return {
         "news": news,
@@ -36,12 +37,13 @@ def screen(report: Report, run_anchor: Callable[[str], str]) -> dict[str, Any]:
         "chosen": report.facets.data((host, state.simulated) for state in states for host, _items in state.unwell),
         "health": states,
         "rows": rows,
-        "scores": [rent.scores(row, report.evaluations) for row in rows],
+        "scores": scores,
+        "scored": any(scores),
         "choices": rent.choices(rows),
         "columns": rent.COLUMNS,
         "questions": len({row.question for row in rows}),
         "pictured": drawn[0].question if drawn else (),
-        "data": _rent_data(rows, run_anchor),
+        "data": _rent_data(rows, scores, run_anchor),
         "picture": picture.curves(
             [rent.curve(row) for row in drawn], label, [report.facets.of_runs(row.runs) for row in drawn]
         )
@@ -55,7 +57,9 @@ def _of(report: Report, item: fleet.News) -> Any:
     return report.facets.of_host(item.host, item.simulated, item.since)
 
 
-def _rent_data(rows: Sequence[rent.Configuration], run_anchor: Callable[[str], str]) -> dict[str, Any]:
+def _rent_data(
+    rows: Sequence[rent.Configuration], scores: Sequence[Sequence[rent.Score]], run_anchor: Callable[[str], str]
+) -> dict[str, Any]:
     """Return what the table of what to rent is changed with: each row's loads as they are shown, and their order."""
     offers = [offer for row in rows for offer in row.offers if not offer.why_not]
     limits = []
@@ -71,8 +75,10 @@ def _rent_data(rows: Sequence[rent.Configuration], run_anchor: Callable[[str], s
             {
                 "question": words.clean(", ".join(row.question)),
                 "offers": [_rent_offer(row, offer, run_anchor) for offer in row.offers],
+                # What rows are sorted by.
+                "score": found[0].value if found else None,
             }
-            for row in rows
+            for row, found in zip(rows, scores, strict=True)
         ],
     }
 

@@ -44,6 +44,8 @@ def page(report: Report, whole: bool = True) -> str:
         ("Is the fleet well?", _health(report)),
         ("What changed?", _news(report)),
         ("Which to rent?", _rent(report)),
+        # The table above has the scores of what was measured too.
+        *([] if report.documents else [("Evaluations", _evaluated(report))]),
     ]
     tables_of_all = [
         ("Change points", _changes(report)),
@@ -87,18 +89,10 @@ def escape(text: object) -> str:
 
 
 def _lead(report: Report) -> list[str]:
-    runs, hosts, simulated = len(report.documents), report.hosts, report.simulated
-    plural = "" if runs == 1 else "s"
-    lines = [
-        "# Inference fleet report",
-        "",
-        f"{runs:,} run{plural} on {hosts:,} host{'' if hosts == 1 else 's'}, {report.span}. "
-        "Tables show the latest run of every host, engine, profile and workload.",
-    ]
-    if simulated:
-        which = "Every run" if simulated == runs else f"{simulated:,} of {runs:,} runs"
-        verb = "is" if simulated in (1, runs) else "are"
-        lines += ["", f"> **{SIMULATED}**: {which} {verb} simulated. Such figures say nothing about hardware."]
+    said = " Tables show the latest run of every host, engine, profile and workload." if report.documents else ""
+    lines = ["# Inference fleet report", "", f"{report.lead}.{said}"]
+    if report.rehearsed:
+        lines += ["", f"> **{SIMULATED}**: {report.rehearsed} simulated. Such figures say nothing about hardware."]
     return lines
 
 
@@ -138,15 +132,18 @@ def _rent(report: Report) -> list[str]:
         f"{escape(', '.join(choice.question))}: **{escape(choice.sentence)}**" for choice in rent.choices(rows)[:_FEW]
     ]
     heads = ["Configuration", "In flight", *(f"{column.title}, {column.unit}" for column in rent.COLUMNS)]
+    scores = [rent.scores(row, report.evaluations) for row in rows]
+    last = ["Warm, undisturbed", *(["Evaluations"] if any(scores) else [])]
     lines = []
-    for row in rows[:_LISTED]:
+    for row, found in zip(rows[:_LISTED], scores, strict=False):
         best = row.best
         name = ", ".join(filter(None, (row.system, row.version, row.precision, *row.question)))
         figures = [words.number(best.figures[column.key]) for column in rent.COLUMNS]
         why_not = escape(answers.first_sentence(best.why_not)) or "yes"
-        lines.append([_mark(row.simulated) + escape(name), best.load, *figures, why_not])
+        told = [escape(", ".join(score.text for score in found))] if any(scores) else []
+        lines.append([_mark(row.simulated) + escape(name), best.load, *figures, why_not, *told])
     said = chosen or ["Nothing here can tell: no run is measured, warm and undisturbed."]
-    return [*said, "", *_table([*heads, "Warm, undisturbed"], lines), *_more(len(rows))]
+    return [*said, "", *(_table([*heads, *last], lines) if lines else []), *_more(len(rows))]
 
 
 def _comparisons(report: Report) -> list[str]:

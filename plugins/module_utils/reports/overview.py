@@ -107,18 +107,41 @@ class Report:
         return tuple(series for group in self.groups for series in group.series)
 
     @property
+    def _every_document(self) -> tuple[Mapping[str, Any], ...]:
+        return (*self.documents, *(told.document for told in self.evaluations), *self.acceptances)
+
+    @property
     def hosts(self) -> int:
-        return len({document["host"] for document in self.documents})
+        return len({document["host"] for document in self._every_document})
 
     @property
     def simulated(self) -> int:
         return sum(document["simulated"] for document in self.documents)
 
     @property
+    def rehearsed(self) -> str:
+        """How much of it is simulated, such as C(2 of 44 runs are); nothing where nothing is."""
+        found = self.documents or self._every_document
+        some, total = sum(document["simulated"] for document in found), len(found)
+        if not some:
+            return ""
+        what = "run" if self.documents else "result"
+        which = f"Every {what}" if some == total else f"{words.count(some)} of {words.count(total)} {what}s"
+        return f"{which} {'is' if some in (1, total) else 'are'}"
+
+    @property
+    def lead(self) -> str:
+        """What it is of, such as C(44 runs and 2 evaluations on 5 hosts, 2026-11-01 to 2026-11-23)."""
+        kinds = ((self.documents, "run"), (self.evaluations, "evaluation"), (self.acceptances, "acceptance test"))
+        parts = [f"{words.count(len(of))} {name}{'' if len(of) == 1 else 's'}" for of, name in kinds if of]
+        listed = " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+        return f"{listed} on {words.count(self.hosts)} host{'' if self.hosts == 1 else 's'}, {self.span}"
+
+    @property
     def span(self) -> str:
-        """The days of the first and the last run."""
-        days = [words.day(document["started_at"]) for document in (self.documents[0], self.documents[-1])]
-        return " to ".join(dict.fromkeys(days))
+        """The days of the first and the last document."""
+        moments = sorted(document["started_at"] for document in self._every_document)
+        return " to ".join(dict.fromkeys(words.day(moment) for moment in (moments[0], moments[-1])))
 
 
 def report(

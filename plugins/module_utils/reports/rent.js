@@ -6,7 +6,11 @@
 (() => {
   const { make, get, set } = page;
   const table = document.getElementById("offers");
+  // Nothing was measured.
+  if (!table) return;
   const { rows, questions, limits } = page.first.rent;
+  // So many cells of a row are its load's; behind them stand its scores.
+  const width = rows[0].offers[0].cells.length;
   const body = table.tBodies[0];
   const lines = [...body.rows];
   const said = make("p", { className: "said" });
@@ -58,6 +62,7 @@
       else cell.removeAttribute("aria-sort");
     });
     const key = (index) => {
+      if (place > width) return rows[index].score;
       if (place) return rows[index].shown?.values[place - 1] ?? null;
       return place === 0 ? lines[index].cells[0].textContent : null;
     };

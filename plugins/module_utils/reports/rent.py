@@ -109,6 +109,19 @@ class Configuration:
         return min(self.offers, key=lambda offer: (bool(offer.why_not), offer.order))
 
 
+@dataclass(frozen=True, order=True)
+class Score:
+    """The last score of a model by one *benchmark*: *value* is a share."""
+
+    benchmark: str
+    value: float
+
+    @property
+    def text(self) -> str:
+        """Such as C(human_eval 90.5 %)."""
+        return f"{self.benchmark} {words.percent(self.value)}"
+
+
 @dataclass(frozen=True)
 class Choice:
     """The answer to one question: the cheapest *row*, by money where *priced*, else by output per GPU."""
@@ -123,8 +136,8 @@ class Choice:
         return sentence(self.row, self.row.best)
 
 
-def scores(row: Configuration, evaluations: Iterable[Told]) -> tuple[str, ...]:
-    """Return the last scores of a row's engine, version and model on its own hosts, such as C(human_eval 90.5 %)."""
+def scores(row: Configuration, evaluations: Iterable[Told]) -> tuple[Score, ...]:
+    """Return the last scores of a row's engine, version, profile and model on its own hosts, by their benchmarks."""
     hosts = {run["host"] for offer in row.offers for run in offer.runs}
     run = row.offers[0].any
 
@@ -136,8 +149,8 @@ def scores(row: Configuration, evaluations: Iterable[Told]) -> tuple[str, ...]:
             and all(mine.get(key) == theirs.get(key) for key in ("name", "version", "profile"))
         )
 
-    found = [f"{told.document['benchmark']['name']} {told.score}" for told in evaluations if same(told.document)]
-    return tuple(sorted(set(found)))
+    documents = [told.document for told in evaluations if same(told.document)]
+    return tuple(sorted({Score(found["benchmark"]["name"], found["score"]["value"]) for found in documents}))
 
 
 def sentence(row: Configuration, offer: Offer) -> str:

@@ -202,5 +202,5 @@ page.data.then((known) => {
   follow();
 }, () => {
   const said = "This browser cannot unpack the page's data: older runs, details and plots are not shown.";
-  document.getElementById("runs").prepend(page.make("p", { className: "banner" }, said));
+  document.getElementById("runs")?.prepend(page.make("p", { className: "banner" }, said));
 });

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations.kept import Told
 from ansible_collections.inference.fleet.plugins.module_utils.reports import fleet, rent
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 
@@ -32,10 +33,28 @@ def text(report: Report) -> str:
             for health in fleet.health(report, news)
         ],
         "changed": [asdict(item) for item in news],
-        "rent": [_row(row) | {"scores": rent.scores(row, report.evaluations)} for row in rows],
+        "rent": [
+            _row(row) | {"scores": [score.text for score in rent.scores(row, report.evaluations)]} for row in rows
+        ],
+        "evaluations": [_evaluation(told) for told in report.evaluations],
         "cheapest": [_named(choice.row, choice.row.best) for choice in rent.choices(rows)],
     }
     return json.dumps(found, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _evaluation(told: Told) -> dict[str, Any]:
+    document = told.document
+    return {
+        "host": document["host"],
+        "model": document["model"].get("id"),
+        "benchmark": document["benchmark"]["name"],
+        "simulated": document["simulated"],
+        "run": document["run_id"],
+        "score": document["score"]["value"],
+        "low": document["score"]["low"],
+        "high": document["score"]["high"],
+        "worse": told.worse is not None,
+    }
 
 
 def _row(row: rent.Configuration) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.acceptance import kept
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import Cohort
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
@@ -163,23 +164,34 @@ def text(report: Report) -> str:
     parts = [
         f"{runs} run{'' if runs == 1 else 's'}, {series} series; the latest of each. "
         "Throughput in tok/s, latencies in ms."
+        if runs
+        else f"{report.lead}."
     ]
     if report.events:
         parts.append("\n".join(_text_changes(report)))
     slower = [slow.finding.sentence + (" Acknowledged." if slow.accepted else "") for slow in report.slower]
     absent = [item.sentence for item in report.found.absent]
-    for title, sentences in (("Slow, without having changed:", slower), ("Not measured:", absent)):
+    lists = [("Slow, without having changed:", slower), ("Not measured:", absent)]
+    lists.append(("Evaluations:", [_mark(told.document) + told.sentence for told in report.evaluations]))
+    if not runs:
+        tests = [_mark(test) + kept.sentence(test) for test in report.acceptances]
+        lists.append(("Acceptance tests:", tests))
+    for title, sentences in lists:
         if sentences:
             parts.append("\n".join(_text_list(title, sentences)))
     parts.extend(_text_group(report, place) for place in range(len(report.groups)))
     return "\n\n".join(parts) + "\n"
 
 
+def _mark(document: Document) -> str:
+    return f"{SIMULATED} " if document["simulated"] else ""
+
+
 def _text_changes(report: Report) -> list[str]:
     lines = ["Changed:"]
     for event in report.events[:_REMARKS]:
         change = event.first
-        mark = f"{SIMULATED} " if change.series.latest["simulated"] else ""
+        mark = _mark(change.series.latest)
         more = f" Also {event.others}." if event.others else ""
         known = " Acknowledged." if change.acknowledged else ""
         aside = report.aside(change.series)
@@ -217,7 +229,7 @@ def _text_group(report: Report, place: int) -> str:
 
 def _text_row(facts: Row) -> list[str]:
     document = facts.document
-    mark = f"{SIMULATED} " if document["simulated"] else ""
+    mark = _mark(document)
     note = f", {facts.note}" if facts.note else ""
     heading = f"{mark}{words.clean(facts.name)}{note}: {words.clean(system(document))}"
     # Several hosts' latest runs have a time each.

@@ -88,3 +88,21 @@ def test_the_whole_page_is_narrowed_and_the_address_keeps_to_what(tmp_path):
         chromium.evaluate(f"{CHOOSE}('Kind', 'simulated')")
         assert "nothing measured" in chromium.evaluate("document.querySelector('#limits .said').innerText")
         assert chromium.complaints() == []
+
+
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium: apt-get install chromium brings one")
+def test_a_page_of_evaluations_alone(tmp_path):
+    told = tuple(evaluations.told([made(host="one"), made(2, 3, host="other")]))
+    report = dataclasses.replace(overview.report([], PUBLISHED), evaluations=told)
+    file = tmp_path / "index.html"
+    file.write_text(html.page(report, tables.text(report)), encoding="utf-8")
+    with browser.started(tmp_path / "profile") as chromium:
+        chromium.open(file.as_uri(), 390)
+        chromium.evaluate("page.data.then(() => null)")
+        assert "2 of 2 hosts well" in chromium.evaluate("document.getElementById('fleet').innerText")
+        chromium.evaluate(f"{CHOOSE}('Host', 'other')")
+        assert [text[:7] for text in chromium.evaluate(SEEN_OF)] == ["40.0 % "]
+        places = "[...document.querySelectorAll('nav a')].filter((link) => !link.hidden).map(({ hash }) => hash)"
+        assert chromium.evaluate(places) == ["#published", "#evaluations"]
+        assert overflow(chromium) == []
+        assert chromium.complaints() == []

@@ -18,6 +18,7 @@ from ansible_collections.inference.fleet.plugins.action import report as action
 from ansible_collections.inference.fleet.plugins.doc_fragments import history
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.modules import report as module
+from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.evaluations.made import made
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
 COLLECTION = Path(next(iter(fleet.__path__)))
@@ -44,6 +45,27 @@ def test_first_run_writes_and_the_second_changes_nothing(results, tmp_path):
     assert first["table"] == second["table"]
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert [item.name for item in path.parent.iterdir()] == ["index.html"]
+
+
+def test_a_folder_of_evaluations_alone_is_reported(tmp_path):
+    folder = tmp_path / "results" / "evaluation"
+    folder.mkdir(parents=True)
+    document = made(host="gpu7")
+    (folder / f"{document['run_id']}.json").write_text(json.dumps(document), encoding="utf-8")
+    (folder / "half.json").write_text("", encoding="utf-8")
+    paths = {name: tmp_path / name for name in ("markdown_path", "csv_path", "json_path")}
+    first = action.report(tmp_path / "results", tmp_path / "index.html", **paths)
+    assert (first["changed"], first["runs"], first["evaluations"]) == (True, 0, 1)
+    assert [item["file"] for item in first["damaged"]] == ["evaluation/half.json"]
+    wanted = "gpu7, a-model on tau2_retail (user: a-user): 80.0 %"
+    assert wanted in first["table"]
+    for path in (tmp_path / "index.html", paths["markdown_path"]):
+        text = path.read_text(encoding="utf-8")
+        assert wanted in text.replace("\\_", "_")
+        assert "1 evaluation on 1 host, 2026-11-01." in text
+    (told,) = json.loads(paths["json_path"].read_text())["evaluations"]
+    assert (told["host"], told["score"]) == ("gpu7", 0.8)
+    assert not action.report(tmp_path / "results", tmp_path / "index.html", **paths)["changed"]
 
 
 def test_the_page_has_the_mode_of_any_new_file(results, tmp_path):

@@ -220,5 +220,5 @@ def test_a_row_has_the_scores_of_its_own_engine_model_and_host():
         {**evaluation, "engine": {**run["engine"], "version": "0.31.0"}},
     ]
     told = [kept.Told(document, None, None) for document in (evaluation, *others)]
-    assert rent.scores(row, told) == ("human_eval 90.5 %",)
+    assert [score.text for score in rent.scores(row, told)] == ["human_eval 90.5 %"]
     assert rent.scores(row, told[1:]) == ()

@@ -130,7 +130,7 @@ def test_the_page_shows_each_part(fleet):
     text = " ".join(Page(fleet).texts().split())
     for wanted in (
         "5 runs on 3 hosts, 2026-11-01 to 2026-11-23",
-        "SIMULATED 1 of 5 runs in this report is simulated",
+        "SIMULATED 1 of 5 runs is simulated",
         "64 prompts instead of 512",
         "half.json",
         "sha256:" + "ab12" * 16,
