@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import recorded
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.table import summary_table
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.results import (
@@ -31,6 +32,10 @@ MODULE = "inference.fleet.benchmark"
 PUBLISHED, PREVIOUS = "published", "previous"
 # The module's own default.
 WORK_DIR = "/var/tmp/inference.fleet/benchmark"
+# A run that is kept on its host: its document, its gates, what to compare it with, the hosts that recorded their GPUs.
+Kept = tuple[dict[str, Any], list[dict[str, Any]], list[str], list[str]]
+# What is raised by one that is none.
+NO_RUN = (ValueError, KeyError, TypeError, binascii.Error, FleetError)
 # For what a module does around its client: pulling an image, starting, reading results.
 OVERHEAD_SECONDS = 1800
 
@@ -48,13 +53,16 @@ class ActionModule(LongTaskAction):
         args = dict(self._task.args)
         try:
             folder = Path(args.pop("results_dir", None) or "results").expanduser().absolute()
+            args.setdefault("run_host", task_vars.get("inventory_hostname"))
+            args.setdefault("client_host", self._task.delegate_to or task_vars.get("inventory_hostname"))
+            if args.get("kept"):
+                self._complete(folder, result, args, task_vars)
+                return result
             # The module gets both as well: it keeps them with a result that this control host may never see.
             gates = args["gates"] = check_gates(args.get("gates") or [])
             if args.get("baselines") is None:
                 args["baselines"] = [PUBLISHED]
             baselines = find_baselines(args["baselines"], folder)
-            args.setdefault("run_host", task_vars.get("inventory_hostname"))
-            args.setdefault("client_host", self._task.delegate_to or task_vars.get("inventory_hostname"))
             if not self._task.check_mode:
                 store.prepare(folder)
                 collected = self._collect(folder, args, task_vars)
@@ -67,21 +75,67 @@ class ActionModule(LongTaskAction):
             if "result" not in result:
                 return result
             document = result["result"]
-            put_beside(document, baselines, folder)
-            document["gates"] = judge(gates, document)
-            result["table"] = summary_table(document)
-            result["result"] = documents.without_raw(document)
-            path = self._store(document, folder, result, args)
-            result["path"] = str(path)
-            # Two hosts may end at once: one call keeps a table in one piece.
-            display.display(f"\n{result['table']}\n  Result: {path}\n")
-            if result.get("failed"):
-                count = len(document["sweep"]["points"])
-                raise FleetError(f"{result['msg']}\nThe {count} points before it are kept in {path}.")
-            require_met(document["gates"], path)
+            if args.get("recorded_hosts"):
+                if result.get("kept") and not result.get("failed"):
+                    # There is no result yet.
+                    del result["result"]
+                    return result
+                recorded.complete(document, args["recorded_hosts"], {})
+            self._conclude(document, baselines, gates, folder, result, args)
         except FleetError as error:
             result.update({**error.details, "failed": True, "msg": str(error)})
         return result
+
+    def _conclude(
+        self,
+        document: dict[str, Any],
+        baselines: Baselines,
+        gates: list[dict[str, Any]],
+        folder: Path,
+        result: dict[str, Any],
+        args: dict[str, Any],
+    ) -> None:
+        """Compare a document, judge it, write and show it. FleetError where it does not meet its gates."""
+        put_beside(document, baselines, folder)
+        document["gates"] = judge(gates, document)
+        result["table"] = summary_table(document)
+        result["result"] = documents.without_raw(document)
+        path = self._store(document, folder, result, args)
+        result["path"] = str(path)
+        # Two hosts may end at once: one call keeps a table in one piece.
+        display.display(f"\n{result['table']}\n  Result: {path}\n")
+        if result.get("failed"):
+            count = len(document["sweep"]["points"])
+            raise FleetError(f"{result['msg']}\nThe {count} points before it are kept in {path}.")
+        require_met(document["gates"], path)
+
+    def _complete(self, folder: Path, result: dict[str, Any], args: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Put what other hosts recorded into a run that is kept on the client's host, and conclude it."""
+        kept = args["kept"]
+        recordings = {item["host"]: item["windows"] for item in args.get("recordings") or ()}
+        found = self._read(kept, task_vars)
+        if found is None:
+            raise FleetError(
+                f"kept: wanted the run {kept} on {args['client_host']}, and could not read it. Where it is still "
+                f"there, the next benchmark of {args['run_host']} brings it to {folder}."
+            )
+        document, gates, names, hosts = found
+        recorded.complete(document, hosts, recordings)
+        result.update(changed=True, kept=kept)
+        self._conclude(document, _still_there(names, folder), gates, folder, result, args)
+
+    def _read(self, file: str, task_vars: dict[str, Any]) -> Kept | None:
+        """Return a run that is kept on the host; None where it cannot be had.
+
+        Raises what :data:`NO_RUN` has where it is none.
+        """
+        fetched = self._execute_module("ansible.legacy.slurp", {"src": file}, task_vars=task_vars)
+        if fetched.get("failed"):
+            return None
+        kept = json.loads(base64.b64decode(fetched["content"]))
+        check(kept["document"])
+        # An earlier release knew no recordings.
+        return kept["document"], check_gates(kept["gates"]), kept["baselines"], kept.get("recorded_hosts", [])
 
     def _store(self, document: dict[str, Any], folder: Path, result: dict[str, Any], args: dict[str, Any]) -> Path:
         """Add the document to the history, and have the host forget it; FleetError says where it is otherwise."""
@@ -113,20 +167,19 @@ class ActionModule(LongTaskAction):
         listed = self._low_level_execute_command(f"find {spooled} -name '[!.]*.json' -type f 2>/dev/null | sort")
         collected = []
         for file in listed["stdout"].split():
-            fetched = self._execute_module("ansible.legacy.slurp", {"src": file}, task_vars=task_vars)
-            if fetched.get("failed"):
-                # Another task was faster, or it will be said the next time.
-                continue
             try:
-                kept = json.loads(base64.b64decode(fetched["content"]))
-                document, gates = kept["document"], check_gates(kept["gates"])
-                check(document)
-            except (ValueError, KeyError, TypeError, binascii.Error, FleetError) as error:
+                found = self._read(file, task_vars)
+            except NO_RUN as error:
                 display.warning(f"[{args['run_host']}] {file} on the host is no result, and was left there: {error}")
                 continue
+            if found is None:
+                # Another task was faster, or it will be said the next time.
+                continue
+            document, gates, baselines, hosts = found
             if document["host"] != args["run_host"]:
                 continue
-            put_beside(document, _still_there(kept["baselines"], folder), folder)
+            recorded.complete(document, hosts, {})
+            put_beside(document, _still_there(baselines, folder), folder)
             document["gates"] = judge(gates, document)
             try:
                 collected.append(store.add(document, folder))

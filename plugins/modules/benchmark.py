@@ -59,7 +59,7 @@ options:
   members:
     description:
       - The other hosts that serve the model together with the one at O(url). Their GPUs and prices count, and the
-        result tells of them. Their energy is not measured, so none is told.
+        result tells of them. Energy is told where O(recorded_hosts) has all of them.
     type: list
     elements: dict
     default: []
@@ -77,6 +77,35 @@ options:
       price_per_hour:
         description: US dollars an hour for its GPUs, like O(price_per_hour). Without that of one, no cost is told.
         type: float
+  recorded_hosts:
+    description:
+      - Hosts of the engine on which the client does not run, and whose GPUs M(inference.fleet.gpu_recording) records.
+        The GPUs of O(run_host) are not sampled then where it is among them.
+      - The run is kept on the client's host until another call with O(kept) has put the O(recordings) in.
+    type: list
+    elements: str
+    default: []
+  kept:
+    description:
+      - The file RV(kept) of a run with O(recorded_hosts). Nothing is measured; the run's result is written, with
+        O(recordings) in it.
+      - Where that never happens, the next benchmark brings the run, without them.
+    type: path
+  recordings:
+    description: For O(kept), what was recorded on each host. A host that is missing recorded nothing.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: The host's name.
+        type: str
+        required: true
+      windows:
+        description: What M(inference.fleet.gpu_recording) returned.
+        type: list
+        elements: raw
+        required: true
   model:
     description: The model that the endpoint serves, by its hub name or directory.
     type: str
@@ -347,12 +376,17 @@ collected:
   type: list
   elements: str
 kept:
-  description: The file on the host that has the result, where it could not be written on the control host.
-  returned: when the result could not be written
+  description: The file on the host that has the result, where the control host has it not, or not yet.
+  returned: when the result could not be written, and with O(recorded_hosts)
   type: str
+windows:
+  description: When the requests of each repeat were in flight, for M(inference.fleet.gpu_recording).
+  returned: with O(recorded_hosts)
+  type: list
+  elements: raw
 result:
   description: The result document, but for the client's raw output, which is in the file at RV(path).
-  returned: success, outside check mode
+  returned: success, outside check mode and but for O(recorded_hosts), where O(kept) returns it
   type: dict
 table:
   description: The result beside the published figures, as text of several lines.
@@ -386,6 +420,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import 
     disturbances,
     group,
     preconditions,
+    recorded,
     result,
     runner,
     service,
@@ -478,6 +513,17 @@ def argument_spec() -> dict:
                 "price_per_hour": {"type": "float"},
             },
         },
+        "recorded_hosts": {"type": "list", "elements": "str", "default": []},
+        "kept": {"type": "path"},
+        "recordings": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "host": {"type": "str", "required": True},
+                "windows": {"type": "list", "elements": "raw", "required": True},
+            },
+        },
         "hardware": {"type": "dict"},
         "client_host": {"type": "str"},
         "run_host": {"type": "str"},
@@ -499,7 +545,7 @@ def run(params: dict, check_mode: bool) -> dict:
     engine, members = service.together(every), params["members"]
     if not check_mode:
         group.require_running(members)
-    host = params["run_host"] or socket.gethostname()
+    host, recorded_hosts = params["run_host"] or socket.gethostname(), params["recorded_hosts"]
     run_id = result.run_id(host)
     work_dir = Path(params["work_dir"]) / run_id
     byte_level = params["tokenizer"] == BYTE_LEVEL
@@ -524,10 +570,10 @@ def run(params: dict, check_mode: bool) -> dict:
         workload=Workload.of(shape),
         sweep=tuple(Workload.of({**shape, **_given(point)}) for point in params["sweep"]),
         slo=_given(params["slo"] or {}),
-        gpus=tuple(telemetry.engine_gpus(engine, params["hardware"])),
+        gpus=() if host in recorded_hosts else tuple(telemetry.engine_gpus(engine, params["hardware"])),
         remarks=(
             *(remark for one in every for remark in disturbances.strangers(one, params["hardware"])),
-            *group.remarks(engine, members),
+            *group.remarks(engine, members, recorded_hosts),
         ),
         repeats=params["repeats"],
         warmup=params["warmup"],
@@ -578,14 +624,17 @@ def run(params: dict, check_mode: bool) -> dict:
         engine=engine,
         hardware=params["hardware"],
         members=members,
+        recorded_hosts=recorded_hosts,
         revision=_revision(params["model"], cache_place(params["cache_dir"])),
         price=group.price(params["price_per_hour"], members),
         label=params["label"] or None,
         comparison=params["comparison"],
         secrets=[params["api_key"]],
     )
-    kept, why_not = spool.keep(document, params["gates"], params["baselines"], work_dir.parent)
+    kept, why_not = spool.keep(document, params["gates"], params["baselines"], recorded_hosts, work_dir.parent)
     done = {"changed": True, "argv": document["client"]["argv"], "result": document, "kept": kept}
+    if recorded_hosts:
+        done["windows"] = recorded.windows(document)
     if why_not:
         done["warnings"] = [why_not]
     if measured.failure:

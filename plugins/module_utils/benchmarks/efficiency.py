@@ -52,30 +52,38 @@ def efficiency(
     """
     output, total = metrics["output_throughput"]["mean"], metrics["total_token_throughput"]["mean"]
     tpot = metrics["mean_tpot_ms"]["mean"]
-    energies = [_energy(repeat) for repeat in repeats]
-    known = [energy for energy in energies if energy is not None]
-    complete = whole and len(known) == len(repeats)
     return {
         "gpus": gpus,
         "output_throughput_per_gpu": output / gpus if gpus else None,
         "tokens_per_second_per_user": 1000 / tpot if tpot else None,
-        "gpu_power_w": spread(energy / repeat.result.duration for energy, repeat in zip(known, repeats, strict=True))
-        if complete
-        else None,
-        "energy_per_output_token_j": spread(
-            energy / repeat.result.total_output_tokens for energy, repeat in zip(known, repeats, strict=True)
-        )
-        if complete
-        else None,
+        **energy(
+            [(repeat.telemetry or {}, repeat.result.duration, repeat.result.total_output_tokens) for repeat in repeats]
+            if whole
+            else ()
+        ),
         "price_per_hour_usd": price,
         "cost_per_million_output_tokens_usd": price / _HOUR / output * _MILLION if price and output else None,
         "cost_per_million_tokens_usd": price / _HOUR / total * _MILLION if price and total else None,
     }
 
 
-def _energy(repeat: Repeat) -> float | None:
-    """Return the energy of all the engine's GPUs in a repeat, in joules; None where one of them did not tell."""
-    telemetry = repeat.telemetry or {}
+def energy(repeats: Sequence[tuple[Mapping[str, Any], float, int]]) -> dict[str, Any]:
+    """Return what the GPUs of a point took, for the result document; None where that of one is not known.
+
+    Of each repeat its telemetry, its duration in seconds and its output tokens.
+    """
+    joules = [_joules(telemetry) for telemetry, _duration, _tokens in repeats]
+    known = [each for each in joules if each is not None]
+    if not known or len(known) < len(joules):
+        return {"gpu_power_w": None, "energy_per_output_token_j": None}
+    return {
+        "gpu_power_w": spread(each / row[1] for each, row in zip(known, repeats, strict=True)),
+        "energy_per_output_token_j": spread(each / row[2] for each, row in zip(known, repeats, strict=True)),
+    }
+
+
+def _joules(telemetry: Mapping[str, Any]) -> float | None:
+    """Return the energy of all the engine's GPUs in a repeat; None where one of them did not tell."""
     energies = [gpu["energy_j"] for gpu in telemetry.get("gpus") or ()]
     return sum(energies) if energies and None not in energies and not telemetry.get("missing_gpus") else None
 

@@ -9,7 +9,7 @@ None; C(price_per_hour), that of its GPUs in US dollars, or None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 
 Member = Mapping[str, Any]
-NO_ENERGY = "the energy is not known: of the hosts that serve together only the GPUs of the first are sampled"
+NO_ENERGY = "the energy is not known: not all GPUs of the hosts that serve together were sampled"
 
 
 def size(engine: Mapping[str, Any] | None) -> int:
@@ -52,14 +52,20 @@ def price(own: float | None, members: Sequence[Member]) -> float | None:
     return sum(each for each in prices if each) if all(prices) else None
 
 
-def remarks(engine: Mapping[str, Any] | None, members: Sequence[Member]) -> list[Remark]:
-    """Return what is known beforehand of every repeat because several hosts serve together."""
+def remarks(
+    engine: Mapping[str, Any] | None, members: Sequence[Member], recorded_hosts: Collection[str] = ()
+) -> list[Remark]:
+    """Return what is known beforehand of every repeat because several hosts serve together.
+
+    Of *recorded_hosts* the GPUs are known when the run is over.
+    """
+    recorded = bool(members) and all(member["host"] in recorded_hosts for member in members)
     strangers = [
         replace(remark, text=f"{member['host']}: {remark.text}")
         for member in members
         for remark in disturbances.strangers(member["engine"], member["hardware"])
     ]
-    return [*strangers, *([Remark(NOTE, NO_ENERGY)] if is_one(engine, members) else [])]
+    return [*strangers, *([Remark(NOTE, NO_ENERGY)] if is_one(engine, members) and not recorded else [])]
 
 
 def parts(host: str, engine: Mapping[str, Any] | None, members: Sequence[Member]) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.results.quality import KINDS
 
@@ -26,3 +28,13 @@ class Remark:
     def disturbing(self) -> bool:
         """Whether a comparison with other runs would tell of this rather than of the engine."""
         return self.kind in KINDS
+
+
+def told(remarks: Iterable[Remark]) -> dict[str, list[Any]]:
+    """Return remarks as a document has them, each once: what disturbed a run is among its warnings."""
+    once = list(dict.fromkeys(remarks))
+    return {
+        "warnings": [remark.text for remark in once if remark.kind != NOTE],
+        "disturbed": [{"kind": remark.kind, "text": remark.text} for remark in once if remark.disturbing],
+        "notes": [remark.text for remark in once if remark.kind == NOTE],
+    }

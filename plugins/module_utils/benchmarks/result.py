@@ -21,7 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.efficie
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Totals
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.plan import Plan
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact, without_secrets
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, NOTE, Remark
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, NOTE, Remark, told
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.session import Measured, Point
 from ansible_collections.inference.fleet.plugins.module_utils.results import quality
 from ansible_collections.inference.fleet.plugins.module_utils.results.document import SCHEMA_VERSIONS
@@ -63,6 +63,7 @@ def build(
     engine: Mapping[str, Any] | None = None,
     hardware: Mapping[str, Any] | None = None,
     members: Sequence[Mapping[str, Any]] = (),
+    recorded_hosts: Sequence[str] = (),
     revision: str | None = None,
     price: float | None = None,
     label: str | None = None,
@@ -72,12 +73,12 @@ def build(
     """Return the result document, without gates and baselines, which the control host adds.
 
     *engine* is an item of engine_info's engines, *hardware* host_info's host; either may be None where it is not
-    known. *members* are the other hosts of a group, as :mod:`.group` has them. *price* is US dollars an hour for the
-    engine's GPUs, those of all hosts. *label* keeps runs apart that are otherwise of one
-    subject; *comparison* is the turn that the run is in one. No value of *secrets*, and nothing that is named like a
-    secret, gets into the document.
+    known. *members* are the other hosts of a group, as :mod:`.group` has them. What the GPUs of *recorded_hosts* did is
+    put in later. *price* is US dollars an hour for the engine's GPUs, those of all hosts. *label* keeps runs apart that
+    are otherwise of one subject; *comparison* is the turn that the run is in one. No value of *secrets*, and nothing
+    that is named like a secret, gets into the document.
     """
-    gpus, whole = gpu_count(engine, hardware, members), not group.is_one(engine, members)
+    gpus, whole = gpu_count(engine, hardware, members), not (group.is_one(engine, members) or recorded_hosts)
     points = [_point(plan, point, gpus, price, whole) for point in measured.points]
     hosts = group.parts(host, engine, members)
     engine, hardware = engine or {}, hardware or {}
@@ -196,7 +197,7 @@ def _point(plan: Plan, point: Point, gpus: int | None, price: float | None, whol
             "failed": sum(repeat.result.failed for repeat in repeats),
             "total_input_tokens": sum(repeat.result.total_input_tokens for repeat in repeats),
             "total_output_tokens": sum(repeat.result.total_output_tokens for repeat in repeats),
-            **_told(remarks),
+            **told(remarks),
         },
     }
 
@@ -233,13 +234,3 @@ def doubts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> list[Remark]
     if plan.repeats == 1:
         found.append("one repeat: how much this result varies is not known")
     return [Remark(DOUBT, text) for text in found]
-
-
-def _told(remarks: Iterable[Remark]) -> dict[str, Any]:
-    """Return remarks as a document has them, each once: what disturbed a run is among its warnings."""
-    once = list(dict.fromkeys(remarks))
-    return {
-        "warnings": [remark.text for remark in once if remark.kind != NOTE],
-        "disturbed": [{"kind": remark.kind, "text": remark.text} for remark in once if remark.disturbing],
-        "notes": [remark.text for remark in once if remark.kind == NOTE],
-    }

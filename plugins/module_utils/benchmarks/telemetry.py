@@ -1,7 +1,8 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the GPUs, the engine and the client's own CPU do while a client runs, sampled on the host of the client.
+"""What the GPUs, the engine and the client's own CPU do while a client runs, sampled on the host of the client. GPUs of
+another host: :mod:`.recorded`.
 
 Figures are of the time in which requests were in flight: a client's start-up, when GPUs are idle, is left out.
 """
@@ -43,6 +44,8 @@ class Samples:
     # All CPUs of the client together, and its busiest thread, in CPUs; the share of the host's CPUs that is busy.
     client: list[tuple[float, float, float]] = field(default_factory=list)
     host: list[tuple[float, float]] = field(default_factory=list)
+    # What the time is when time.monotonic() is 0, in seconds since the epoch.
+    epoch: float = 0.0
 
     def accept_lengths(self) -> tuple[float, ...]:
         """Return the tokens of a step of speculative decoding, as the engine told now and then while it had work."""
@@ -60,7 +63,7 @@ class Sampler:
     def __init__(
         self, endpoint: Endpoint, api_key: str | None, gpus: Sequence[str], pid: Callable[[], int | None]
     ) -> None:
-        self.samples = Samples()
+        self.samples = Samples(epoch=time.time() - time.monotonic())
         self._endpoint, self._api_key, self._gpus, self._pid = endpoint, api_key, gpus, pid
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -169,19 +172,13 @@ def summarise(samples: Samples, duration: float, gpus: Sequence[str] = ()) -> di
     def within(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         return [row[1:] for row in rows if begin <= row[0] <= end]
 
-    sampled = [row[0] for row in within(samples.gpus)]
     engine = [row[0] for row in within(samples.engine)]
     client, host = within(samples.client), within(samples.host)
     return {
         "interval_s": INTERVAL,
-        "gpus": [
-            _gpu(uuid, of_one, duration, samples.throttled.get(uuid), _watts(samples.energy, uuid, begin, end))
-            for uuid, of_one in _by_uuid(sampled).items()
-        ]
-        if samples.gpus
-        else None,
-        "missing_gpus": sorted(set(gpus) - {sample.uuid for sample in sampled}),
-        "neighbours": _neighbours([row[0] for row in within(samples.neighbours)]) if samples.gpus else None,
+        # By the clock of this host, for what other hosts write down meanwhile.
+        "window": [round(samples.epoch + moment, 3) for moment in (begin, end)] if begin < end else None,
+        **of_gpus(samples, begin, end, duration, gpus),
         "engine": {
             "requests": _stats(look.requests for look in engine),
             "running": _stats(look.running for look in engine),
@@ -194,6 +191,22 @@ def summarise(samples: Samples, duration: float, gpus: Sequence[str] = ()) -> di
         if client
         else None,
         "host": {"cpus": os.cpu_count(), "busy": _stats(row[0] for row in host)} if host else None,
+    }
+
+
+def of_gpus(samples: Samples, begin: float, end: float, duration: float, gpus: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a result document says of GPUs from *begin* to *end*, in the time of the samples."""
+    sampled = [sample for moment, sample in samples.gpus if begin <= moment <= end]
+    neighbours = [sample for moment, sample in samples.neighbours if begin <= moment <= end]
+    return {
+        "gpus": [
+            _gpu(uuid, of_one, duration, samples.throttled.get(uuid), _watts(samples.energy, uuid, begin, end))
+            for uuid, of_one in _by_uuid(sampled).items()
+        ]
+        if samples.gpus
+        else None,
+        "missing_gpus": sorted(set(gpus) - {sample.uuid for sample in sampled}),
+        "neighbours": _neighbours(neighbours) if samples.gpus else None,
     }
 
 

@@ -93,12 +93,17 @@ def between(before: dict[str, dict[str, float]], after: dict[str, dict[str, floa
     return found
 
 
+def energy_query(interval: float, library: str = NVML) -> list[str]:
+    """Return the command that prints a line for each GPU every *interval* seconds."""
+    return [sys.executable, "-I", "-c", PROGRAM, library, str(interval)]
+
+
 def energy(interval: float, library: str = NVML) -> subprocess.Popen[str] | None:
     """Start a process that prints a line for each GPU every *interval* seconds; None on a host without nvidia-smi."""
     if shutil.which("nvidia-smi", path=search_path()) is None:
         return None
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", PROGRAM, library, str(interval)],
+        energy_query(interval, library),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -48,10 +48,10 @@ class Sample:
     throttled: frozenset[str]
 
 
-def start(run_command: RunCommand, interval: float) -> subprocess.Popen[str] | None:
-    """Start an nvidia-smi that prints a line for each GPU every *interval* seconds; None where there is none.
+def query(run_command: RunCommand, interval: float) -> list[str] | None:
+    """Return the command that prints a line for each GPU every *interval* seconds; None where there is no nvidia-smi.
 
-    It ends when its output is closed, whatever becomes of this process.
+    It ends when its output is closed.
     """
     program = shutil.which("nvidia-smi", path=search_path())
     if program is None:
@@ -59,9 +59,17 @@ def start(run_command: RunCommand, interval: float) -> subprocess.Popen[str] | N
     reasons = next((name for name in _REASONS if run_command([program, f"--query-gpu={name}", *_FORM])[0] == 0), None)
     if reasons is None:
         return None
-    query = ",".join(("index", "uuid", *FIGURES, reasons))
+    figures = ",".join(("index", "uuid", *FIGURES, reasons))
+    return [program, f"--query-gpu={figures}", *_FORM, f"--loop-ms={interval * 1000:.0f}"]
+
+
+def start(run_command: RunCommand, interval: float) -> subprocess.Popen[str] | None:
+    """Start that command; None where there is none. It ends whatever becomes of this process."""
+    argv = query(run_command, interval)
+    if argv is None:
+        return None
     return subprocess.Popen(
-        [program, f"--query-gpu={query}", *_FORM, f"--loop-ms={interval * 1000:.0f}"],
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -16,13 +16,18 @@ FOLDER = "finished"
 
 
 def keep(
-    document: dict[str, Any], gates: Sequence[dict[str, Any]], baselines: Sequence[str], work_dir: Path
+    document: dict[str, Any],
+    gates: Sequence[dict[str, Any]],
+    baselines: Sequence[str],
+    recorded_hosts: Sequence[str],
+    work_dir: Path,
 ) -> tuple[str | None, str | None]:
     """Keep a document on this host, with what the control host is to add; return the file, or why there is none."""
     path = work_dir / FOLDER / f"{document['run_id']}.json"
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        store.write_new(path, {"document": document, "gates": list(gates), "baselines": list(baselines)}, mode=0o600)
+        added = {"gates": list(gates), "baselines": list(baselines), "recorded_hosts": list(recorded_hosts)}
+        store.write_new(path, {"document": document, **added}, mode=0o600)
     except OSError as error:
         return None, f"the result could not be kept on the host in {path.parent}: {error.strerror}"
     return str(path), None

@@ -187,7 +187,46 @@ class TestRole:
             *arguments,
             PATH=f"{STUBS}:{os.environ['PATH']}",
             STUB_GPUS=str(tmp_path / "gpus"),
+            HOME=str(tmp_path),
         )
+
+    def test_the_gpus_of_the_engine_s_host_are_sampled_while_the_client_runs_elsewhere(
+        self, serve: Callable, client: str, tmp_path: Path, check_document: Callable
+    ) -> None:
+        server = serve(metrics=True)
+        server.gap = 0.06
+        Path(client).write_text(Path(client).read_text(encoding="utf-8") + unit.BUSY_CLIENT, encoding="utf-8")
+        found = {"engines": [{"name": "", "engine": "vllm", "gpus": ["0", "1"], "profile": "h100x4"}]}
+        more = {"benchmark_engine_info": found, "benchmark_gates": [], "benchmark_warmup": False}
+        options = ("--limit", "remote,elsewhere", "-e", json.dumps(more))
+        ran = self.start(tmp_path, server.url, client, *options)
+        output, _nothing = ran.communicate()
+        assert ran.returncode == 0, output
+        (path,) = (tmp_path / "kept").glob("*.json")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        check_document(document)
+        assert document["client"]["host"] == "elsewhere"
+        (repeat,) = document["repeats"]
+        assert [gpu["index"] for gpu in repeat["telemetry"]["gpus"]] == ["0", "1"]
+        assert repeat["telemetry"]["missing_gpus"] == []
+        assert [gpu["index"] for gpu in repeat["telemetry"]["neighbours"]] == ["2", "3"]
+        assert document["efficiency"]["gpu_power_w"]["mean"] > 0
+        # Nothing of it is left on either host.
+        assert list((tmp_path / ".cache/inference.fleet/recordings").iterdir()) == []
+        assert [list(work.iterdir()) for work in tmp_path.glob("work-*/finished")] == [[]]
+
+        # A host that cannot record costs its energy, and no more.
+        (tmp_path / "gpus").write_text("h100x4", encoding="utf-8")
+        (tmp_path / ".cache/inference.fleet/recordings").rmdir()
+        (tmp_path / ".cache/inference.fleet/recordings").write_text("", encoding="utf-8")
+        path.unlink()
+        ran = self.start(tmp_path, server.url, client, *options)
+        output, _nothing = ran.communicate()
+        assert ran.returncode == 0, output
+        (path,) = (tmp_path / "kept").glob("*.json")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        assert document["efficiency"]["gpu_power_w"] is None
+        assert "the GPUs of remote were not recorded" in " ".join(document["quality"]["warnings"])
 
     def test_check_mode_asks_for_nothing_and_leaves_nothing(self, serve: Callable, client: str, tmp_path: Path) -> None:
         server = serve()

@@ -114,7 +114,7 @@ class TestStore:
 class TestSpool:
     def test_a_host_that_cannot_keep_it_says_so(self, tmp_path):
         (tmp_path / spool.FOLDER).write_text("")
-        path, why_not = spool.keep({"run_id": "r"}, [], [], tmp_path)
+        path, why_not = spool.keep({"run_id": "r"}, [], [], [], tmp_path)
         assert path is None
         assert why_not.startswith("the result could not be kept on the host")
 

@@ -13,7 +13,7 @@ import jmespath
 import pytest
 
 from ansible_collections.inference import fleet
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import remarks, result, table
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import remarks, table
 from ansible_collections.inference.fleet.plugins.module_utils.history import regressions, textfile
 from ansible_collections.inference.fleet.plugins.module_utils.reports import html, markdown, overview, tables
 from ansible_collections.inference.fleet.plugins.module_utils.results import (
@@ -210,7 +210,7 @@ class TestDisturbances:
     @pytest.mark.parametrize(("kind", "left_out"), quality.KINDS.items())
     def test_each_is_left_out_or_is_not(self, kind, left_out):
         document = run()
-        document["quality"] = {"failed": 0, "completed": 1, **result._told([remarks.Remark(kind, "why it was")])}
+        document["quality"] = {"failed": 0, "completed": 1, **remarks.told([remarks.Remark(kind, "why it was")])}
         assert quality.disturbed(document) == ("why it was" if left_out else None)
         assert (beside(document)["baselines"][0]["metrics"]["output_throughput"]["verdict"] is None) == left_out
 
