@@ -75,9 +75,11 @@ usage:
     bytes_out: {description: Bytes of the answers., type: int}
     tokens_in: {description: "Tokens of the prompts, of those answers that tell them.", type: int}
     tokens_out: {description: "Tokens of the answers, of those that tell them.", type: int}
-    tokens_of: {description: How many answers told their tokens. A stream does not., type: int}
+    tokens_of:
+      description: How many answers told their tokens. Streams do with O(inference.fleet.gateway#module:stream_tokens).
+      type: int
 lines:
-  description: The same as a table of plain text.
+  description: The same as a table of plain text. Below it stands how many answers told no tokens, where some did not.
   returned: success
   type: list
   elements: str
@@ -114,7 +116,7 @@ def run(params: dict) -> dict:
     return {
         "changed": False,
         "usage": rows,
-        "lines": aligned(table, numbers_from=3),
+        "lines": aligned(table, numbers_from=3) + [line for line in (usage.untold(rows),) if line],
         "csv": usage.as_csv(table),
         "unread": found.unread,
         "warnings": [f"{found.unread} lines of the gateway's log could not be read, and are not counted."]

@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / ".build/collections"), str(ROOT / "tests/integration")]
 
-from gateway_rig import ANNA, ENGINE_KEY, MODEL, Engine, Host, Wire, opened  # noqa: E402  (after the path)
+from gateway_rig import ANNA, ENGINE_KEY, MODEL, Engine, Gateway, Host, Wire, opened  # noqa: E402  (after the path)
 
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import sockets  # noqa: E402  (likewise)
 
@@ -108,6 +108,19 @@ def processor(run_directory: str) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def looked_into(gateway: Gateway) -> float:
+    """Return the processor's time with gateway_stream_tokens as a ratio to that without, in turns."""
+    taken = {False: 0.0, True: 0.0}
+    for number in range(4):
+        for wanted in (False, True) if number % 2 else (True, False):
+            gateway.deploy(stream_tokens=wanted)
+            gateway.healthy()
+            before = processor(gateway.params["run_directory"])
+            throughput(gateway.connect, ANNA)
+            taken[wanted] += processor(gateway.params["run_directory"]) - before
+    return taken[True] / taken[False]
+
+
 def main() -> None:
     pairs = int(sys.argv[1]) if sys.argv[1:] else PAIRS
     with (
@@ -147,6 +160,10 @@ def main() -> None:
                 f"Processor of the gateway: {taken[0]:.2f} s a 1,000 streams of {TOKENS} tokens, each with a TLS "
                 f"connection of its own; with TLS to the engine's host {taken[1]:.2f} s, and there {taken[2]:.2f} s "
                 f"({streams} measured)."
+            )
+            counted = looked_into(gateway)
+            print(
+                f"Where it looks into streams for their tokens (gateway_stream_tokens): {counted:.2f} of that without."
             )
         finally:
             host.end()

@@ -337,6 +337,7 @@ def opened(folder: Path) -> Iterator[Gateway]:
         **{"port": port, "redirect_port": redirect, "acme_port": 0, "metrics_port": metrics, "certificate": ""},
         **{"names": ["localhost", "127.0.0.1"], "affinity": "none", "max_body": 1 << 20, "max_header": 16384},
         **{"idle_timeout": 600, "max_connections": 500, "log": str(run / "log.sock")},
+        "stream_tokens": False,
     }
     try:
         yield Gateway(folder, port, params, log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ansible_collections.inference.fleet.plugins.module_utils import addresses
-from ansible_collections.inference.fleet.plugins.module_utils.gateway import maps, metrics, routes
+from ansible_collections.inference.fleet.plugins.module_utils.gateway import maps, metrics, routes, tokens
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Server, Settings
 
 NAME = "inference-fleet-gateway"
@@ -28,8 +28,6 @@ _CIPHERS = (
 )
 # Of the log: who, what, where, how long; no header, no body, no path that was not ours.
 _NUMBERS = ("at", "status", "first_byte_ms", "total_ms", "bytes_in", "bytes_out")
-# What OpenAI's and Anthropic's answers call the tokens.
-_TOKENS = {"in": ("prompt_tokens", "input_tokens"), "out": ("completion_tokens", "output_tokens")}
 _FIELDS = {
     "at": "%Ts.%ms",
     "client": "%[var(txn.client)]",
@@ -41,7 +39,7 @@ _FIELDS = {
     "total_ms": "%Ta",
     "bytes_in": "%U",
     "bytes_out": "%B",
-    # Empty where the answer did not tell them in one piece, as a stream does not.
+    # Empty where the answer did not tell them.
     "tokens_in": "%[var(txn.tokens_in)]",
     "tokens_out": "%[var(txn.tokens_out)]",
     "ended": "%ts",
@@ -82,6 +80,7 @@ def _global(settings: Settings, root: bool) -> list[str]:
         "    localpeer gateway",
         f"    maxconn {settings.max_connections}",
         f"    lua-load {settings.directory}/{metrics.FILE}",
+        *([f"    lua-load-per-thread {settings.directory}/{tokens.FILE}"] if settings.stream_tokens else []),
         "    # A process that a reload replaced ends with its last stream, or then.",
         f"    hard-stop-after {max(settings.idle_timeout, 3600)}s",
         "    # The model is looked for in the body, which has to be there whole.",
@@ -180,6 +179,7 @@ def _front(settings: Settings) -> list[str]:
         "frontend gateway",
         *_binds(settings, settings.port, tls),
         f"    log-format '{{{fields}}}'",
+        *([f"    filter lua.{tokens.NAME}"] if settings.stream_tokens else []),
         "    unique-id-format %[uuid()]",
         "    unique-id-header X-Request-ID",
         "    http-response set-header X-Request-ID %[unique-id]",
@@ -251,12 +251,17 @@ def _front(settings: Settings) -> list[str]:
         "    http-request del-header X-Forwarded- -m beg",
         "    option forwardfor",
         "",
-        "    # An answer in one piece tells its tokens; a stream goes on as it comes.",
+        *(
+            ["    http-response set-var(txn.stream) bool(1) if { res.hdr(content-type) -m beg text/event-stream }"]
+            if settings.stream_tokens
+            else []
+        ),
+        "    # The tokens of an answer in one piece; a stream goes on as it comes.",
         f"    http-response wait-for-body time 1s if {whole}",
         *(
             f"    http-response set-var(txn.tokens_{way}) res.body,json_query('$.usage.{name}','int') if {whole} "
             f"!{{ var(txn.tokens_{way}) -m found }}"
-            for way, names in _TOKENS.items()
+            for way, names in tokens.USAGE.items()
             for name in names
         ),
         "    use_backend %[var(txn.pool)]",

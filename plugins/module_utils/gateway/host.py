@@ -28,6 +28,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.gateway import (
     shown,
     sockets,
     store,
+    tokens,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.service import Outcome, Service
 from ansible_collections.inference.fleet.plugins.module_utils.gateway.spec import Pool, Settings
@@ -51,6 +52,7 @@ def wanted(settings: Settings, pools: Sequence[Pool], clients: Clients, objects:
         config.FILE: config.text(settings, pools, root=os.geteuid() == 0),
         store.FILE: clients.text(),
         metrics.FILE: metrics.service(settings.directory),
+        tokens.FILE: tokens.program(),
         **{name: maps.text(entries) for name, entries in every.items()},
     }
 

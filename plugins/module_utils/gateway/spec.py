@@ -87,6 +87,7 @@ class Settings:
     idle_timeout: int = 1800
     max_connections: int = 4000
     log: str = "/dev/log"
+    stream_tokens: bool = False
     # The directory of the files by which engines' hosts and the gateway know each other.
     trust: str = ""
 

@@ -147,6 +147,18 @@ def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     return [["day", "client", "model", *_COLUMNS], *(cells(row) for row in rows)]
 
 
+def untold(rows: list[dict[str, Any]]) -> str:
+    """Return in words what the tokens of rows are not of, empty where every answer told its own."""
+    answered = sum(row["statuses"].get("200", 0) for row in rows)
+    silent = answered - sum(row["tokens_of"] for row in rows)
+    if silent <= 0:
+        return ""
+    return (
+        f"{silent} of {answered} answers told no tokens, and count for none: streams do where gateway_stream_tokens is "
+        "true, of OpenAI's chat and completions only those whose clients set stream_options.include_usage."
+    )
+
+
 def as_csv(rows: list[list[str]]) -> str:
     """Return a table as CSV.
 

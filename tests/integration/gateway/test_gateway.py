@@ -13,6 +13,8 @@ import re
 import socket
 import ssl
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -333,10 +335,75 @@ def used(served: Gateway, folder: Path) -> None:
     assert (row["requests"], row["tokens_of"], row["tokens_out"], row["cut"]) == (3, 2, 4, 0)
     assert row["tokens_in"] > 0
     assert (found["anna", OTHER]["tokens_of"], found["anna", OTHER]["tokens_out"]) == (1, 2)
-    assert len(result["lines"]) == len(result["csv"].splitlines()) == 6
+    assert len(result["lines"]) == len(result["csv"].splitlines()) + 1 == 7
+    assert result["lines"][-1].startswith("1 of 5 answers told no tokens")
     assert gateway_usage.run(given | {"until": "2020-01-01", "since": "2019-12-31"})["usage"] == []
     with pytest.raises(FleetError, match="found no such file"):
         gateway_usage.run(given | {"files": [f"{folder}/nothing*"]})
+
+
+class Pieces:
+    """An engine whose answer to everything is a stream that comes in pieces, cut anywhere."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces, self._listener = pieces, socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._answer, args=self._listener.accept()[:1], daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            for piece in self._pieces:
+                connection.sendall(piece)
+                time.sleep(0.05)
+
+    def endpoint(self, model: str) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port}"
+        return {
+            **{"host": "h3", "slot": "1", "url": url, "external_url": url, "port": self.port},
+            **{"bind_address": "127.0.0.1", "api_key": "", "served_model_names": [model]},
+        }
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_a_stream_tells_its_tokens_where_that_is_wanted(gateway: Gateway, engine: Callable[..., Engine]) -> None:
+    forged = rb'data: {"delta":{"content":"\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9}"}}' + b"\n\n"
+    last = b'data: {"choices":[],"usage":{"prompt_tokens":1234,"completion_tokens":56,"details":{"x":[1]}}}\n\n'
+    cut = Pieces(forged, *(last[at : at + 20] for at in range(0, len(last), 20)), b"data: [DONE]\n\n", forged)
+    behind = engine()
+    gateway.deploy(endpoints=[behind.endpoint("h1"), cut.endpoint("cut")], stream_tokens=True)
+    gateway.healthy()
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/chat/completions", {"stream_options": {"include_usage": True}}),
+        ("/v1/messages", {}),
+        ("/v1/responses", {"input": "hello", "max_output_tokens": 2}),
+        # Who does not ask for them is not told them.
+        ("/v1/chat/completions", {}),
+    ]
+    for path, more in bodies:
+        assert gateway.ask("POST", path, ANNA, {**CHAT, "stream": True, **more}).status == 200
+    assert gateway.chat(ANNA, "cut", stream=True).body.count(b"data: ") == 4
+    assert gateway.chat(ANNA).status == 200
+    until(lambda: len(gateway.log.requests()) == 6, "each request is logged")
+    told = [(each["tokens_in"], each["tokens_out"]) for each in gateway.log.requests()]
+    assert [out for _in, out in told] == ["2", "2", "2", "-", "56", "2"]
+    assert [each[0].isdigit() for each in told] == [True, True, True, False, True, True]
+    assert told[4][0] == "1234"
+    # What is looked at goes on as it comes, and ends with its client.
+    with opened(gateway, ANNA, 20_000) as stream:
+        assert stream.readline() == b"\n"
+        assert behind.metric("vllm:num_requests_running") == 1
+    until(lambda: behind.metric("vllm:num_requests_running") == 0, "the engine has ended the request")
+    cut.close()
 
 
 def test_who_used_what(served: Gateway, tmp_path: Path) -> None:
