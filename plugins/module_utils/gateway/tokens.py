@@ -9,7 +9,7 @@ pass for the engine's own words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 FILE = "tokens.lua"
 NAME = "tokens"
@@ -25,9 +25,9 @@ def _takes(way: str, names: Iterable[str]) -> str:
 """
 
 
-def program(usage: Mapping[str, Iterable[str]] = USAGE) -> str:
+def program() -> str:
     """Return the filter, which sets txn.tokens_in and txn.tokens_out to what was told last, where txn.stream is set."""
-    told = "".join(_takes(way, names) for way, names in usage.items())
+    told = "".join(_takes(way, names) for way, names in USAGE.items())
     return f"""-- Made by inference.fleet's role gateway; changes by hand are lost.
 local Tokens = {{ id = "tokens of streams", flags = filter.FLT_CFG_FL_HTX }}
 Tokens.__index = Tokens
