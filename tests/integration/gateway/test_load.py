@@ -15,7 +15,6 @@ import pytest
 from gateway_load import Load
 from gateway_rig import ANNA, BOB, MODEL, Engine, Gateway
 
-from ansible_collections.inference.fleet.plugins.modules import gateway_info
 from ansible_collections.inference.fleet.tests.patience import until
 
 
@@ -151,14 +150,14 @@ def test_what_a_person_took_out_no_play_brings_back(gateway: Gateway, engine: Ca
     assert gateway.deploy(max_body=1 << 19)["changed"]
     assert out() == {"h1": "", "h2": "deploy"}
     assert gateway.server(hosts=("h1", "h2"), owner="deploy")["out"] == ["h2"]
-    look = gateway_info.run({place: gateway.params[place] for place in ("directory", "run_directory")})
+    look = gateway.info()
     (name,) = [each["name"] for each in look["servers"] if each["owner"]]
     assert look["problems"] == [
         f"No engine of {MODEL} is there: h1:{name[3:]} is out, {name} is out.",
         f"{name} was taken out by deploy and not brought back: run deploy.yml for it.",
     ]
     assert [each["name"] for each in look["clients"]] == ["anna", "bob"]
-    assert look["certificate"]["path"] == gateway.certificate
+    assert look["certificates"][0]["whose"] == gateway.certificate
     assert gateway.server("ready", ("h2",), wait=60, owner="deploy")["waited_out"]
     assert out() == {"h1": ""}
     # A person may bring back everything, and make a play's their own.
