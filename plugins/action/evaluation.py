@@ -41,6 +41,8 @@ class ActionModule(LongTaskAction):
             if not self._task.check_mode:
                 store.prepare(folder)
             result.update(self.run_long(MODULE, args, task_vars, self._timeout(args)))
+            if result.get("skipped"):
+                self.say(task_vars, f"skipped: {result['skip_reason']}")
             if "result" in result:
                 self._keep(result, folder, gates, task_vars)
         except FleetError as error:

@@ -108,6 +108,27 @@ options:
     description: Whether to go on with an earlier run of the same that was cut off. Otherwise it is removed.
     type: bool
     default: true
+  wait_idle:
+    description:
+      - Seconds to wait for a benchmark or another evaluation of the same host to end, and, unless O(busy=share), for an
+        engine that somebody else uses.
+    type: int
+    default: 0
+  busy:
+    description:
+      - What to do where somebody else uses the engine for longer than O(wait_idle). V(share) evaluates all the same, as
+        other requests make no answer worse; V(fail) fails; V(skip) says why, and asks the model nothing.
+      - While a benchmark or another evaluation of the same host is under way, V(share) fails too.
+      - An engine that tells no load counts as idle.
+    type: str
+    choices: [share, fail, skip]
+    default: share
+  lock_dir:
+    description:
+      - Directory of the lock that keeps evaluations and benchmarks of a host apart, the C(work_dir) of
+        M(inference.fleet.benchmark).
+    type: path
+    default: /var/tmp/inference.fleet/benchmark
   label:
     description: A word that keeps runs apart which would otherwise be compared over time. It goes into the document.
     type: str
@@ -178,6 +199,10 @@ kept:
   description: Directory on the host with what was done of a run that is no score.
   returned: when a run is no score
   type: str
+skip_reason:
+  description: Why nothing was asked.
+  returned: with O(busy=skip), where somebody else uses the engine
+  type: str
 log:
   description: The harness's log on the host, until it is on the control host.
   returned: never
@@ -192,9 +217,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import answers, runner, session
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import claimed
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import EVALUATION, claimed
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.result import run_id
-from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import command, document, run, suites
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
@@ -219,6 +244,9 @@ SPEC = {
     "venv": {"type": "path", "default": "/opt/inference.fleet/evaluation"},
     "timeout": {"type": "int", "default": 86400},
     "resume": {"type": "bool", "default": True},
+    "wait_idle": {"type": "int", "default": 0},
+    "busy": {"type": "str", "choices": ["share", "fail", "skip"], "default": "share"},
+    "lock_dir": {"type": "path", "default": "/var/tmp/inference.fleet/benchmark"},
     "label": {"type": "str"},
     "engine": {"type": "dict"},
     "hardware": {"type": "dict"},
@@ -281,11 +309,20 @@ def evaluate(params: dict, check_mode: bool) -> dict:
         for who, each in (("model", plan.endpoint), ("user", plan.user))
         if each
     }
-    with claimed(place.parent, plan.endpoint.url, name, progress):
-        if not params["resume"]:
-            shutil.rmtree(place, ignore_errors=True)
-        started_at = session.now()
-        done = run.Evaluation(plan, place, venv, params["docker_host"], progress).run(params["timeout"])
+    # The lock is where those of benchmarks are.
+    session.make_work_dir(params["lock_dir"], place.name)
+    try:
+        with claimed(Path(params["lock_dir"]), plan.endpoint.url, name, progress, params["wait_idle"], EVALUATION):
+            if params["busy"] != "share":
+                run.require_idle(plan.endpoint, params["wait_idle"], progress)
+            if not params["resume"]:
+                shutil.rmtree(place, ignore_errors=True)
+            started_at = session.now()
+            done = run.Evaluation(plan, place, venv, params["docker_host"], progress).run(params["timeout"])
+    except BusyError as error:
+        if params["busy"] != "skip":
+            raise
+        return {"changed": False, "skipped": True, "skip_reason": str(error)}
     found = document.build(
         plan=plan,
         read=done.read,

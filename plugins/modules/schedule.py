@@ -88,13 +88,13 @@ options:
         default: 14400
       busy:
         description:
-          - What to do on a host whose engine serves others, or that is being benchmarked, for longer than
-            O(schedules[].wait_idle), as C(benchmark_busy).
+          - What to do on a host whose engine serves others, or that is being benchmarked or evaluated, for longer than
+            O(schedules[].wait_idle), as C(benchmark_busy) and C(evaluation_busy).
         type: str
         choices: [skip, fail]
         default: skip
       wait_idle:
-        description: Seconds to wait for that to end, as C(benchmark_wait_idle).
+        description: Seconds to wait for that to end, as C(benchmark_wait_idle) and C(evaluation_wait_idle).
         type: int
         default: 0
   state:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, inference.fleet contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One benchmark at a time of an endpoint's host: two at once would measure each other."""
+"""One benchmark or evaluation at a time of an endpoint's host: two at once would measure each other."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ _GONE = 60
 _ENDING = 30
 # Seconds from one look at another's run to the next.
 _AGAIN = 1.0
+BENCHMARK, EVALUATION = "benchmark", "evaluation"
 
 
 @contextmanager
-def claimed(folder: Path, url: str, run_id: str, progress: Progress, wait: float = 0) -> Iterator[None]:
-    """Hold the right to benchmark the host of *url*, as long as it lasts.
+def claimed(
+    folder: Path, url: str, run_id: str, progress: Progress, wait: float = 0, what: str = BENCHMARK
+) -> Iterator[None]:
+    """Hold the right to benchmark the host of *url*, or to do what else uses its engine, as long as it lasts.
 
     A run whose control host has gone is ended for it. BusyError where another is under way for longer than *wait*
     seconds.
@@ -47,10 +50,10 @@ def claimed(folder: Path, url: str, run_id: str, progress: Progress, wait: float
                 progress.require_asked()
                 if time.monotonic() >= deadline:
                     raise
-                progress.say(f"waiting for up to {wait:g} s for another benchmark of this host to end")
+                progress.say(f"waiting for up to {wait:g} s for another {_holder(lock)[3]} of this host to end")
                 time.sleep(min(_AGAIN, max(0.0, deadline - time.monotonic())))
         lock.truncate(0)
-        json.dump({"pid": os.getpid(), "run_id": run_id, "asked": progress.asked_path}, lock)
+        json.dump({"pid": os.getpid(), "run_id": run_id, "asked": progress.asked_path, "what": what}, lock)
         lock.flush()
         # The lock goes with the process, however it ends. The file stays: removing it would race with the next run.
         yield
@@ -64,14 +67,19 @@ def _taken(lock: Any) -> bool:
     return True
 
 
-def _oust(lock: Any, url: str) -> None:
+def _holder(lock: Any) -> tuple[int, str, str | None, str]:
+    """Return who has the lock: process, run, the file that its control host touches, and what it does."""
     lock.seek(0)
     try:
         holder = json.loads(lock.read())
-        pid, run_id, asked = int(holder["pid"]), holder["run_id"], holder["asked"]
+        return int(holder["pid"]), holder["run_id"], holder["asked"], holder.get("what", BENCHMARK)
     except (ValueError, KeyError, TypeError):
         # It has the lock and has not yet said who it is.
-        pid, run_id, asked = 0, "just started", None
+        return 0, "just started", None, BENCHMARK
+
+
+def _oust(lock: Any, url: str) -> None:
+    pid, run_id, asked, what = _holder(lock)
     if pid and asked and _age(asked) > _GONE:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -81,7 +89,7 @@ def _oust(lock: Any, url: str) -> None:
                 return
             time.sleep(0.2)
     hint = f", or end it there: kill {pid}" if pid else ""
-    raise BusyError(f"another benchmark of {url} is under way ({run_id}): two would measure each other. Wait{hint}.")
+    raise BusyError(f"another {what} of {url} is under way ({run_id}): two would measure each other. Wait{hint}.")
 
 
 def _age(path: str) -> float:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import runner
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load, runner, workload
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.redaction import redact
 from ansible_collections.inference.fleet.plugins.module_utils.endpoint.client import Client, EndpointError
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -86,6 +86,17 @@ def require_endpoint(endpoint: Endpoint, whose: str, wanted: str) -> None:
         raise FleetError(
             f"{whose} at {endpoint.url} serves {', '.join(listed[:10])}; wanted {endpoint.served_model_name}. {wanted}"
         )
+
+
+def require_idle(endpoint: Endpoint, wait: float, progress: Progress) -> None:
+    """Return when nobody uses the engine, or it tells no load; BusyError after *wait* seconds."""
+
+    def waiting(text: str) -> None:
+        progress.require_asked()
+        progress.say(text)
+
+    name = endpoint.served_model_name
+    load.require_idle(workload.Endpoint(endpoint.url, name, name, name), endpoint.api_key, wait, waiting)
 
 
 def latest_log(place: Path) -> Path | None:

@@ -45,6 +45,8 @@ _HARDENING = (
     "RestrictSUIDSGID=true",
 )
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Playbooks of this collection after which a host has no run.
+_NO_RUN = {"evaluate", "report", "regression"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -193,13 +195,15 @@ def playbook_argv(name: str, schedule: Schedule, settings: Settings) -> list[str
 
 def variables(schedule: Schedule, settings: Settings) -> dict[str, Any]:
     """Return the variables that the playbooks get: those of the schedule come last."""
-    roles = ("benchmark", "report", "regression")
+    roles = ("benchmark", "evaluation", "report", "regression")
     results = dict.fromkeys((f"{role}_results_dir" for role in roles), settings.results_dir)
     return {
         "benchmark_busy": schedule.busy,
         "benchmark_wait_idle": schedule.wait_idle,
+        "evaluation_busy": schedule.busy,
+        "evaluation_wait_idle": schedule.wait_idle,
         # A host of the schedule without a run is told of by the playbooks report and regression.
-        "regression_hosts": "{{ ansible_play_hosts_all }}",
+        **({"regression_hosts": "{{ ansible_play_hosts_all }}"} if set(schedule.playbooks) - _NO_RUN else {}),
         **(results if settings.results_dir else {}),
         **schedule.variables,
     }

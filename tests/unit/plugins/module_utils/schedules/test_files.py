@@ -35,6 +35,21 @@ def texts(*schedules: Schedule, **changes: Any) -> dict[str, str]:
     return {file.path: file.text for file in files.wanted(schedules, replace(SETTINGS, **changes), "print()\n")}
 
 
+@pytest.mark.parametrize(
+    ("playbooks", "measures"),
+    [
+        (("evaluate", "report"), False),
+        (("evaluate", "regression"), False),
+        (("benchmark", "evaluate", "report"), True),
+        (("evaluate", "our-own.yml"), True),
+    ],
+)
+def test_a_schedule_that_only_evaluates_misses_no_benchmark(playbooks: tuple[str, ...], measures: bool) -> None:
+    found = files.variables(replace(NIGHTLY, playbooks=playbooks), SETTINGS)
+    assert ("regression_hosts" in found) is measures
+    assert (found["evaluation_busy"], found["evaluation_wait_idle"]) == ("skip", 60)
+
+
 @pytest.mark.parametrize("module", [calendar, files])
 def test_examples_in_docstrings(module: Any) -> None:
     found = doctest.testmod(module)
@@ -97,6 +112,9 @@ def test_a_schedule_of_systemd() -> None:
         "benchmark_num_prompts": 64,
         "benchmark_results_dir": "/srv/results",
         "benchmark_wait_idle": 60,
+        "evaluation_busy": "skip",
+        "evaluation_results_dir": "/srv/results",
+        "evaluation_wait_idle": 60,
         "report_results_dir": "/srv/results",
         "regression_results_dir": "/srv/results",
         "regression_hosts": "{{ ansible_play_hosts_all }}",
