@@ -417,6 +417,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
     CLIENTS,
+    client_container,
     disturbances,
     group,
     preconditions,
@@ -453,7 +454,7 @@ def argument_spec() -> dict:
         "client": {"type": "str", "choices": list(CLIENTS), "default": "vllm"},
         "client_path": {"type": "str"},
         "client_image": {"type": "str"},
-        "docker_host": {"type": "str", "default": runner.DOCKER_HOST},
+        "docker_host": {"type": "str", "default": client_container.DOCKER_HOST},
         "cache_dir": {"type": "str", "default": "~/.cache/huggingface"},
         "input_length": {"type": "int", "default": 8192},
         "output_length": {"type": "int", "default": 1024},
@@ -660,7 +661,7 @@ def make_runner(params: dict, executable: str, endpoint: Endpoint) -> session.Ru
     directories = {
         path for path in (endpoint.model, endpoint.tokenizer) if path.startswith("/") and os.path.isdir(path)
     }
-    return runner.ContainerRunner(
+    return client_container.ContainerRunner(
         params["client_image"],
         executable,
         params["api_key"],

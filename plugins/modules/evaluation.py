@@ -216,7 +216,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inference.fleet.plugins.module_utils.answers import answer
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import answers, runner, session
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import answers, client_container, session
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.claim import EVALUATION, claimed
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.result import run_id
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError, FleetError
@@ -240,7 +240,7 @@ SPEC = {
     "args": {"type": "dict", "default": {}},
     "extra_args": {"type": "list", "elements": "str", "default": []},
     "image": {"type": "str", "default": "python:3.12-slim"},
-    "docker_host": {"type": "str", "default": runner.DOCKER_HOST},
+    "docker_host": {"type": "str", "default": client_container.DOCKER_HOST},
     "venv": {"type": "path", "default": "/opt/inference.fleet/evaluation"},
     "timeout": {"type": "int", "default": 86400},
     "resume": {"type": "bool", "default": True},

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import runner
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import client_container, runner
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.tests.patience import until
 
@@ -55,9 +55,9 @@ def image(engine: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(image: str) -> Callable[..., runner.ContainerRunner]:
-    def make(**options: Any) -> runner.ContainerRunner:
-        return runner.ContainerRunner(image, "python3", options.pop("api_key", None), mounts=HOST, **options)
+def start(image: str) -> Callable[..., client_container.ContainerRunner]:
+    def make(**options: Any) -> client_container.ContainerRunner:
+        return client_container.ContainerRunner(image, "python3", options.pop("api_key", None), mounts=HOST, **options)
 
     return make
 
@@ -134,13 +134,13 @@ def test_executable_that_is_not_in_the_image(engine: Any, image: str, start: Cal
 
 def test_an_image_without_a_shell(engine: Any, image: str, tmp_path: Path) -> None:
     with pytest.raises(FleetError, match="could not start the benchmark client"):
-        runner.ContainerRunner(image, "vllm", None).run(["vllm"], {}, tmp_path, 60, lambda log: None)
+        client_container.ContainerRunner(image, "vllm", None).run(["vllm"], {}, tmp_path, 60, lambda log: None)
     assert containers(engine, image) == []
 
 
 def test_image_that_cannot_be_had(engine: Any) -> None:
     with pytest.raises(FleetError, match=r"could not find or pull image 127\.0\.0\.1:1/nothing:1"):
-        runner.ContainerRunner("127.0.0.1:1/nothing:1", "vllm", None)
+        client_container.ContainerRunner("127.0.0.1:1/nothing:1", "vllm", None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -151,7 +151,7 @@ def test_a_module_that_is_killed_leaves_no_container(
 import sys
 sys.path.insert(0, {COLLECTIONS!r})
 from pathlib import Path
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.runner import ContainerRunner
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.client_container import ContainerRunner
 runner = ContainerRunner({image!r}, "python3", None, mounts={HOST!r})
 argv = ["/usr/bin/python3", "-c", "import time; time.sleep(600)"]
 runner.run(argv, {{}}, Path({str(tmp_path)!r}), 600, lambda log: None)
@@ -168,6 +168,6 @@ runner.run(argv, {{}}, Path({str(tmp_path)!r}), 600, lambda log: None)
 
 
 def test_a_container_that_nobody_owns_any_more_is_removed(engine: Any, image: str, start: Callable) -> None:
-    engine.containers.create(image, command=["x"], labels={runner.OWNER_LABEL: "1:0"})
+    engine.containers.create(image, command=["x"], labels={client_container.OWNER_LABEL: "1:0"})
     start()
     assert containers(engine, image) == []
