@@ -53,6 +53,7 @@ class ActionModule(LocalAction):
         "markdown_path": {"type": "path"},
         "markdown_whole": {"type": "bool", "default": False},
         "csv_path": {"type": "path"},
+        "rent_csv_path": {"type": "path"},
         "json_path": {"type": "path"},
         **RULE,
         "show": {"type": "bool", "default": False},
@@ -63,7 +64,7 @@ class ActionModule(LocalAction):
         path = Path(options["path"]).absolute() if options["path"] else folder / "report.html"
         others = {
             name: Path(options[name]).absolute()
-            for name in ("markdown_path", "csv_path", "json_path")
+            for name in ("markdown_path", "csv_path", "rent_csv_path", "json_path")
             if options[name] is not None
         }
         find = finder(folder, {**options, **measured(options["hosts"], self.hostvars)})
@@ -92,6 +93,7 @@ def report(
     markdown_path: Path | None = None,
     csv_path: Path | None = None,
     json_path: Path | None = None,
+    rent_csv_path: Path | None = None,
     markdown_whole: bool = False,
     find: Finder = regressions.find,
     known: Sequence[Acknowledgement] = (),
@@ -104,7 +106,8 @@ def report(
     FleetError where there is nothing to report (outside check mode), where the folder or a file cannot be read or
     written, and where two files are to be one.
     """
-    paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path, "json_path": json_path}
+    paths = {"path": path, "markdown_path": markdown_path, "csv_path": csv_path, "rent_csv_path": rent_csv_path}
+    paths["json_path"] = json_path
     wanted = {name: found for name, found in paths.items() if found is not None}
     _refuse_same(wanted)
     loaded = load.opened(folder)
@@ -147,6 +150,8 @@ def report(
         new["markdown_path"] = markdown.page(found, markdown_whole)
     if csv_path:
         new["csv_path"] = spreadsheet.text(loaded.documents)
+    if rent_csv_path:
+        new["rent_csv_path"] = spreadsheet.offers(found)
     if json_path:
         new["json_path"] = summary.text(found)
     stale = {}

@@ -47,6 +47,11 @@ options:
       - Where to write the report as CSV on the control host. Not written where it is not given.
       - One row a run and point of its sweep, with every metric in full and its unit in the header.
     type: path
+  rent_csv_path:
+    description:
+      - Where to write the table of what to rent as CSV on the control host. Not written where it is not given.
+      - One row each load of a configuration, with the figures in full, why it is no measure, and the runs behind it.
+    type: path
   json_path:
     description:
       - Where to write the three answers as JSON on the control host. Not written where it is not given.
@@ -108,6 +113,10 @@ markdown_path:
 csv_path:
   description: Absolute path of the CSV on the control host.
   returned: when O(csv_path) is given
+  type: str
+rent_csv_path:
+  description: Absolute path of the table of what to rent on the control host.
+  returned: when O(rent_csv_path) is given
   type: str
 json_path:
   description: Absolute path of the JSON on the control host.

@@ -46,6 +46,7 @@ _SCRIPTS = (
     "page.js",
     "filter.js",
     "rent.js",
+    "share.js",
     "rule.js",
     "plots.js",
     "compare.js",

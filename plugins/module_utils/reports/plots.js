@@ -14,8 +14,8 @@ const plots = (() => {
   };
 
   // Draws lines of {name, xs, ys, colour, dashed, dots, told} in a box; told gives a point's text.
-  // A band is [low, high] across, a mark [line, point, tone].
-  function chart(box, label, lines, { time = false, log = false, x, y, band = null, marks = [], bars = false, zero = false }) {
+  // A band is [low, high] across, a mark [line, point, tone]; off are [line, point] of those that are drawn empty.
+  function chart(box, label, lines, { time = false, log = false, x, y, band = null, marks = [], off = [], bars = false, zero = false }) {
     box.replaceChildren();
     const wide = () => Math.floor(box.getBoundingClientRect().width) || 320;
     const place = make("div", { className: "canvas", tabIndex: 0 });
@@ -49,11 +49,11 @@ const plots = (() => {
         label: line.name,
         stroke: () => css(line.colour),
         fill: bars ? () => css("--bar-light") : undefined,
-        width: line.dots ? 0 : 1.6,
+        width: line.dots ? 0 : line.wide ? 7 : 1.6,
         dash: line.dashed ? [6, 4] : undefined,
         spanGaps: true,
         paths: bars ? uPlot.paths.bars({ size: [0.9, 60] }) : line.dots ? () => null : undefined,
-        points: { show: !bars && (line.dots || line.xs.length < 60), size: 7, fill: () => css(line.dashed ? "--surface" : line.colour), stroke: () => css(line.colour) },
+        points: { show: !bars && !line.wide && (line.dots || line.xs.length < 60), size: 7, fill: () => css(line.dashed ? "--surface" : line.colour), stroke: () => css(line.colour) },
       }))],
       hooks: {
         drawAxes: [(plot) => {
@@ -68,6 +68,13 @@ const plots = (() => {
         draw: [(plot) => {
           const { ctx } = plot;
           ctx.save();
+          for (const [line, point] of off) {
+            if (!plot.series[line + 1].show) continue;
+            ctx.fillStyle = css("--surface");
+            ctx.beginPath();
+            ctx.arc(plot.valToPos(lines[line].xs[point], "x", true), plot.valToPos(lines[line].ys[point], "y", true), 2.4 * devicePixelRatio, 0, 7);
+            ctx.fill();
+          }
           for (const [line, point, tone] of marks) {
             const [left, top] = [plot.valToPos(lines[line].xs[point], "x", true), plot.valToPos(lines[line].ys[point], "y", true)];
             ctx.strokeStyle = css(tone === "worse" ? "--worse" : "--better");
@@ -220,24 +227,48 @@ const plots = (() => {
     });
   }
 
-  const AXES = [["output tok/s for each GPU", 1], ["TTFT p99, ms", 2], ["US$ per million output tokens", 3]];
+  // By the axis's name its place in a point, and whether less of it is better.
+  const AXES = [["output tok/s for each GPU", 1, false], ["TTFT p99, ms", 2, true], ["US$ per million output tokens", 3, true]];
+
+  // Of points by speed those that no other one beats in both.
+  function front(points, axis, lower) {
+    let best = null;
+    return [...points].sort((one, other) => other[0] - one[0] || (lower ? one[axis] - other[axis] : other[axis] - one[axis])).filter((point) => {
+      const beats = best === null || (lower ? point[axis] < best : point[axis] > best);
+      if (beats) best = point[axis];
+      return beats;
+    }).reverse();
+  }
 
   function sweep(figure, { sweeps }) {
     const place = Number(figure.dataset.sweep);
     const box = make("div", {});
     const draw = () => {
-      const [title, axis] = AXES[axisOf()];
-      const lines = sweeps[place].filter(({ of, at }) => filter.of(of) && filter.at(at)).map(({ name, simulated, points }, index) => {
+      const [title, axis, lower] = AXES[axisOf()];
+      const off = [];
+      const names = new Map();
+      const shown = sweeps[place].filter(({ of, at }) => filter.of(of) && filter.at(at));
+      const lines = shown.map(({ name, simulated, points }, index) => {
         const known = points.filter((point) => point[axis] !== null).sort((one, other) => one[0] - other[0]);
         const xs = known.map((point) => point[0]);
         xs.forEach((value, at) => { if (at && value <= xs[at - 1]) xs[at] = xs[at - 1] * (1 + 1e-9); });
-        return {
-          name: (simulated ? "SIMULATED " : "") + name, xs, ys: known.map((point) => point[axis]), dashed: simulated, colour: `--kind-${(index % KINDS) + 1}`,
-          told: (point) => `${simulated ? "SIMULATED " : ""}${name}, ${number(known[point][4])} in flight: ${number(known[point][0])} tok/s for each user, ${number(known[point][axis])} ${title}${known[point][5] ? ", on the Pareto front" : ""}`,
-        };
+        const best = front(known, axis, lower);
+        const mark = simulated ? "SIMULATED " : "";
+        known.forEach((point) => { if (!simulated) names.set(point, name); });
+        const told = (point) => `${mark}${name}, ${number(known[point][4])} in flight: ${number(known[point][0])} tok/s for each user, ${number(known[point][axis])} ${title}${best.includes(known[point]) ? ", on the Pareto front" : ""}`;
+        return { name: mark + name, known, best, xs, ys: known.map((point) => point[axis]), dashed: simulated, colour: `--kind-${(index % KINDS) + 1}`, told };
       }).filter(({ xs }) => xs.length);
+      lines.forEach(({ known, best }, line) => known.forEach((point, at) => { if (!best.includes(point)) off.push([line, at]); }));
+      // Of what was measured alone.
+      const all = front([...names.keys()], axis, lower);
+      if (all.length > 1) {
+        lines.push({
+          name: "Pareto front of all", wide: true, colour: "--front", xs: all.map((point) => point[0]), ys: all.map((point) => point[axis]),
+          told: (point) => `On the Pareto front of all: ${names.get(all[point])}, ${number(all[point][4])} in flight, ${number(all[point][0])} tok/s for each user, ${number(all[point][axis])} ${title}`,
+        });
+      }
       if (!lines.length) box.replaceChildren("No point has this figure.");
-      else chart(box, `${title} against the speed for each user`, lines, { x: "output tok/s for each user (1000 / mean TPOT)", y: title, zero: true });
+      else chart(box, `${title} against the speed for each user`, lines, { x: "output tok/s for each user (1000 / mean TPOT)", y: title, zero: true, off });
     };
     const [label, axisOf] = choose("Against", AXES.map(([title]) => title), `s${place}`, () => draw());
     figure.append(make("div", { className: "limits" }, label), box);

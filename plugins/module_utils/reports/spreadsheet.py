@@ -11,7 +11,8 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts
+from ansible_collections.inference.fleet.plugins.module_utils.reports import cohorts, rent
+from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
 from ansible_collections.inference.fleet.plugins.module_utils.results import quality, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import unit
@@ -40,6 +41,24 @@ def text(documents: Iterable[Document]) -> str:
         for place, point in enumerate(every_point(document), start=1):
             numbered = {**point, "place": place}
             writer.writerow(_cell(read(document, numbered)) for _name, read in found)
+    return stream.getvalue()
+
+
+def offers(report: Report) -> str:
+    """Return the table of what to rent: a row each load of a configuration, in the order of the table."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    names = [f"{column.key} ({column.unit})" for column in rent.COLUMNS]
+    heads = ["model", "requests", "configuration", "version", "precision", "simulated", "max_concurrency"]
+    writer.writerow([*heads, "request_rate (req/s)", "hosts", *names, "why_not", "evaluations", "runs"])
+    for row in rent.table(report.every):
+        said = "; ".join(score.text for score in rent.scores(row, report.evaluations))
+        for offer in row.offers:
+            asked = offer.any["workload"]
+            cells = [*row.question, row.system, row.version, row.precision, row.simulated]
+            cells += [asked.get("max_concurrency"), asked.get("request_rate"), offer.hosts]
+            cells += [offer.figures[column.key] for column in rent.COLUMNS]
+            writer.writerow(map(_cell, [*cells, offer.why_not, said, " ".join(run["run_id"] for run in offer.runs)]))
     return stream.getvalue()
 
 

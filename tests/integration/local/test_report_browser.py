@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -227,6 +228,27 @@ def test_the_sliders_find_what_to_rent_and_the_address_keeps_it(tmp_path):
             loads = [int(row[1]) for row in chromium.evaluate(SHOWN)]
             assert loads == sorted(loads, reverse=wanted == "-1")
         assert "SIMULATED" not in chromium.evaluate("document.querySelector('#offers tr.chosen').innerText")
+
+        # It is copied as it is shown.
+        told = """(kind) => new Promise((done) => {
+          const value = {writeText: async (text) => done(text)};
+          Object.defineProperty(navigator, "clipboard", {configurable: true, value});
+          [...document.querySelectorAll("#rent .actions button")].find((one) => one.textContent.endsWith(kind)).click();
+        })"""
+        lines = chromium.evaluate(f"({told})('Markdown')").splitlines()
+        assert lines[0].startswith("**The cheapest that keeps TPOT")
+        assert [line.split(" | ")[1] for line in lines[4:]] == [row[1] for row in chromium.evaluate(SHOWN)]
+        assert sum("SIMULATED" in line for line in lines) == 1
+        table = list(csv.reader(chromium.evaluate(f"({told})('CSV')").splitlines()))
+        assert [row[4] for row in table[1:]] == ["4311"] * 3
+
+        # Of both sweeps the points that no other one beats, without the simulation that beats them all.
+        chromium.evaluate(f"({SEEN})('[data-sweep]')")
+        assert chromium.evaluate("document.querySelector('[data-sweep] .legend').innerText").endswith("front of all")
+        told = [chromium.evaluate(f"{KEY}('[data-sweep]', 'ArrowUp')")]
+        told += [chromium.evaluate(f"{KEY}('[data-sweep]', 'ArrowRight')") for _point in range(2)]
+        points = [text.removeprefix("On the Pareto front of all: ").split(" ")[0] + text.split(",")[2] for text in told]
+        assert points == ["vLLM 128 in flight", "SGLang 32 in flight", "SGLang 8 in flight"]
 
         # Whoever follows the link sees the same.
         chosen, address = chromium.evaluate(SHOWN), chromium.evaluate("location.href")

@@ -111,6 +111,7 @@ def test_the_difference_is_that_of_the_printed_tables(results, tmp_path):
 
 def test_markdown_and_csv_follow_the_documents_too(results, tmp_path):
     files = {"path": tmp_path / "index.html", "markdown_path": tmp_path / "a" / "pr.md", "csv_path": tmp_path / "b.csv"}
+    files["rent_csv_path"] = tmp_path / "rent.csv"
     files["json_path"] = tmp_path / "c.json"
 
     checked = action.report(results, **files, check_mode=True, diff_mode=True)

@@ -132,6 +132,16 @@ def test_csv_has_a_row_a_run_and_point_with_every_figure_in_full():
     assert float(found[1][energy]) == pytest.approx(float(found[1][joules]) / 3.6)
 
 
+def test_the_table_of_what_to_rent_is_a_csv_with_each_load():
+    swept = factory.swept(factory.costs(factory.document(host="gpu2"), 16.36, 2200.0), factory.SWEEP)
+    rehearsed = factory.document(host="-cmd", simulated=True)
+    found = list(csv.DictReader(io.StringIO(spreadsheet.offers(overview.report([swept, rehearsed], PUBLISHED)))))
+    assert [row["max_concurrency"] for row in found] == ["8", "32", "64", "128", "32"]
+    assert [row["why_not"] for row in found] == [*[""] * 4, "the run is simulated"]
+    assert float(found[3]["output_per_gpu (tok/s)"]) == 975
+    assert {row["runs"] for row in found[:4]} == {swept["run_id"]}
+
+
 def test_csv_tells_series_apart_and_which_figures_are_not_what_their_names_say():
     plain = factory.document()
     chunked = factory.document(label="night", slo={"ttft_ms": 500.0}, streaming={"itl_is_per_token": False})
