@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import load, over_time
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.load import Load
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.workload import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_counters, gpu_samples
@@ -191,6 +191,7 @@ def summarise(samples: Samples, duration: float, gpus: Sequence[str] = ()) -> di
         if client
         else None,
         "host": {"cpus": os.cpu_count(), "busy": _stats(row[0] for row in host)} if host else None,
+        "over_time": over_time.series(samples.gpus, samples.engine, begin, end, INTERVAL),
     }
 
 

@@ -51,8 +51,7 @@ def detailed(report: Report, most: int = DETAILED) -> frozenset[str]:
     """
     if len(report.documents) <= most:
         return frozenset(document["run_id"] for document in report.documents)
-    kept = set(named(report))
-    kept.update(run["run_id"] for item in report.every for run in item.runs[-2:])
+    kept = set(_matter(report))
     for document in reversed(report.documents):
         if len(kept) >= most:
             break
@@ -65,6 +64,11 @@ class Places(dict[Any, int]):
 
     def place(self, value: Any) -> int:
         return self.setdefault(value, len(self))
+
+
+def _matter(report: Report) -> frozenset[str]:
+    """Return the runs that a page of however many tells most of."""
+    return named(report) | {run["run_id"] for item in report.every for run in item.runs[-2:]}
 
 
 def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callable[[Series], str]) -> dict[str, Any]:
@@ -106,7 +110,9 @@ def data(report: Report, anchor: Callable[[Document], str], host_anchor: Callabl
         "runs": _runs(listed, anchor),
         "marks": list(_marks(report, places)),
         "sweeps": [[_curve(report, sweep) for sweep in plot.sweeps] for plot in sweeps.plots(report.documents)],
-        "details": details.told([document for document in report.documents if document["run_id"] in kept]),
+        "details": details.told(
+            [document for document in report.documents if document["run_id"] in kept], _matter(report)
+        ),
     }
 
 

@@ -18,12 +18,20 @@ const compare = (() => {
     if (places.length < 2) return;
     const byAnchor = new Map(places.map((run) => [runs.anchor[run], run]));
     const simulated = (run) => cohorts[series[runs.series[run]].cohort][1];
-    const of = (owner) => places.filter((run) => runs.series[run] === owner);
-    const earlier = (run) => runs.series.map((_owner, other) => other).filter((other) => other < run && runs.series[other] === runs.series[run]);
-    const before = (run) => earlier(run).filter((other) => places.includes(other)).at(-1);
+    // Of each series its runs, oldest first; of each run that is told whole the one before it that is, too.
+    const own = series.map(() => []);
+    runs.series.forEach((owner, run) => own[owner].push(run));
+    const told = own.map((listed) => listed.filter((run) => whole.has(runs.anchor[run])));
+    const before = new Map(told.flatMap((listed) => listed.slice(1).map((run, place) => [run, listed[place]])));
+    const of = (owner) => told[owner];
+    const earlier = (run) => own[runs.series[run]].slice(0, own[runs.series[run]].indexOf(run));
     // What a reader most likely asks: the newest run that was measured, beside the one before it.
-    const likely = (run) => [before(run) !== undefined, !simulated(run), runs.at[run]];
-    const newest = [...places].sort((one, other) => likely(one).reduce((found, value, place) => found || value - likely(other)[place], 0)).at(-1);
+    const likely = (run) => [before.has(run), !simulated(run), runs.at[run]];
+    const newest = places.reduce((one, other) => {
+      const [first, second] = [likely(one), likely(other)];
+      const place = first.findIndex((value, index) => value !== second[index]);
+      return place >= 0 && second[place] > first[place] ? other : one;
+    });
     const box = make("div", {});
     const pickers = SIDES.map(([key, label]) => picker(key, label));
 
@@ -36,7 +44,7 @@ const compare = (() => {
         host.append(make("optgroup", { label: `${rehearsed ? "SIMULATED " : ""}${system}, ${question}` },
           ...own.map(([item, owner]) => make("option", { value: owner }, item.host))));
       });
-      const list = (owner) => run.replaceChildren(...of(owner).reverse().map((one) =>
+      const list = (owner) => run.replaceChildren(...[...of(owner)].reverse().map((one) =>
         make("option", { value: one }, `${minute(runs.at[one])}, ${number(runs.values[0][one])} ${metrics[0][2]}`)));
       const keep = () => page.set(key, runs.anchor[Number(run.value)]);
       host.addEventListener("input", () => { list(Number(host.value)); keep(); show(); });
@@ -62,7 +70,7 @@ const compare = (() => {
       const [a, b] = SIDES.map(([key]) => byAnchor.get(page.get(key)));
       const second = b ?? (a === newest ? places.find((run) => run !== a) : newest);
       pickers[1].choose(second);
-      pickers[0].choose(a ?? before(second) ?? places.find((run) => run !== second));
+      pickers[0].choose(a ?? before.get(second) ?? places.find((run) => run !== second));
     }
 
     // Why no figure of these two is better or worse; nothing where one can be.
@@ -118,7 +126,7 @@ const compare = (() => {
         apart.length ? table(["", "A", "B"], apart, "facts") : make("p", {}, "Neither hardware nor engine, options or workload, as far as the documents tell."),
         ...(rest.length ? [make("h3", {}, "What it came to"), table(["", "A", "B"], rest, "facts")] : []),
       );
-      plots.spreads(box, [["A", a], ["B", b]].map(([name, run]) => [`${simulated(run) ? "SIMULATED " : ""}${name}`, whole.get(runs.anchor[run])]));
+      runPlots.spreads(box, [["A", a], ["B", b]].map(([name, run]) => [`${simulated(run) ? "SIMULATED " : ""}${name}`, whole.get(runs.anchor[run])]));
     }
 
     // The facts of some sections that two runs do not share, as [name, A's, B's].
@@ -154,7 +162,7 @@ const compare = (() => {
     function buttons(anchor) {
       const run = byAnchor.get(anchor);
       if (run === undefined) return "";
-      const last = before(run);
+      const last = before.get(run);
       const offers = last === undefined ? [] : [["Compare with the run before it", { a: runs.anchor[last], b: anchor }]];
       offers.push(["Compare with another run", { b: anchor }]);
       return make("p", { className: "actions" }, ...offers.map(([text, choice]) => {

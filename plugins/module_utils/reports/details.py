@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
 from ansible_collections.inference.fleet.plugins.module_utils.results import measures, words
+from ansible_collections.inference.fleet.plugins.module_utils.results.load import over_time
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, NAMES
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     Document,
@@ -52,24 +53,24 @@ class _Pool:
         return self._places[key]
 
 
-def told(documents: Iterable[Document]) -> dict[str, Any]:
+def told(documents: Iterable[Document], timed: Collection[str] = ()) -> dict[str, Any]:
     """Return what is said of each of *documents*, as JSON can have it.
 
     ``names`` has [name, unit] of each metric that a run's values follow, ``pool`` the shared values. A run is
-    [run id, host, sections, values by metric, baselines, notes, repeats, commands, sweep, histograms]; a section is the
-    places of its title, its names and its texts.
+    [run id, host, sections, values by metric, baselines, notes, repeats, commands, sweep, histograms, over time]; a
+    section is the places of its title, its names and its texts. *timed* are the runs of which it is told how they went.
     """
     # All that is made here is kept and has no cycles: looking for some among it would take a quarter of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _told_of(list(documents))
+        return _told_of(list(documents), timed)
     finally:
         if collects:
             gc.enable()
 
 
-def _told_of(listed: Sequence[Document]) -> dict[str, Any]:
+def _told_of(listed: Sequence[Document], timed: Collection[str]) -> dict[str, Any]:
     pool = _Pool()
     # What many runs share is one object, which is worded once. Documents stay alive, so that an id is its own.
     worded: dict[tuple[Any, ...], tuple[list[Any], list[Any]]] = {}
@@ -79,7 +80,10 @@ def _told_of(listed: Sequence[Document]) -> dict[str, Any]:
         "names": [[words.clean(NAMES.get(key, key)), _unit(key, listed)] for key in keys],
         # The metrics that the table of repeats shows.
         "repeats": [[keys.index(metric.key), f"{metric.label_of_repeat}, {metric.unit}"] for metric in COMPARED],
-        "runs": [_run(document, keys, pool, worded) for document in listed],
+        "runs": [
+            [*_run(document, keys, pool, worded), _over_time(document) if document["run_id"] in timed else []]
+            for document in listed
+        ],
         "pool": pool.values,
     }
 
@@ -336,6 +340,34 @@ def _histograms(document: Document) -> list[list[Any]]:
         for label, key in (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("ITL", "itl_ms"), ("E2EL", "e2el_ms"))
         if (found := kept.get(key))
     ]
+
+
+# What a page draws of a run's first repeat: [title, unit, [name and key of each line]].
+_OVER_TIME = (
+    ("Power of the GPUs", "W", (("power", "power_w"),)),
+    ("Clock of the GPUs", "MHz", (("clock", "clock_sm_mhz"),)),
+    ("Hottest GPU", "\N{DEGREE SIGN}C", (("temperature", "temperature_c"),)),
+    ("Requests in the engine", "requests", (("running", "running"), ("waiting", "waiting"))),
+    ("KV cache in use", "%", (("in use", "kv_cache_usage"),)),
+)
+
+
+def _over_time(document: Document) -> list[Any]:
+    """Return [seconds of a part, [title, unit, [name, values] of each line] of each plot]; else nothing."""
+    found = over_time(document)
+    if not found:
+        return []
+    plots = []
+    for title, unit, lines in _OVER_TIME:
+        factor = 100 if unit == "%" else 1
+        listed = [
+            [name, [None if number is None else _rounded(number * factor) for number in found[key]]]
+            for name, key in lines
+            if found.get(key)
+        ]
+        if listed:
+            plots.append([title, unit, listed])
+    return [found["part_s"], plots]
 
 
 def _took(item: Mapping[str, Any]) -> float:

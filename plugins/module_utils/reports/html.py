@@ -49,6 +49,7 @@ _SCRIPTS = (
     "share.js",
     "rule.js",
     "plots.js",
+    "runplots.js",
     "compare.js",
     "runs.js",
 )

@@ -275,43 +275,6 @@ const plots = (() => {
     kept(draw);
   }
 
-  // How a run's latencies are spread over its requests.
-  function histograms(box, run) {
-    if (!run[9].length) return;
-    const simulated = run[2].length && document.getElementById("run-" + run[0])?.querySelector(".simulated");
-    box.append(make("h4", {}, "Latencies of its requests"), make("div", { className: "plots" }, ...run[9].map(([title, first, decade, counts]) => {
-      const figure = make("figure", {});
-      const ends = counts.map((_count, place) => [0, 1].map((side) => 10 ** ((first + place + side) / decade)));
-      requestAnimationFrame(() => chart(figure, `${title} of the requests of ${run[0]}`, [{
-        name: title, colour: "--bar", xs: ends.map(([low, high]) => Math.sqrt(low * high)), ys: counts,
-        told: (point) => `${simulated ? "SIMULATED " : ""}${number(counts[point])} of ${number(counts.reduce((sum, count) => sum + count, 0))}: ${title} ${number(ends[point][0])} to ${number(ends[point][1])} ms`,
-      }], { log: true, bars: true, x: `${title}, ms`, y: "requests" }));
-      return figure;
-    })));
-  }
-
-  // How the latencies of several runs are spread: of each, which share of its requests a bucket has.
-  function spreads(box, named) {
-    const titles = named[0][1][9].map(([title]) => title).filter((title) => named.every(([, run]) => run[9].some(([other]) => other === title)));
-    if (!titles.length) return;
-    box.append(make("h3", {}, "Latencies of their requests"), make("div", { className: "plots" }, ...titles.map((title) => {
-      const figure = make("figure", {}, make("figcaption", {}, title));
-      const canvas = make("div", {});
-      figure.append(canvas);
-      const lines = named.map(([name, run], index) => {
-        const [, first, decade, counts] = run[9].find(([other]) => other === title);
-        const total = counts.reduce((sum, count) => sum + count, 0);
-        const ends = counts.map((_count, place) => [0, 1].map((side) => 10 ** ((first + place + side) / decade)));
-        return {
-          name: `${name}, ${run[1]}`, colour: `--kind-${index * 3 + 1}`, dashed: name.startsWith("SIMULATED"), xs: ends.map(([low, high]) => Math.sqrt(low * high)), ys: counts.map((count) => (100 * count) / total),
-          told: (point) => `${name}: ${number((100 * counts[point]) / total)} % of its requests, ${title} ${number(ends[point][0])} to ${number(ends[point][1])} ms`,
-        };
-      });
-      requestAnimationFrame(() => chart(canvas, `${title} of the requests of ${named.map(([name]) => name).join(" and ")}`, lines, { log: true, zero: true, x: `${title}, ms`, y: "% of requests" }));
-      return figure;
-    })));
-  }
-
   const KIND = { history, siblings, sweep };
   page.data.then((data) => {
     const draw = (figure) => {
@@ -331,5 +294,5 @@ const plots = (() => {
     // On paper the colours are the light ones.
     matchMedia("print").addEventListener("change", redraw);
   }, () => undefined);
-  return { histograms, spreads };
+  return { chart };
 })();

@@ -136,7 +136,8 @@ page.data.then((known) => {
       row.after(shown);
       if (run) {
         said.prepend(compare.buttons(anchor));
-        plots.histograms(said, run);
+        runPlots.histograms(said, run);
+        runPlots.overTime(said, run);
       }
     }
     shown.hidden = open === undefined ? !shown.hidden : !open;

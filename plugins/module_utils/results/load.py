@@ -118,9 +118,20 @@ def without_raw(document: Mapping[str, Any]) -> dict[str, Any]:
 def kept(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document as a history has it: without what was sampled and counted in each repeat, either.
 
-    What that came to is in the document's own efficiency and quality, and reading it takes half of a page's time.
+    What that came to is in the document's own efficiency and quality, and reading it takes half of a page's time. The
+    first repeat's C(over_time) stays, which tells how the run went.
     """
-    return _without(document, {"raw", "telemetry", "counted"})
+    return {**_without(document, {"raw", "telemetry", "counted"}), "over_time": over_time(document)}
+
+
+def over_time(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what was sampled during a run's first repeat, as short series; None where the document has none."""
+    if "over_time" in document:
+        return document["over_time"]
+    found: Mapping[str, Any] | None = None
+    for repeat in document["repeats"][:1]:
+        found = (repeat.get("telemetry") or {}).get("over_time")
+    return found
 
 
 def _without(document: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:

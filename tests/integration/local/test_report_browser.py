@@ -118,6 +118,17 @@ def rented():
     ]
 
 
+OVER_TIME = {
+    "part_s": 6.0,
+    "power_w": [900.0, 2600.0, None, 2710.0],
+    "clock_sm_mhz": [1980.0, 1965.0, 1950.0, 1410.0],
+    "temperature_c": [51.0, 63.0, 70.0, 84.0],
+    "running": [12.0, 32.0, 32.0, 9.0],
+    "waiting": [20.0, 0.0, 0.0, 0.0],
+    "kv_cache_usage": [0.1, 0.42, 0.44, 0.12],
+}
+
+
 def plotted():
     """A host that lost a tenth, another that did not, and a run whose requests are told apart."""
     start = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -131,6 +142,7 @@ def plotted():
         for day in range(20)
     ]
     found[-1]["histograms"] = {"ttft_ms": {"per_decade": 20, "first": 50, "counts": [1, 400, 100, 11]}}
+    found[-1]["repeats"][0]["telemetry"] = {"over_time": OVER_TIME}
     found.append(factory.swept(factory.document(host="swept", simulated=True), factory.SWEEP))
     return sorted(found, key=lambda document: document["started_at"])
 
@@ -180,6 +192,10 @@ def test_plots_tell_their_points_to_the_keyboard_too(tmp_path):
         chromium.evaluate(f"({SEEN})('#{run} + tr figure')")
         told = chromium.evaluate(f"{KEY}('#{run} + tr figure', 'ArrowRight', 'ArrowRight')")
         assert told == "400 of 512: TTFT 355 to 398 ms"
+        clock = f"#{run} + tr .plots:last-of-type figure:nth-child(2)"
+        chromium.evaluate(f"({SEEN})('{clock}')")
+        told = chromium.evaluate(f"{KEY}('{clock}', ...Array(4).fill('ArrowRight'))")
+        assert told == "18 to 24 s: clock 1,410 MHz"
         assert overflow(chromium) == []
         assert chromium.complaints() == []
         assert chromium.requests() == [url]
