@@ -59,7 +59,7 @@ options:
     description: What requests call the model that plays the user. O(served_model_name) where it is not given.
     type: str
   user_api_key:
-    description: The API key of O(user_url).
+    description: The API key of O(user_url). O(api_key) where that is O(url).
     type: str
   limit:
     description: How many samples, from the first on. V(0) is all of them.
@@ -265,7 +265,8 @@ def plan_of(params: dict) -> command.Plan:
     endpoint = command.Endpoint(_base(params["url"]), params["served_model_name"], params["api_key"])
     user = None
     if suite.has_user:
-        own = params["user_url"] is None
+        # At the endpoint itself its key fits another model too.
+        own = params["user_url"] is None or _base(params["user_url"]) == endpoint.url
         user = command.Endpoint(
             endpoint.url if own else _base(params["user_url"]),
             params["user_model"] or endpoint.served_model_name,

@@ -139,6 +139,26 @@ def test_options_are_documented_with_their_defaults() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "user"),
+    [
+        ({}, ("http://gpu1:8000", "a-model", "its-key")),
+        ({"user_model": "other"}, ("http://gpu1:8000", "other", "its-key")),
+        ({"user_model": "other", "user_url": "http://gpu1:8000/v1"}, ("http://gpu1:8000", "other", "its-key")),
+        ({"user_model": "other", "user_url": "https://hosted.example/"}, ("https://hosted.example", "other", None)),
+        (
+            {"user_url": "https://hosted.example", "user_model": "other", "user_api_key": "another"},
+            ("https://hosted.example", "other", "another"),
+        ),
+    ],
+)
+def test_a_key_goes_to_no_other_endpoint_than_its_own(given: dict[str, str], user: tuple[str, str, str | None]) -> None:
+    params = {name: option.get("default") for name, option in module.SPEC.items()}
+    params |= {"url": "http://gpu1:8000", "served_model_name": "a-model", "api_key": "its-key", **given}
+    found = module.plan_of(params).user
+    assert (found.url, found.served_model_name, found.api_key) == user
+
+
 def test_a_gate_asks_the_document_of_an_evaluation() -> None:
     gates = [{"condition": "score.low >= `0.5`", "message": "too few"}]
     assert [each["passed"] for each in judge(gates, made(90, 10))] == [True]
