@@ -202,6 +202,12 @@ def test_a_long_reason_is_cut_in_the_table_and_whole_in_the_document() -> None:
     assert "Mend what the task 'Install' says" in summary.table(document)
 
 
+def test_of_a_command_what_it_said_is_told() -> None:
+    record = HostRecord("h1")
+    summary.note_failure(record, "x", "Install", {"msg": "non-zero return code", "stderr": "no room\n", "rc": 1})
+    assert record.reason == "no room"
+
+
 def test_of_a_loop_the_items_that_failed_are_told() -> None:
     items = [{"msg": "fine"}, {"failed": True, "msg": "no room"}, {"failed": True, "msg": "no network"}]
     record = HostRecord("h1")
