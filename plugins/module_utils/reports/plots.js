@@ -51,7 +51,8 @@ const plots = (() => {
         fill: bars ? () => css("--bar-light") : undefined,
         width: line.dots ? 0 : line.wide ? 7 : 1.6,
         dash: line.dashed ? [6, 4] : undefined,
-        spanGaps: true,
+        // Lines of other times stand in one plot; a gap is told where that is said.
+        spanGaps: !line.gaps,
         paths: bars ? uPlot.paths.bars({ size: [0.9, 60] }) : line.dots ? () => null : undefined,
         points: { show: !bars && !line.wide && (line.dots || line.xs.length < 60), size: 7, fill: () => css(line.dashed ? "--surface" : line.colour), stroke: () => css(line.colour) },
       }))],

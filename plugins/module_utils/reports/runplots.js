@@ -53,7 +53,7 @@ const runPlots = (() => {
       const canvas = make("div", {});
       figure.append(canvas);
       const lines = named.map(([name, values], index) => ({
-        name, colour: `--kind-${index + 1}`, dashed: Boolean(mark(run)), xs: values.map((_value, place) => (place + 0.5) * part), ys: values,
+        name, colour: `--kind-${index + 1}`, dashed: Boolean(mark(run)), gaps: true, xs: values.map((_value, place) => (place + 0.5) * part), ys: values,
         told: (point) => `${mark(run)}${number(part * point)} to ${number(part * (point + 1))} s: ${name} ${number(values[point])} ${unit}`,
       }));
       requestAnimationFrame(() => chart(canvas, `${title} during ${run[0]}`, lines, { zero: true, x: "seconds", y: unit }));

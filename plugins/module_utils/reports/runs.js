@@ -73,6 +73,7 @@ page.data.then((known) => {
       const names = ["Workload", "Output, tok/s", "TTFT mean, ms", "TPOT mean, ms", "tok/s per GPU", "tok/s per user", "Best"];
       box.append(make("h4", {}, "Points of the sweep"), table(names, sweep));
     }
+    box.append(make("div", { className: "drawn" }));
     const [again, ...others] = commands.map(shared);
     box.append(...command(again));
     for (const [title, pairs] of page.facts(known, run)) {
@@ -136,8 +137,9 @@ page.data.then((known) => {
       row.after(shown);
       if (run) {
         said.prepend(compare.buttons(anchor));
-        runPlots.histograms(said, run);
-        runPlots.overTime(said, run);
+        const drawn = said.querySelector(".drawn");
+        runPlots.histograms(drawn, run);
+        runPlots.overTime(drawn, run);
       }
     }
     shown.hidden = open === undefined ? !shown.hidden : !open;
