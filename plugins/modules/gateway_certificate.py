@@ -85,7 +85,7 @@ request:
   returned: success
   type: str
 usable:
-  description: Whether the certificate that is there is good for now.
+  description: Whether the certificate that is there is good for now, by the authority of before, too.
   returned: success
   type: bool
 """

@@ -253,11 +253,7 @@ class Host:
         (self.wire.to,) = free_ports(1)
 
     def endpoint(self, **more: Any) -> dict[str, Any]:
-        # Of the machine itself, and not of loopback.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-            route.connect(("192.0.2.1", 9))
-            address = route.getsockname()[0]
-        return {**self.engine.endpoint(self.name), "external_url": "", "address": address, **more}
+        return {**self.engine.endpoint(self.name), "external_url": "", "address": own_address(), **more}
 
     def bring(self, *, check: bool = False, renew: str = "", host: bool = True) -> list[dict[str, Any]]:
         """Do for the gateway and the host what the playbook does; return the results of the host."""
@@ -345,6 +341,13 @@ def opened(folder: Path) -> Iterator[Gateway]:
         service.end(params["run_directory"])
         log.close()
         shutil.rmtree(run)
+
+
+def own_address() -> str:
+    """Return an address of the machine itself that is not of loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect(("192.0.2.1", 9))
+        return route.getsockname()[0]
 
 
 def free_ports(count: int) -> list[int]:

@@ -21,6 +21,7 @@ _DOMAIN = "inference-fleet.internal"
 AUTHORITY_DAYS, DAYS, RENEW_DAYS = 3650, 397, 90
 # Clients have to be told of another self-signed one: not sooner than it has to be.
 SELF_SIGNED_RENEW_DAYS = 30
+OTHER_AUTHORITY = "it is not of the fleet's authority"
 # What the purposes are called in a certificate. An engine's host is no client, and so no gateway.
 _USES = {"server": "serverAuth", "client": "clientAuth"}
 # The clock of a host that has just been told of a certificate may be behind.
@@ -211,9 +212,14 @@ def reason(path: Path, authorities: Path, host: str, use: str, now: datetime) ->
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as current:
         current.write(first(authorities.read_text(encoding="utf-8")))
         current.flush()
-        argv = ["openssl", "verify", "-CAfile", current.name, "-purpose", f"ssl{use}", str(path)]
-        code, _told, _error = run(argv)
-    return "it is not of the fleet's authority" if code else ""
+        good = is_taken(path, Path(current.name), use)
+    return "" if good else OTHER_AUTHORITY
+
+
+def is_taken(path: Path, authorities: Path, use: str) -> bool:
+    """Tell whether who believes any of the *authorities* takes the certificate of a file now."""
+    code, _told, _error = run(["openssl", "verify", "-CAfile", str(authorities), "-purpose", f"ssl{use}", str(path)])
+    return code == 0
 
 
 def _openssl(what: str, *arguments: str) -> str:

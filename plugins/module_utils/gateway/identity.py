@@ -86,7 +86,9 @@ def keep(running: Service, host: str, use: str, given: dict[str, Any], now: date
         done.steps.append(_take(place, given["certificate"], check_mode))
     else:
         why = _reason(place, host, use, now, check_mode and after != before)
-        done.usable = place.complete() and not why
+        # The authority of before is what those believe who have not been told of another.
+        before_that = why == certificates.OTHER_AUTHORITY and place.context() is not None
+        done.usable = not why or (before_that and certificates.is_taken(place.certificate, place.trusted, use))
         why = why or ("it was asked to be" if given["renew"] else "")
         if why:
             done.steps.append(f"ask the fleet's authority for a certificate of {host}: {why}")

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway_rig import ANNA, ENGINE_KEY, Engine, Gateway
+from gateway_rig import ANNA, ENGINE_KEY, Engine, Gateway, free_ports, own_address
 
 from ansible_collections.inference import fleet
+from ansible_collections.inference.fleet.tests.patience import until
 
 COLLECTION = Path(next(iter(fleet.__path__)))
 
@@ -26,16 +27,20 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
     names = ("bind_addresses", "port", "redirect_port", "metrics_port", "log", "directory", "run_directory")
     host = {**here, "engine_port": behind.port, "engine_api_key": ENGINE_KEY}
+    # Of the machine itself, and not of loopback: nobody listens there.
+    cut_off = {"ansible_host": own_address(), "ansible_ssh_common_args": "-o ProxyCommand=false"}
+    cut_off |= {"engine_api_key": ENGINE_KEY}
     inventory = {
         "all": {
             "vars": {f"gateway_{name}": gateway.params[name] for name in names}
-            | {"gateway_names": ["127.0.0.1"], "gateway_clients": [{"name": "anna", "key": ANNA}]},
-            "children": {"h100": {"hosts": {"gpu-1": host}}, "gateway": {"hosts": {"front-1": here}}},
+            | {"gateway_names": ["127.0.0.1"], "gateway_clients": [{"name": "anna", "key": ANNA}]}
+            | {"gateway_engine_hosts": ["gpu-1"], "gateway_tls_port": free_ports(1)[0]},
+            "children": {"h100": {"hosts": {"gpu-1": host, "gpu-9": cut_off}}, "gateway": {"hosts": {"front-1": here}}},
         }
     }
     (tmp_path / "hosts.json").write_text(json.dumps(inventory))
 
-    def play(name: str, *options: str, **variables: Any) -> str:
+    def play(name: str, *options: str, code: int = 0, **variables: Any) -> str:
         argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.json", *options]
         done = subprocess.run(
             [*argv, str(COLLECTION / f"playbooks/{name}.yml"), "-e", json.dumps(variables)],
@@ -53,7 +58,7 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
             timeout=300,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
         for secret in (ANNA, ENGINE_KEY):
             assert secret not in done.stdout + done.stderr
         return done.stdout
@@ -76,6 +81,12 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     # On the engine's own host, by its name, where the same is there already.
     assert re.search(r"gpu-1 .*changed=0 ", play("gateway", gateway_hosts="gpu-1"))
     assert "front-1: 1 clients, certificate until" in play("doctor", "-l", "front-1")
+    # A host that cannot be reached is named at the end, and the others are served, at once and after it.
+    told = play("gateway", code=2, gateway_engine_hosts=["gpu-1", "gpu-9"])
+    assert re.search(r"gpu-9 could not be reached \(.+\): wanted its certificate", " ".join(told.split()))
+    assert re.search(r"front-1 .*changed=[1-9]\d* .*failed=0 ", told)
+    until(lambda: [each["status"] for each in gateway.server()["servers"]] == ["UP", "DOWN"], "only one is there")
+    assert gateway.chat(ANNA).status == 200
     # The hosts of engines are not meant, and so no engine is.
     assert re.search(r"front-1 .*changed=1 ", play("teardown", "-l", "front-1", teardown_gateway=True))
     assert not Path(gateway.params["directory"]).exists()

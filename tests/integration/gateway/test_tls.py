@@ -11,8 +11,9 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_load import Load
@@ -20,6 +21,7 @@ from gateway_rig import ANNA, BOB, ENGINE_KEY, MODEL, Engine, Gateway, Host, Wir
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates, service, tls
+from ansible_collections.inference.fleet.plugins.modules import gateway_certificate
 from ansible_collections.inference.fleet.tests.patience import until
 
 
@@ -197,3 +199,27 @@ def test_no_request_is_lost_on_the_way_to_tls_nor_when_certificates_change(
         in_the_clear, over_tls = (len(each.heard()) > old for each, old in zip((bare, wire), before, strict=True))
         assert (in_the_clear, over_tls) == (without_tls, not without_tls)
     bare.close()
+
+
+def test_a_gateway_keeps_what_a_host_believes_that_was_not_told(gateway: Gateway) -> None:
+    etc = Path(gateway.params["directory"])
+    now = datetime.now(timezone.utc)
+
+    def asks(authority: str, certificate: str = "") -> dict[str, Any]:
+        given = {"directory": str(etc), "run_directory": gateway.params["run_directory"], "host": "here"}
+        given |= {"use": "client", "authority": authority, "certificate": certificate, "renew": False}
+        return gateway_certificate.run(given, False)
+
+    made = []
+    for _each in range(3):
+        made.append(gateway.folder / f"authority-{len(made)}.pem")
+        made[-1].write_text(certificates.authority(now + timedelta(seconds=len(made))))
+    known = [certificates.first(path.read_text()) for path in made]
+    asked = asks(known[0])
+    assert not asked["usable"]
+    asks(known[0], certificates.signed(made[0], asked["request"], "here", "client", now))
+    assert asks(known[0]) == {"changed": False, "steps": [], "diff": [], "request": "", "usable": True}
+    # Of the authority of before, which all hosts believe, told of the next or not; of one before that none do.
+    told = [asks(authority) for authority in known[1:]]
+    assert [each["usable"] for each in told] == [True, False]
+    assert all(each["request"] for each in told)
