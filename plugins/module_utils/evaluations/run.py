@@ -16,7 +16,6 @@ import json
 import os
 import pkgutil
 import re
-import shutil
 import subprocess
 import time
 import zipfile
@@ -234,7 +233,3 @@ class Evaluation:
             + (f" Last lines of {self.plan.suite.harness}:\n{last}" if last else ""),
             kept=str(self.place),
         )
-
-    def forget(self) -> None:
-        """Remove what a run left."""
-        shutil.rmtree(self.place, ignore_errors=True)

@@ -55,6 +55,7 @@ def parameters(url: str, venv: Path, engine: Any, image: str, folder: Path, **mo
     return {
         **given, "benchmark": "human_eval", "limit": 2, "url": url, "served_model_name": fakes.MODEL, "api_key": KEY,
         "venv": str(venv), "image": image, "docker_host": engine.url, "work_dir": str(folder / "work"),
+        "lock_dir": str(folder / "lock"),
         "progress_file": str(folder / "progress"), "run_host": "here", **more,
     }  # fmt: skip
 

@@ -85,6 +85,7 @@ def test_a_request_that_failed_is_no_wrong_answer_though_the_task_went_on(
     given = {name: option.get("default") for name, option in evaluation.SPEC.items()}
     given |= {"limit": 1, "message_limit": 2, "url": url, "served_model_name": fakes.MODEL, "api_key": KEY}
     given |= {"venv": str(venv), "work_dir": str(tmp_path / "work"), "run_host": "here"}
+    given["lock_dir"] = str(tmp_path / "lock")
     with pytest.raises(
         FleetError, match=r"is no score: 1 of 1 samples failed: 0: a request to the model failed: .*broken"
     ):
@@ -162,6 +163,8 @@ def test_another_host_evaluates_and_a_run_that_is_interrupted_goes_on(
             "evaluation_user_api_key": USER_KEY,
             "evaluation_venv": str(venv),
             "evaluation_work_dir": str(work),
+            # The lock, which benchmarks of this machine's own engines have too.
+            "benchmark_work_dir": str(tmp_path / "lock"),
             "evaluation_limit": 5,
             "evaluation_message_limit": 10,
             "evaluation_args": {"tasks_file_override": str(tmp_path / "tasks.json")},
