@@ -133,6 +133,8 @@ def look(folder: Path, options: Mapping[str, Any], check_mode: bool = False) -> 
         return {**result, "msg": message}
     if found.regressions or found.absent or sick or worse:
         sentences = [*(item["sentence"] for item in sick[:3]), *(each.sentence for each in worse[:3])]
+        if worse and not found.regressions:
+            sentences.append("A lower score that is wanted can be acknowledged: see docs/history.md.")
         result["msg"] = " ".join(filter(None, [summary(found), *sentences]))
         result["failed"] = options["fail"]
         if options["webhook_url"] and not check_mode:

@@ -32,18 +32,20 @@ options:
       since:
         description:
           - The run with which it began, or its day, as V(2026-11-23). A run or two beside it will do.
-          - Needed for O(acknowledged[].kind=step), and for no other.
+          - Needed for O(acknowledged[].kind=step) and O(acknowledged[].kind=worse), and for no other.
         type: str
       metric:
-        description: The figure, as V(output_throughput). All figures where it is not given.
+        description:
+          - The figure, as V(output_throughput), or, of a model that scores worse, the benchmark, as V(tau2_retail). All
+            of them where it is not given.
         type: str
       kind:
         description:
           - What is accepted - a step in the host's own history, that it is slower than its siblings, that it is slow in
-            disturbed runs, that it is not measured, or that it did not pass its acceptance test (that whose run id is
-            O(acknowledged[].since), or any).
+            disturbed runs, that it is not measured, that it did not pass its acceptance test (that whose run id is
+            O(acknowledged[].since), or any), or that its model scores worse than it did.
         type: str
-        choices: [step, siblings, disturbed, absent, sick]
+        choices: [step, siblings, disturbed, absent, sick, worse]
         default: step
       reason:
         description: Why it is accepted.

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.inference.fleet.plugins.action import metrics_textfile, regressions, report
-from ansible_collections.inference.fleet.plugins.doc_fragments import measured
+from ansible_collections.inference.fleet.plugins.doc_fragments import history, measured
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import kept
 from ansible_collections.inference.fleet.plugins.module_utils.history import acknowledged
@@ -41,6 +41,7 @@ def test_a_model_that_got_worse_fails_the_play_though_nothing_became_slower(tmp_
     found = look(written(tmp_path, *FELL))
     assert found["failed"] is True
     assert "gpu1, a-model on tau2_retail (user: a-user) got worse: 50.0 %" in found["msg"]
+    assert "can be acknowledged: see docs/history.md" in found["msg"]
     assert "  WORSE      gpu1" in found["text"]
     assert [each["run_id"] for each in found["worse"]] == [FELL[2]["run_id"]]
 
@@ -63,6 +64,11 @@ def test_what_is_acknowledged_is_told_no_more_and_a_further_fall_is(tmp_path: Pa
     assert found["failed"] is True
     assert "got worse: 10.0 % " in found["msg"]
     assert "from 50.0 % (95 %: 40.4 to 59.6) before" in found["msg"]
+
+
+def test_what_can_be_acknowledged_is_documented() -> None:
+    options = yaml.safe_load(history.ModuleDocFragment.DOCUMENTATION)["options"]
+    assert options["acknowledged"]["suboptions"]["kind"]["choices"] == list(acknowledged.KINDS)
 
 
 def test_an_acknowledgement_of_nothing_is_named_and_one_without_a_beginning_is_refused(tmp_path: Path) -> None:
