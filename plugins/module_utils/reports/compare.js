@@ -4,8 +4,10 @@
 // Two runs side by side: figures with the rule's verdict, and what differs between them. The address keeps which two.
 "use strict";
 const compare = (() => {
-  const { make, number, percent, minute, table } = page;
+  const { make, number, percent, table } = page;
   const SIDES = [["a", "Run A, the baseline"], ["b", "Run B, compared with it"]];
+  // Two runs may have begun in one minute.
+  const moment = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
   // What is said of a run that tells one machine and question from another.
   const SURROUNDINGS = ["Host", "Engine", "Benchmark"];
   // Once the data is there: what an opened run offers, and what is said of two.
@@ -45,7 +47,7 @@ const compare = (() => {
           ...own.map(([item, owner]) => make("option", { value: owner }, item.host))));
       });
       const list = (owner) => run.replaceChildren(...[...of(owner)].reverse().map((one) =>
-        make("option", { value: one }, `${minute(runs.at[one])}, ${number(runs.values[0][one])} ${metrics[0][2]}`)));
+        make("option", { value: one }, `${moment(runs.at[one])}, ${number(runs.values[0][one])} ${metrics[0][2]}`)));
       const keep = () => page.set(key, runs.anchor[Number(run.value)]);
       host.addEventListener("input", () => { list(Number(host.value)); keep(); show(); });
       run.addEventListener("input", () => { keep(); show(); });

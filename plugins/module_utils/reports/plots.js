@@ -6,7 +6,8 @@
 const plots = (() => {
   const { make, number, minute, get, set } = page;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const drawn = [];
+  // By the box that it stands in, so that one that is drawn again takes its place.
+  const drawn = new Map();
   // What is drawn again where something else is chosen.
   const kept = (draw) => {
     filter.on(draw);
@@ -16,6 +17,11 @@ const plots = (() => {
   // Draws lines of {name, xs, ys, colour, dashed, dots, told} in a box; told gives a point's text.
   // A band is [low, high] across, a mark [line, point, tone]; off are [line, point] of those that are drawn empty.
   function chart(box, label, lines, { time = false, log = false, x, y, band = null, marks = [], off = [], bars = false, zero = false }) {
+    for (const [old, { end }] of drawn) {
+      if (old !== box && old.isConnected) continue;
+      end();
+      drawn.delete(old);
+    }
     box.replaceChildren();
     const wide = () => Math.floor(box.getBoundingClientRect().width) || 320;
     const place = make("div", { className: "canvas", tabIndex: 0 });
@@ -73,8 +79,10 @@ const plots = (() => {
             if (!plot.series[line + 1].show) continue;
             ctx.fillStyle = css("--surface");
             ctx.beginPath();
-            ctx.arc(plot.valToPos(lines[line].xs[point], "x", true), plot.valToPos(lines[line].ys[point], "y", true), 2.4 * devicePixelRatio, 0, 7);
+            ctx.strokeStyle = css(lines[line].colour);
+            ctx.arc(plot.valToPos(lines[line].xs[point], "x", true), plot.valToPos(lines[line].ys[point], "y", true), 3 * devicePixelRatio, 0, 7);
             ctx.fill();
+            ctx.stroke();
           }
           for (const [line, point, tone] of marks) {
             const [left, top] = [plot.valToPos(lines[line].xs[point], "x", true), plot.valToPos(lines[line].ys[point], "y", true)];
@@ -143,9 +151,13 @@ const plots = (() => {
     whole.title = "Undoes a zoom, which dragging across the plot makes";
     whole.addEventListener("click", () => plot.setData(joined));
     box.append(whole);
-    new ResizeObserver(() => plot.setSize({ width: wide(), height: 240 })).observe(box);
-    drawn.push(plot);
-    return plot;
+    const sized = new ResizeObserver(() => plot.setSize({ width: wide(), height: 240 }));
+    sized.observe(box);
+    const end = () => {
+      sized.disconnect();
+      plot.destroy();
+    };
+    drawn.set(box, { plot, end });
   }
 
   function choose(label, texts, key, change) {
@@ -175,8 +187,9 @@ const plots = (() => {
       const some = own.length > 1 && hostOf() ? [own[hostOf() - 1]] : own.filter(({ of }) => filter.of(of));
       const changed = marks.filter((mark) => mark[1] === metric);
       const found = [];
+      const off = [];
       const lines = some.map((item, index) => {
-        const told = changed.filter(([owner]) => owner === item.place);
+        const told = changed.filter(([owner, , since]) => owner === item.place && filter.at(since));
         const known = item.runs.filter((run) => runs.values[metric][run] !== null && filter.at(runs.at[run]));
         const xs = known.map((run) => runs.at[run]);
         // Runs of one moment stand beside one another.
@@ -185,6 +198,8 @@ const plots = (() => {
           const point = known.findIndex((run) => runs.at[run] >= since);
           if (point >= 0) found.push([index, point, tone]);
         }
+        // What gives no verdict is drawn empty.
+        known.forEach((run, point) => { if (runs.flaw[run]) off.push([index, point]); });
         const many = some.length > KINDS;
         const tone = told.length ? `--${told.at(-1)[3]}` : "--bar-light";
         return {
@@ -194,14 +209,16 @@ const plots = (() => {
             const run = known[point];
             const mark = told.find(([, , since]) => known.findIndex((one) => runs.at[one] >= since) === point);
             const failed = runs.failed[run] ? `, ${runs.failed[run]} requests failed` : "";
-            return `${simulated ? "SIMULATED " : ""}${item.host}, ${minute(runs.at[run])} UTC: ${label} ${number(runs.values[metric][run])} ${unit}, version ${runs.versions[runs.version[run]]}${failed}${mark ? `. Since then: ${mark[4]}` : ""}`;
+            const flaw = runs.flaw[run] && !runs.failed[run] ? `, ${runs.flaws[runs.flaw[run]][0]}` : "";
+            return `${simulated ? "SIMULATED " : ""}${item.host}, ${minute(runs.at[run])} UTC: ${label} ${number(runs.values[metric][run])} ${unit}, version ${runs.versions[runs.version[run]]}${failed}${flaw}${mark ? `. Since then: ${mark[4]}` : ""}`;
           },
         };
       }).filter(({ xs }) => xs.length);
       const band = some.length === 1 ? some[0].bands[metric] || null : null;
       if (!lines.length) box.replaceChildren("No run has this figure.");
-      else chart(box, `${label} of ${title} over time`, lines, { time: true, x: "start of the run, UTC", y: `${label}, ${unit}`, band, marks: lines.length === some.length ? found : [] });
-      note.textContent = band ? "The band is where chance takes a run of the level that it has now." : own.length > 1 && own.length > KINDS ? "Lines of hosts that changed are coloured; choose one to see its noise." : "";
+      else chart(box, `${label} of ${title} over time`, lines, { time: true, x: "start of the run, UTC", y: `${label}, ${unit}`, band, ...(lines.length === some.length ? { marks: found, off } : {}) });
+      const empty = off.length ? " Empty points give no verdict: cold, disturbed or with failed requests." : "";
+      note.textContent = (band ? "The band is where chance takes a run of the level that it has now." : own.length > 1 && own.length > KINDS ? "Lines of hosts that changed are coloured; choose one to see its noise." : "") + empty;
     };
     const note = make("p", { className: "fine" });
     const [metricLabel, metricOf] = choose("Figure", metrics.map(([, label, unit]) => `${label}, ${unit}`), `m${number_}`, () => draw());
@@ -219,12 +236,12 @@ const plots = (() => {
     const box = make("div", {});
     figure.append(box);
     kept(() => {
-    const known = [...latest].filter(([owner, run]) => runs.values[0][run] !== null && filter.of(series[owner].of) && filter.at(runs.at[run]));
-    if (!known.length) box.replaceChildren("No host of what is chosen has this figure.");
-    else chart(box, `Latest ${metrics[0][1]} of the hosts of ${title}, by rank`, [{
-      name: "hosts", dots: true, dashed: simulated, colour: "--bar", xs: known.map((_one, place) => place + 1), ys: known.map(([, run]) => runs.values[0][run]),
-      told: (point) => `${simulated ? "SIMULATED " : ""}#${point + 1} ${series[known[point][0]].host}: ${number(runs.values[0][known[point][1]])} ${metrics[0][2]}`,
-    }], { x: "rank", y: `${metrics[0][1]}, ${metrics[0][2]}` });
+      const known = [...latest].filter(([owner, run]) => runs.values[0][run] !== null && filter.of(series[owner].of) && filter.at(runs.at[run]));
+      if (!known.length) box.replaceChildren("No host of what is chosen has this figure.");
+      else chart(box, `Latest ${metrics[0][1]} of the hosts of ${title}, by rank`, [{
+        name: "hosts", dots: true, dashed: simulated, colour: "--bar", xs: known.map((_one, place) => place + 1), ys: known.map(([, run]) => runs.values[0][run]),
+        told: (point) => `${simulated ? "SIMULATED " : ""}#${point + 1} ${series[known[point][0]].host}: ${number(runs.values[0][known[point][1]])} ${metrics[0][2]}`,
+      }], { x: "rank", y: `${metrics[0][1]}, ${metrics[0][2]}` });
     });
   }
 
@@ -290,7 +307,7 @@ const plots = (() => {
       }
     }), { rootMargin: "300px" });
     figures.forEach((figure) => seen.observe(figure));
-    const redraw = () => drawn.forEach((plot) => plot.redraw(false));
+    const redraw = () => drawn.forEach(({ plot }) => plot.redraw(false));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
     // On paper the colours are the light ones.
     matchMedia("print").addEventListener("change", redraw);

@@ -141,6 +141,7 @@ def plotted():
         for host in ("kept", "lost")
         for day in range(20)
     ]
+    found[5]["quality"]["warnings"] = ["benchmark 1/2: GPU 0 was throttled: hw_slowdown for 60 s of 90 s"]
     found[-1]["histograms"] = {"ttft_ms": {"per_decade": 20, "first": 50, "counts": [1, 400, 100, 11]}}
     found[-1]["repeats"][0]["telemetry"] = {"over_time": OVER_TIME}
     found.append(factory.swept(factory.document(host="swept", simulated=True), factory.SWEEP))
@@ -171,6 +172,9 @@ def test_plots_tell_their_points_to_the_keyboard_too(tmp_path):
         chromium.evaluate(f"({SEEN})('{history}')")
         told = chromium.evaluate(f"{KEY}('{history}', 'ArrowDown', ...Array(14).fill('ArrowRight'))")
         assert told.startswith("lost, 2026-11-15 00:00 UTC: Output 1,931 tok/s, version 0.32.0. Since then:"), told
+        told = chromium.evaluate(f"{KEY}('{history}', 'ArrowUp', ...Array(9).fill('ArrowLeft'))")
+        assert told.startswith("kept, 2026-11-06 00:00 UTC: Output"), told
+        assert told.endswith("the run was disturbed: GPU 0 was throttled: hw_slowdown for 60 s of 90 s"), told
         # One host alone is drawn with its noise, and the address keeps which.
         chromium.evaluate(
             f"""(() => {{
