@@ -26,10 +26,14 @@ def test_from_an_inventory_to_an_answer(gateway: Gateway, engine: Callable[..., 
     behind = engine()
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
     names = ("bind_addresses", "port", "redirect_port", "metrics_port", "log", "directory", "run_directory")
-    host = {**here, "engine_port": behind.port, "engine_api_key": ENGINE_KEY}
+    # As the page has it: the file is there, and the key nowhere in the inventory.
+    (tmp_path / "engine_api_key").write_text(f"{ENGINE_KEY}\n")
+    page = (Path(__file__).parents[3] / "docs/gateway.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r'^ +engine_api_key: "(.*)"$', page, re.M)
+    host = {**here, "engine_port": behind.port, "engine_api_key": line}
     # Of the machine itself, and not of loopback: nobody listens there.
     cut_off = {"ansible_host": own_address(), "ansible_ssh_common_args": "-o ProxyCommand=false"}
-    cut_off |= {"engine_api_key": ENGINE_KEY}
+    cut_off |= {"engine_api_key": line}
     inventory = {
         "all": {
             "vars": {f"gateway_{name}": gateway.params[name] for name in names}
