@@ -66,6 +66,13 @@ def progress(text: str) -> tuple[int, int] | None:
     return (int(found[-1][0]), int(found[-1][1])) if found else None
 
 
+def interpreter(program: Path) -> Path:
+    """Return what runs a script, by its first line; the program itself where it is none."""
+    with program.open("rb") as stream:
+        first = stream.readline(4096)
+    return Path(os.fsdecode(first[2:].split()[0])) if first.startswith(b"#!") and first[2:].split() else program
+
+
 def kept_samples(log: Path | None) -> int:
     """Return how many samples a log has: the harness says that late, and leaves the last ones out."""
     try:
@@ -138,10 +145,14 @@ class Evaluation:
         return Done(read, found, self._argv(None), self._attempts())
 
     def _prepare(self) -> None:
-        if not os.access(self._bin / EXECUTABLES[self.plan.suite.harness], os.X_OK):
+        program = self._bin / EXECUTABLES[self.plan.suite.harness]
+        if not os.access(program, os.X_OK):
+            raise FleetError(f"venv: there is no {program.name} in {self._bin}. The role evaluation makes it.")
+        gone = next((each for each in (interpreter(program), self._bin / "python") if not each.exists()), None)
+        if gone:
             raise FleetError(
-                f"venv: there is no {EXECUTABLES[self.plan.suite.harness]} in {self._bin}. The role evaluation makes "
-                "it."
+                f"venv: {program} does not start, as {gone} is gone: the host's Python was upgraded, or the "
+                f"environment moved. Remove {self._bin.parent}; the role evaluation makes it anew."
             )
         try:
             # Conversations are nobody else's.
