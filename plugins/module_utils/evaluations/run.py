@@ -41,6 +41,8 @@ from ansible_collections.inference.fleet.plugins.module_utils.progress import Pr
 # How often the endpoints are asked whether they are there, in seconds, and how often they may not be.
 _LOOK_EVERY, _LOOKS = 20.0, 3
 _READ_SECONDS = 1800
+# A hosted endpoint need not tell its models.
+_NO_LIST = (404, 405)
 # What the harness's own Python runs.
 _PROGRAMS = (human_eval_task, log_reader)
 _SAMPLES = re.compile(r"Samples:\s*(\d+)\s*/\s*(\d+)")
@@ -83,10 +85,12 @@ def kept_samples(log: Path | None) -> int:
 
 
 def require_endpoint(endpoint: Endpoint, whose: str, wanted: str) -> None:
-    """Raise FleetError where an endpoint does not answer, refuses the key, or does not list the model."""
+    """Raise FleetError where an endpoint does not answer, refuses the key, or lists other models alone."""
     try:
         listed = [str(each.get("id")) for each in Client(endpoint.url, endpoint.api_key, 20).models()]
     except EndpointError as error:
+        if error.status in _NO_LIST:
+            return
         raise FleetError(f"{whose} at {endpoint.url} cannot be evaluated with: {error}. {wanted}") from error
     if endpoint.served_model_name not in listed:
         raise FleetError(
@@ -211,7 +215,7 @@ class Evaluation:
             Client(self.plan.endpoint.url, self.plan.endpoint.api_key, 20).models()
             self._silent = 0
         except EndpointError as error:
-            self._silent += 1
+            self._silent = 0 if error.status in _NO_LIST else self._silent + 1
             if self._silent >= _LOOKS or error.refused:
                 raise FleetError(f"the endpoint {self.plan.endpoint.url} is gone: {error}") from error
 

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations import run
+from ansible_collections.inference.fleet.plugins.module_utils.evaluations.command import Endpoint
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 from .made import plan
@@ -49,3 +54,47 @@ def test_the_samples_of_a_log_are_counted_also_while_it_is_written(tmp_path: Pat
     assert run.kept_samples(log) == 2
     log.write_bytes(log.read_bytes()[:50])
     assert run.kept_samples(log) == 0
+
+
+@contextmanager
+def hosted(status: int, body: bytes) -> Iterator[str]:
+    """An endpoint that answers all requests alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, b'{"data": [{"id": "a-user"}]}', None),
+        # It need not tell which models it has.
+        (404, b"no such page", None),
+        (401, b"who are you?", "The user at .* cannot be evaluated with: .*401"),
+        (200, b'{"data": [{"id": "another"}]}', "The user at .* serves another; wanted a-user. See user_model."),
+        (500, b"", "The user at .* cannot be evaluated with: .*500"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_asked_is_told(status: int, body: bytes, told: str | None) -> None:
+    with hosted(status, body) as url:
+        asked = Endpoint(url, "a-user", "a-key")
+        if told is None:
+            run.require_endpoint(asked, "The user", "See user_model.")
+        else:
+            with pytest.raises(FleetError, match=told):
+                run.require_endpoint(asked, "The user", "See user_model.")
