@@ -357,6 +357,8 @@ def _over_time(document: Document) -> list[Any]:
     found = over_time(document)
     if not found:
         return []
+    # Of hosts that serve together each samples its own GPUs, and the series are those of the client's host.
+    where = " on the client's host" if document["engine"].get("group") else ""
     plots = []
     for title, unit, lines in _OVER_TIME:
         factor = 100 if unit == "%" else 1
@@ -366,7 +368,7 @@ def _over_time(document: Document) -> list[Any]:
             if found.get(key)
         ]
         if listed:
-            plots.append([title, unit, listed])
+            plots.append([title + where * ("GPU" in title), unit, listed])
     return [found["part_s"], plots]
 
 
