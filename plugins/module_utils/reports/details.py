@@ -14,10 +14,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat
+from ansible_collections.inference.fleet.plugins.module_utils.reports import repeat, run_plots
 from ansible_collections.inference.fleet.plugins.module_utils.reports.sweeps import every_point
 from ansible_collections.inference.fleet.plugins.module_utils.results import measures, words
-from ansible_collections.inference.fleet.plugins.module_utils.results.load import over_time
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED, NAMES
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import (
     Document,
@@ -81,7 +80,7 @@ def _told_of(listed: Sequence[Document], timed: Collection[str]) -> dict[str, An
         # The metrics that the table of repeats shows.
         "repeats": [[keys.index(metric.key), f"{metric.label_of_repeat}, {metric.unit}"] for metric in COMPARED],
         "runs": [
-            [*_run(document, keys, pool, worded), _over_time(document) if document["run_id"] in timed else []]
+            [*_run(document, keys, pool, worded), run_plots.over_time(document) if document["run_id"] in timed else []]
             for document in listed
         ],
         "pool": pool.values,
@@ -152,7 +151,7 @@ def _run(
             command_of_client,
         ],
         _points(document),
-        _histograms(document),
+        run_plots.histograms(document),
     ]
 
 
@@ -330,46 +329,6 @@ def _points(document: Document) -> list[list[str]]:
         front = "yes" if point.get("pareto") else "no"
         rows.append([words.workload(point["workload"]), *map(words.number, numbers), front])
     return rows
-
-
-def _histograms(document: Document) -> list[list[Any]]:
-    """Return [title, number of the first bucket, buckets a decade, counts] of each latency that has a histogram."""
-    kept = document.get("histograms") or {}
-    return [
-        [label, found["first"], found["per_decade"], found["counts"]]
-        for label, key in (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("ITL", "itl_ms"), ("E2EL", "e2el_ms"))
-        if (found := kept.get(key))
-    ]
-
-
-# What a page draws of a run's first repeat: [title, unit, [name and key of each line]].
-_OVER_TIME = (
-    ("Power of the GPUs", "W", (("power", "power_w"),)),
-    ("Clock of the GPUs", "MHz", (("clock", "clock_sm_mhz"),)),
-    ("Hottest GPU", "\N{DEGREE SIGN}C", (("temperature", "temperature_c"),)),
-    ("Requests in the engine", "requests", (("running", "running"), ("waiting", "waiting"))),
-    ("KV cache in use", "%", (("in use", "kv_cache_usage"),)),
-)
-
-
-def _over_time(document: Document) -> list[Any]:
-    """Return [seconds of a part, [title, unit, [name, values] of each line] of each plot]; else nothing."""
-    found = over_time(document)
-    if not found:
-        return []
-    # Of hosts that serve together each samples its own GPUs, and the series are those of the client's host.
-    where = " on the client's host" if document["engine"].get("group") else ""
-    plots = []
-    for title, unit, lines in _OVER_TIME:
-        factor = 100 if unit == "%" else 1
-        listed = [
-            [name, [None if number is None else _rounded(number * factor) for number in found[key]]]
-            for name, key in lines
-            if found.get(key)
-        ]
-        if listed:
-            plots.append([title + where * ("GPU" in title), unit, listed])
-    return [found["part_s"], plots]
 
 
 def _took(item: Mapping[str, Any]) -> float:
