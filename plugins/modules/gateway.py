@@ -138,7 +138,7 @@ options:
   stream_tokens:
     description:
       - Whether HAProxy looks into streams for the tokens that they tell, for the log. Each piece goes on as it comes.
-      - It takes about 1.6 times as much of a processor for each token of a stream.
+      - It takes about 1.5 times as much of a processor for each token of a stream.
     type: bool
     default: false
 seealso:

@@ -20,6 +20,13 @@ from ansible_collections.inference.fleet.plugins.module_utils.host.command impor
 LEAST_VERSION = (2, 6)
 # Is there while what HAProxy has read is not what is in its directory, also where a run was ended in between.
 UNREAD = "unread"
+# A buffer has room for a whole body, and each token of a stream takes one: without these glibc gives the memory of each
+# back to the kernel, which takes a third of the processor's time. In bytes; the threshold is the largest that it takes.
+_MEMORY = (
+    f"MALLOC_MMAP_THRESHOLD_={32 << 20}",
+    f"MALLOC_TRIM_THRESHOLD_={256 << 20}",
+    f"MALLOC_TOP_PAD_={64 << 20}",
+)
 
 
 @dataclass
@@ -96,6 +103,7 @@ Wants=network-online.target
 [Service]
 Type=notify
 RuntimeDirectory={service.name}
+Environment={" ".join(_MEMORY)}
 ExecStartPre={haproxy} -c -q -f {service.file}
 ExecStart={haproxy} -Ws -f {service.file} -S {service.master},mode,600,level,admin
 ExecReload={haproxy} -c -q -f {service.file}
@@ -238,7 +246,7 @@ def start(service: Service, haproxy: str) -> bool:
         run(["systemctl", "enable", "--no-reload", service.name], timeout=60)
         code, _output, _error = run(["systemctl", "restart", service.name], timeout=90)
     else:
-        argv = [haproxy, "-W", "-D", "-f", str(service.file), "-p", str(run_directory / "haproxy.pid")]
+        argv = ["env", *_MEMORY, haproxy, "-W", "-D", "-f", str(service.file), "-p", str(run_directory / "haproxy.pid")]
         argv += ["-S", f"{service.master},mode,600,level,admin"]
         code, _output, _error = run(argv, timeout=60)
     path = admin_socket(service.run_directory)

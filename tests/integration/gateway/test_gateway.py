@@ -238,6 +238,10 @@ def test_what_is_right_is_left_alone_and_what_is_wrong_is_not_taken(served: Gate
         with pytest.raises(FleetError, match="the old one is back and goes on"):
             served.deploy(log=str(served.log.path), port=taken.getsockname()[1])
     assert config.read_text() == before
+    # Also of a process that a reload has begun.
+    (worker,) = sockets.workers(service.master_socket(served.params["run_directory"]))
+    kept = {line.split("=")[0] for line in Path(f"/proc/{worker}/environ").read_text().split("\0") if "MALLOC" in line}
+    assert kept == {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"}
     served.params["port"] = served.port
     assert served.chat(ANNA).status == 200
 
