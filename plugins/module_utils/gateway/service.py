@@ -21,7 +21,8 @@ LEAST_VERSION = (2, 6)
 # Is there while what HAProxy has read is not what is in its directory, also where a run was ended in between.
 UNREAD = "unread"
 # A buffer has room for a whole body, and each token of a stream takes one: without these glibc gives the memory of each
-# back to the kernel, which takes a third of the processor's time. In bytes; the threshold is the largest that it takes.
+# back to the kernel, which takes a quarter of the processor's time, and more where bodies may be larger. In bytes; the
+# first is the largest that glibc takes.
 _MEMORY = (
     f"MALLOC_MMAP_THRESHOLD_={32 << 20}",
     f"MALLOC_TRIM_THRESHOLD_={256 << 20}",
