@@ -84,7 +84,7 @@ recording:
   returned: success, outside check mode
   type: bool
 windows:
-  description: For each of O(windows) the C(gpus), C(missing_gpus) and C(neighbours) of a result's telemetry, or null.
+  description: For each of O(windows) what a result's telemetry has of GPUs, C(over_time) included, or null.
   returned: with O(state=finished) and a recording
   type: list
   elements: raw

@@ -41,14 +41,30 @@ def series(
         return _told(values, together, begin, duration, parts)
 
     found = {
-        "power_w": told(of_gpus("power_w"), sum),
-        "clock_sm_mhz": told(of_gpus("clock_sm_mhz"), _mean),
-        "temperature_c": told(of_gpus("temperature_c"), max),
+        **{name: told(of_gpus(name), together) for name, together in _OF_GPUS.items()},
         "running": told(of_engine(lambda look: look.running), _mean),
         "waiting": told(of_engine(lambda look: look.waiting), _mean),
         "kv_cache_usage": told(of_engine(lambda look: look.kv_cache_usage), _mean),
     }
     return {"part_s": round(duration / parts, 3), **found} if any(found.values()) else None
+
+
+def joined(own: dict[str, Any] | None, of_hosts: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """Return *own* series with the GPUs of all of *of_hosts*, series of the same time; without where one has none."""
+    known = [each for each in of_hosts if each]
+    base = own or next(iter(known), None)
+    if base is None:
+        return None
+    found = dict(base)
+    for name, together in _OF_GPUS.items():
+        rows = [each[name] for each in known if each[name] and len(each[name]) == len(known[0][name] or ())]
+        whole = bool(rows) and len(rows) == len(of_hosts)
+        found[name] = (
+            [None if None in part else float(f"{together(list(part)):.4g}") for part in zip(*rows, strict=True)]
+            if whole
+            else None
+        )
+    return found
 
 
 def _told(
@@ -71,3 +87,11 @@ def _told(
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+# How the GPUs' values of one moment become one.
+_OF_GPUS: dict[str, Callable[[list[float]], float]] = {
+    "power_w": sum,
+    "clock_sm_mhz": _mean,
+    "temperature_c": max,
+}

@@ -13,7 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import disturbances, efficiency, telemetry
+from ansible_collections.inference.fleet.plugins.module_utils.benchmarks import (
+    disturbances,
+    efficiency,
+    over_time,
+    telemetry,
+)
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.remarks import DOUBT, Remark, told
 from ansible_collections.inference.fleet.plugins.module_utils.host import gpu_counters, gpu_recording, gpu_samples
 
@@ -41,10 +46,15 @@ def summaries(
     recorded: telemetry.Samples, windows: Iterable[Window | None], gpus: Sequence[str]
 ) -> list[dict[str, Any] | None]:
     """Return what a document's telemetry says of GPUs in each window; None for a window that is not known."""
-    return [
-        telemetry.of_gpus(recorded, window["begin"], window["end"], window["duration_s"], gpus) if window else None
-        for window in windows
-    ]
+    return [_summary(recorded, window, gpus) if window else None for window in windows]
+
+
+def _summary(recorded: telemetry.Samples, window: Window, gpus: Sequence[str]) -> dict[str, Any]:
+    begin, end = window["begin"], window["end"]
+    return {
+        **telemetry.of_gpus(recorded, begin, end, window["duration_s"], gpus),
+        "over_time": over_time.series(recorded.gpus, (), begin, end, telemetry.INTERVAL),
+    }
 
 
 def windows(document: Document) -> list[dict[str, float] | None]:
@@ -74,10 +84,11 @@ def complete(
             for host in silent
         ]
         for repeat in point["repeats"]:
-            for host in hosts:
-                summary = None if host in silent else recordings[host][number]
-                title = f"benchmark {repeat['index']}/{len(point['repeats'])}: "
+            title = f"benchmark {repeat['index']}/{len(point['repeats'])}: "
+            found = {host: None if host in silent else recordings[host][number] for host in hosts}
+            for host, summary in found.items():
                 remarks += _put(repeat, summary, title, None if host == document["host"] else host)
+            _put_over_time(repeat["telemetry"], found.values(), document["host"] in hosts)
             number += 1
         rows = [(each["telemetry"] or {}, each["duration_s"], each["total_output_tokens"]) for each in point["repeats"]]
         point["efficiency"].update(efficiency.energy([] if silent else rows))
@@ -92,6 +103,14 @@ def _points(document: Document) -> Iterator[Document]:
     """Give what a document says of each workload, with its repeats: those of a sweep's first are the document's own."""
     yield document
     yield from ((document.get("sweep") or {}).get("points") or ())[1:]
+
+
+def _put_over_time(seen: dict[str, Any] | None, of_hosts: Iterable[Mapping[str, Any] | None], alone: bool) -> None:
+    """Put the GPUs of all hosts into the series of a repeat; *alone*: the client's host has none of the engine's."""
+    if seen is not None:
+        own = seen.get("over_time")
+        rows = [each and each["over_time"] for each in of_hosts]
+        seen["over_time"] = over_time.joined(own, rows if alone else [own, *rows])
 
 
 def _put(repeat: dict[str, Any], summary: Mapping[str, Any] | None, title: str, host: str | None) -> list[Remark]:

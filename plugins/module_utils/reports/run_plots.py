@@ -35,8 +35,6 @@ def over_time(document: Document) -> list[Any]:
     found = load.over_time(document)
     if not found:
         return []
-    # Of hosts that serve together each samples its own GPUs, and the series are those of the client's host.
-    where = " on the client's host" if document["engine"].get("group") else ""
     plots = []
     for title, unit, lines in _OVER_TIME:
         factor = 100 if unit == "%" else 1
@@ -46,5 +44,5 @@ def over_time(document: Document) -> list[Any]:
             if found.get(key)
         ]
         if listed:
-            plots.append([title + where * ("GPU" in title), unit, listed])
+            plots.append([title, unit, listed])
     return [found["part_s"], plots]

@@ -28,6 +28,11 @@ NOTHING = {
     "gpus": None,
     "missing_gpus": [],
     "neighbours": None,
+    "over_time": {
+        "part_s": 6.0,
+        **dict.fromkeys(("power_w", "clock_sm_mhz", "temperature_c", "waiting", "kv_cache_usage")),
+        "running": [1.0, 2.0] * 20,
+    },
 }
 
 
@@ -84,6 +89,8 @@ def test_a_client_elsewhere_costs_no_figure() -> None:
     assert document["efficiency"]["gpu_power_w"]["mean"] == 1000.0
     assert document["efficiency"]["energy_per_output_token_j"]["mean"] == 1000.0 * 240 / (512 * 1024)
     assert "host" not in document["repeats"][0]["telemetry"]["gpus"][0]
+    drawn = document["repeats"][0]["telemetry"]["over_time"]
+    assert (len(drawn["power_w"]), set(drawn["power_w"]), drawn["running"][:2]) == (40, {1000}, [1.0, 2.0])
     # Each sentence as where the client is on the host.
     throttled = "benchmark 1/3: GPU 0 was throttled: hw_thermal_slowdown in 100% of the samples, SM clock 1700 MHz"
     assert any(text.startswith(throttled) for text in document["quality"]["warnings"])
@@ -104,11 +111,14 @@ def test_energy_is_that_of_all_members_or_of_none() -> None:
     assert [(gpu.get("host"), gpu["index"]) for gpu in told] == [(None, "0"), (None, "1"), ("h2", "0"), ("h2", "1")]
     assert "benchmark 3/3: h2: GPU 1 was throttled" in " ".join(whole["quality"]["warnings"])
     assert group.NO_ENERGY not in whole["quality"]["notes"]
+    drawn = whole["repeats"][0]["telemetry"]["over_time"]
+    assert (set(drawn["power_w"]), set(drawn["clock_sm_mhz"]), set(drawn["temperature_c"])) == ({1800}, {1700}, {60})
 
     for recordings in ({}, {"h2": []}, {"h2": [None, None, None]}):
         silent = both()
         recorded.complete(silent, ["h2"], recordings)
         assert silent["efficiency"]["gpu_power_w"] is None
+        assert silent["repeats"][0]["telemetry"]["over_time"]["power_w"] is None
         text = "the GPUs of h2 were not recorded: their energy is not known, nor what slowed them"
         assert silent["quality"]["warnings"].count(text) == 1
 
