@@ -26,6 +26,8 @@ FAILED, UNREACHABLE, NOT_STARTED = "failed", "unreachable", "not started"
 _ORDER = (OK, WOULD_CHANGE, CHANGED, NOT_STARTED, UNREACHABLE, FAILED)
 # Lines of a reason that the table shows; the document has all.
 _REASON_LINES = 12
+# Playbooks in which what one host gets depends on what others told: with -l they would get less.
+_WHOLE = ("gateway",)
 
 _ENGINE, _ENGINE_INFO, _HOST_INFO, _CHECK, _BENCHMARK = (
     f"inference.fleet.{name}" for name in ("engine", "engine_info", "host_info", "endpoint_check", "benchmark")
@@ -310,7 +312,7 @@ def table(summary: Mapping[str, Any]) -> str:
         lines += [f"    ... and {left} more lines, in the summary's file"] if left > 0 else []
         lines += [f"    To do: {host['remedy']}"]
     again = _again(hosts)
-    if again:
+    if again and summary["playbook"] not in _WHOLE:
         lines += ["", f"Again for these alone: -l {','.join(again)}"]
     return "\n".join(lines)
 

@@ -83,6 +83,8 @@ def test_a_fleet_has_a_row_an_engine_and_its_failures_last() -> None:
     assert text.index("FAILED h2: the engine in qwen3-coder-next ended") > text.index("UNREACHABLE h3")
     assert "To do: Its old engine serves. Mend the cause, then run again." in text
     assert text.endswith("Again for these alone: -l h4,h3,h2")
+    # A gateway that was told of these alone would forget the others.
+    assert "Again for these" not in summary.table({**document, "playbook": "gateway"})
 
 
 def test_hosts_that_serve_one_model_are_run_again_for_together() -> None:
