@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from ssh_host import SshHost  # noqa: E402  (likewise)
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state  # noqa: E402  (likewise)
 from ansible_collections.inference.fleet.plugins.module_utils.results.published import PUBLISHED  # noqa: E402  (likewise)
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs  # noqa: E402  (likewise)
+from ansible_collections.inference.fleet.tests.ports import free_ports  # noqa: E402  (likewise)
 
 HELD = "what held after a fault"
 
@@ -300,20 +300,13 @@ class Module:
         process.communicate()
 
 
-def a_free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.fixture
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    return a_free_port()
+    """A port that nobody listens on, as on the three after it."""
+    return free_ports(4)[0]
 
 
 @pytest.fixture
 def other_port() -> int:
-    """Another one."""
-    return a_free_port()
+    """Another one, with three more."""
+    return free_ports(4)[0]

@@ -25,6 +25,7 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.gateway import certificates
 from ansible_collections.inference.fleet.tests.patience import until
+from ansible_collections.inference.fleet.tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 ANNA, BOB, ENGINE_KEY = "sk-anna-0123456789abcdef", "sk-bob-0123456789abcdef", "sk-engine-0123456789abcdef"
@@ -348,13 +349,3 @@ def own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
         route.connect(("192.0.2.1", 9))
         return route.getsockname()[0]
-
-
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.socket() for _each in range(count)]
-    for listener in listeners:
-        listener.bind(("127.0.0.1", 0))
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports

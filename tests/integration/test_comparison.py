@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import a_free_port
 from docker_engine import DockerEngine
 from ssh_host import SshHost
 
 from ansible_collections.inference.fleet.plugins.module_utils.comparisons import progress
 from ansible_collections.inference.fleet.plugins.module_utils.containers import state
 from ansible_collections.inference.fleet.plugins.module_utils.results.measures import METRICS
+from ansible_collections.inference.fleet.tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 # The host keeps by its name what is to serve again, and each process of the tests has one of its own.
@@ -73,7 +73,7 @@ class Fleet:
             "ansible_python_interpreter": sys.executable,
             "engine_name": "simulator",
             "engine_container_name": NAME,
-            "engine_port": a_free_port(),
+            "engine_port": free_ports()[0],
             "engine_docker_host": engine.url,
             "engine_cache_dir": str(folder / "cache"),
             "engine_stop_timeout": 5,
@@ -230,7 +230,7 @@ def used(port: int) -> Iterator[None]:
 
 def test_hosts_at_once_have_one_verdict_and_each_its_own_engine_afterwards(fleet: Fleet) -> None:
     names = {name: f"{NAME}-{name}" for name in ("won", "beside", "emptied", "busy")}
-    ports = {name: a_free_port() for name in names}
+    ports = {name: free_ports()[0] for name in names}
     of = {name: {"container_name": names[name], "port": ports[name]} for name in names}
     fleet.host["compare_variants"] = [each for each in fleet.host["compare_variants"] if each["name"] != "broken"]
     fleet.host |= {"compare_rounds": 1, "engine_simulates": {"engine": "sglang", "profile": "a100x4"}}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.history import reg
 from ansible_collections.inference.fleet.plugins.module_utils.results import load, store
 from ansible_collections.inference.fleet.plugins.module_utils.simulator import rootfs
 from ansible_collections.inference.fleet.tests.patience import PATIENCE, until
+from ansible_collections.inference.fleet.tests.ports import free_ports
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.evaluations.made import made
 from ansible_collections.inference.fleet.tests.unit.plugins.module_utils.reports import factory
 
@@ -87,12 +87,6 @@ def textfile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @contextmanager
 def running(log: Path, *command: object) -> Iterator[None]:
     """Run a program as long as it lasts."""
@@ -147,7 +141,7 @@ def test_the_textfile_is_what_promtool_wants(programs: Path, textfile: Path) -> 
 
 
 def test_prometheus_scrapes_the_fleet_and_answers_the_dashboard(programs: Path, textfile: Path, tmp_path: Path) -> None:
-    exporter, engine, server = free_port(), free_port(), free_port()
+    exporter, engine, server = free_ports(3)
     hostvars = {"gpu7": {"engine_bind_address": "127.0.0.1", "ansible_connection": "local", "engine_port": engine}}
     (tmp_path / "targets.json").write_text(json.dumps(scrape_targets(hostvars, hostvars)))
     configuration = documented_configuration()

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway_rig import ANNA, ENGINE_KEY, Engine, Gateway, free_ports, own_address
+from gateway_rig import ANNA, ENGINE_KEY, Engine, Gateway, own_address
 
 from ansible_collections.inference import fleet
 from ansible_collections.inference.fleet.tests.patience import until
+from ansible_collections.inference.fleet.tests.ports import free_ports
 
 COLLECTION = Path(next(iter(fleet.__path__)))
 
