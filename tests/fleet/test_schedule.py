@@ -76,10 +76,6 @@ class Machine:
             subprocess.run(into, stdin=packing.stdout, check=True)
         assert packing.returncode == 0
 
-    @property
-    def address(self) -> str:
-        return docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.name)
-
     def journal(self, schedule: str) -> str:
         return self.sh(f"journalctl --sync; journalctl --no-pager -o cat -t {UNIT}{schedule}")
 
@@ -283,11 +279,7 @@ def play(machine: Machine, folder: Path, *arguments: str, **variables: Any) -> P
     """Run the playbook schedule.yml of this checkout against a control host, over SSH."""
     fleet_name = machine.name.rpartition("-")[0].removesuffix(TAG)
     group = folder / f"{machine.name}.json"
-    # A container that was restarted may have another address.
-    host = {
-        "ansible_host": machine.address,
-        "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
-    }
+    host = {"ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"}
     group.write_text(json.dumps({"control": {"hosts": {machine.name: host}}}))
     values = folder / "variables.json"
     values.write_text(json.dumps({**COMMON, **variables}))
