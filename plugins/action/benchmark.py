@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import shlex
 from pathlib import Path
@@ -34,8 +33,6 @@ PUBLISHED, PREVIOUS = "published", "previous"
 WORK_DIR = "/var/tmp/inference.fleet/benchmark"
 # A run that is kept on its host: its document, its gates, what to compare it with, the hosts that recorded their GPUs.
 Kept = tuple[dict[str, Any], list[dict[str, Any]], list[str], list[str]]
-# What is raised by one that is none.
-NO_RUN = (ValueError, KeyError, TypeError, binascii.Error, FleetError)
 # For what a module does around its client: pulling an image, starting, reading results.
 OVERHEAD_SECONDS = 1800
 
@@ -125,17 +122,17 @@ class ActionModule(LongTaskAction):
         self._conclude(document, _still_there(names, folder), gates, folder, result, args)
 
     def _read(self, file: str, task_vars: dict[str, Any]) -> Kept | None:
-        """Return a run that is kept on the host; None where it cannot be had.
-
-        Raises what :data:`NO_RUN` has where it is none.
-        """
+        """Return a run that is kept on the host; None where it cannot be had. FleetError where it is none."""
         fetched = self._execute_module("ansible.legacy.slurp", {"src": file}, task_vars=task_vars)
         if fetched.get("failed"):
             return None
-        kept = json.loads(base64.b64decode(fetched["content"]))
-        check(kept["document"])
-        # An earlier release knew no recordings.
-        return kept["document"], check_gates(kept["gates"]), kept["baselines"], kept.get("recorded_hosts", [])
+        try:
+            kept = json.loads(base64.b64decode(fetched["content"]))
+            check(kept["document"])
+            # An earlier release knew no recordings.
+            return kept["document"], check_gates(kept["gates"]), kept["baselines"], kept.get("recorded_hosts", [])
+        except (ValueError, KeyError, TypeError, FleetError) as error:
+            raise FleetError(f"{file} on the host is no result, and was left there: {error}") from error
 
     def _store(self, document: dict[str, Any], folder: Path, result: dict[str, Any], args: dict[str, Any]) -> Path:
         """Add the document to the history, and have the host forget it; FleetError says where it is otherwise."""
@@ -169,8 +166,8 @@ class ActionModule(LongTaskAction):
         for file in listed["stdout"].split():
             try:
                 found = self._read(file, task_vars)
-            except NO_RUN as error:
-                display.warning(f"[{args['run_host']}] {file} on the host is no result, and was left there: {error}")
+            except FleetError as error:
+                display.warning(f"[{args['run_host']}] {error}")
                 continue
             if found is None:
                 # Another task was faster, or it will be said the next time.

@@ -113,6 +113,15 @@ class TestPlay:
         assert second["gates"] == []
         assert [path.name for path in (tmp_path / "work" / "finished").iterdir()] == ["half.json"]
 
+    def test_what_is_kept_and_is_no_result_is_told_and_left_there(self, tmp_path: Path) -> None:
+        kept = tmp_path / "half.json"
+        kept.write_text("{")
+        ran = self.play(tmp_path, {"kept": str(kept), "results_dir": "kept"})
+        assert ran.returncode == 2
+        assert f"{kept} on the host is no result, and was left there" in " ".join(ran.stdout.split())
+        assert "Traceback" not in ran.stdout
+        assert kept.read_text() == "{"
+
     def test_a_host_that_is_benchmarked_already_is_skipped_and_the_play_says_so(
         self, serve: Callable, client: str, tmp_path: Path
     ) -> None:
