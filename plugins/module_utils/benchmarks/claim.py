@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import BusyError
+from ansible_collections.inference.fleet.plugins.module_utils.host import locks
 from ansible_collections.inference.fleet.plugins.module_utils.progress import Progress
 
 # A control host asks after its run every quarter of a minute. One that has not for this long, in seconds, has gone.
@@ -42,7 +42,7 @@ def claimed(
     path = folder / f".{host}.lock"
     with path.open("a+", encoding="utf-8") as lock:
         deadline = time.monotonic() + wait
-        while not _taken(lock):
+        while not locks.taken(lock):
             try:
                 _oust(lock, url)
                 break
@@ -57,14 +57,6 @@ def claimed(
         lock.flush()
         # The lock goes with the process, however it ends. The file stays: removing it would race with the next run.
         yield
-
-
-def _taken(lock: Any) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _holder(lock: Any) -> tuple[int, str, str | None, str]:
@@ -85,7 +77,7 @@ def _oust(lock: Any, url: str) -> None:
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _ENDING
         while time.monotonic() < deadline:
-            if _taken(lock):
+            if locks.taken(lock):
                 return
             time.sleep(0.2)
     hint = f", or end it there: kill {pid}" if pid else ""

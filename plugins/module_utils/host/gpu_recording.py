@@ -8,17 +8,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_counters, gpu_samples
+from ansible_collections.inference.fleet.plugins.module_utils.host import command, gpu_counters, gpu_samples, locks
 from ansible_collections.inference.fleet.plugins.module_utils.host.command import RunCommand
 
 _LINES, _LOCK, _STOP = "lines", "lock", "stop"
@@ -56,7 +56,8 @@ def start(folder: Path, interval: float, limit: float, run_command: RunCommand =
 
     A recording that is there already is ended, and is gone.
     """
-    list(finish(folder))
+    _end(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     sampling = gpu_samples.query(run_command, interval)
     if sampling is None:
         return False
@@ -80,29 +81,21 @@ def finish(folder: Path) -> Iterator[tuple[float, str, str]]:
 
     Nothing where there is none.
     """
-    if not folder.is_dir():
-        return
-    (folder / _STOP).touch()
-    try:
+    _end(folder)
+    # One may have been ended before it began, or in the middle of a line, which is its last.
+    with suppress(FileNotFoundError, ValueError), (folder / _LINES).open(encoding="utf-8") as lines:
+        for line in lines:
+            moment, kind, text = line.rstrip("\n").split(" ", 2)
+            yield float(moment), kind, text
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(folder: Path) -> None:
+    """Have the process of a recording end, where there is one."""
+    if folder.is_dir():
+        (folder / _STOP).touch()
         with (folder / _LOCK).open("a") as lock:
-            _within(_PATIENCE, lambda: _free(lock.fileno()))
-        with (folder / _LINES).open(encoding="utf-8") as lines:
-            for line in lines:
-                moment, kind, text = line.rstrip("\n").split(" ", 2)
-                yield float(moment), kind, text
-    except (FileNotFoundError, ValueError):
-        # It was ended before it began, or in the middle of a line, which is its last.
-        pass
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free(number: int) -> bool:
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            _within(_PATIENCE, lambda: locks.taken(lock))
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:
