@@ -81,6 +81,11 @@ class Progress:
             with suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
 
+    def say_asked(self, text: str) -> None:
+        """Append one line of a wait that ends, with FleetError, where nobody waits with it any more."""
+        self.require_asked()
+        self.say(text)
+
     def beat(self, words: Callable[[], str]) -> None:
         """Say where the work is, where nothing was said for TELL_EVERY seconds."""
         with self._lock:

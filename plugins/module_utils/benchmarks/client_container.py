@@ -17,11 +17,10 @@ from typing import Any
 
 from ansible_collections.inference.fleet.plugins.module_utils.benchmarks.runner import (
     LOG,
-    MODULE,
-    VERSION,
     Ended,
+    Python,
     follow,
-    read,
+    read_log,
     terminated_as_error,
 )
 from ansible_collections.inference.fleet.plugins.module_utils.errors import FleetError
@@ -46,7 +45,7 @@ echo $? >"$0/{code}"
 _KEY_FILE, _CODE_FILE = ".api_key", ".exit_code"
 
 
-class ContainerRunner:
+class ContainerRunner(Python):
     """Runs clients in containers of an image that is on the host or can be pulled."""
 
     def __init__(
@@ -69,14 +68,6 @@ class ContainerRunner:
         self.pid: int | None = None
         self._call("prepare for benchmark containers", self._remove_stale)
         self.image_id: str | None = self._call(f"find or pull image {image}", self._need_image)
-
-    def version(self, distribution: str) -> str | None:
-        """Return the version of a Python distribution in the image."""
-        return self._python(VERSION, distribution)
-
-    def module(self, names: Sequence[str]) -> str | None:
-        """Return the first of the names of Python modules that the image has, as :class:`ProcessRunner` does."""
-        return self._python(MODULE, *names)
 
     def _python(self, code: str, *arguments: str) -> str | None:
         with self._container(["python3", "-c", code, *arguments], {}, None) as container:
@@ -109,7 +100,7 @@ class ContainerRunner:
                 self.pid = state["Pid"] or None
                 return None if state["Status"] in ("created", "running", "removing") else _exit_code(code)
 
-            return follow(poll, lambda: read(log), timeout, tick)
+            return follow(poll, lambda: read_log(log), timeout, tick)
 
     @contextmanager
     def _container(self, argv: Sequence[str], environment: Mapping[str, str], directory: Path | None) -> Iterator[Any]:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,18 @@ POLL_SECONDS = 0.5
 LOG = "output.log"
 # Of a line of a client's output in a message, in characters: vLLM prints all of its options in one.
 _WIDTH = 300
+
+_VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+_MODULE = """
+import importlib.util, sys
+def there(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+print(next(filter(there, sys.argv[1:]), ""))
+"""
+
 # Runs the client in its own process group and kills the group when the pipe on stdin closes, which also happens when
 # the module that holds the other end is killed outright.
 _GUARD = """
@@ -53,7 +66,23 @@ class TimeLimitError(FleetError):
     """A client was killed at its time limit."""
 
 
-class ProcessRunner:
+class Python(ABC):
+    """What has a Python of its own, which can be asked."""
+
+    def version(self, distribution: str) -> str | None:
+        """Return the version of a distribution; None where it is not there, or nothing tells."""
+        return self._python(_VERSION, distribution)
+
+    def module(self, names: Sequence[str]) -> str | None:
+        """Return the first of the names of modules that there is; None where none is, or nothing tells."""
+        return self._python(_MODULE, *names)
+
+    @abstractmethod
+    def _python(self, code: str, *arguments: str) -> str | None:
+        """Return what a short program says; None where there is no Python, or it failed."""
+
+
+class ProcessRunner(Python):
     """Runs clients that are installed on the host."""
 
     def __init__(self, executable: str) -> None:
@@ -67,16 +96,7 @@ class ProcessRunner:
         self.image_id = None
         self.pid: int | None = None
 
-    def version(self, distribution: str) -> str | None:
-        """Return the version of the Python distribution that the executable belongs to."""
-        return self._python(VERSION, distribution)
-
-    def module(self, names: Sequence[str]) -> str | None:
-        """Return the first of the names of Python modules that there is; None where none is, or nothing tells."""
-        return self._python(MODULE, *names)
-
     def _python(self, code: str, *arguments: str) -> str | None:
-        """Return what a short program says in the client's own Python; None where there is none, or it failed."""
         python = Path(self.executable).parent / "python3"
         if not python.exists():
             return None
@@ -118,7 +138,7 @@ class ProcessRunner:
         self.pid = guard.pid
         with terminated_as_error():
             try:
-                return follow(guard.poll, lambda: read(path), timeout, tick)
+                return follow(guard.poll, lambda: read_log(path), timeout, tick)
             finally:
                 self.pid = None
                 # The group outlives its leader where the client left processes.
@@ -126,18 +146,6 @@ class ProcessRunner:
                     os.killpg(guard.pid, signal.SIGKILL)
                 guard.wait()
                 guard.stdin.close()
-
-
-VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
-MODULE = """
-import importlib.util, sys
-def there(name):
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:
-        return False
-print(next(filter(there, sys.argv[1:]), ""))
-"""
 
 
 def follow(
@@ -162,7 +170,7 @@ def last_lines(log: str, count: int = 12) -> str:
     return "\n".join([line if len(line) <= _WIDTH else f"{line[:_WIDTH]} ..." for line in lines if line][-count:])
 
 
-def read(path: Path) -> str:
+def read_log(path: Path) -> str:
     # A client that logs much must not fill the memory.
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - 256 * 1024))

@@ -170,12 +170,7 @@ def _told(plan: Plan, simulated: bool, before: answers.Score | None, after: answ
 
 def _require_idle(plan: Plan, progress: Progress) -> str | None:
     """Return when nobody uses the engine, with a note where it does not tell."""
-
-    def waiting(text: str) -> None:
-        progress.require_asked()
-        progress.say(text)
-
-    return load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, waiting)
+    return load.require_idle(plan.endpoint, plan.api_key, plan.wait_idle, progress.say_asked)
 
 
 def _difference(workload: Workload, workloads: Sequence[Workload]) -> str:

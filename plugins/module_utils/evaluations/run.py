@@ -100,13 +100,9 @@ def require_endpoint(endpoint: Endpoint, whose: str, wanted: str) -> None:
 
 def require_idle(endpoint: Endpoint, wait: float, progress: Progress) -> None:
     """Return when nobody uses the engine, or it tells no load; BusyError after *wait* seconds."""
-
-    def waiting(text: str) -> None:
-        progress.require_asked()
-        progress.say(text)
-
     name = endpoint.served_model_name
-    load.require_idle(workload.Endpoint(endpoint.url, name, name, name), endpoint.api_key, wait, waiting)
+    asked = workload.Endpoint(endpoint.url, name, name, name)
+    load.require_idle(asked, endpoint.api_key, wait, progress.say_asked)
 
 
 def latest_log(place: Path) -> Path | None:
