@@ -142,12 +142,20 @@ def self_signed_reason(path: Path, now: datetime) -> str:
     if not path.exists():
         return "there is none yet"
     end = end_of(path)
-    return "it cannot be read" if end is None else _last_days(end, now, SELF_SIGNED_RENEW_DAYS)
+    if end is None:
+        return "it cannot be read"
+    last = last_days(end, now, SELF_SIGNED_RENEW_DAYS)
+    return f"it {last}" if last else ""
 
 
-def _last_days(end: datetime, now: datetime, days: int) -> str:
+def last_days(end: datetime, now: datetime, days: int) -> str:
+    """Return in words when a certificate ends of which less than *days* are left, empty for another one.
+
+    >>> last_days(datetime(2026, 12, 1), datetime(2026, 11, 26), 30)
+    'ends on 2026-12-01'
+    """
     word = "ended" if end < now else "ends"
-    return f"it {word} on {end:%Y-%m-%d}" if (end - now).days < days else ""
+    return f"{word} on {end:%Y-%m-%d}" if (end - now).days < days else ""
 
 
 def private_key() -> str:
@@ -207,8 +215,8 @@ def reason(path: Path, authorities: Path, host: str, use: str, now: datetime) ->
         return "it cannot be read"
     if f"DNS:{wanted_name(host, use)}" not in told.replace(",", " ").split():
         return "it is made out to another name"
-    if last := _last_days(end, now, RENEW_DAYS):
-        return last
+    if last := last_days(end, now, RENEW_DAYS):
+        return f"it {last}"
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as current:
         current.write(first(authorities.read_text(encoding="utf-8")))
         current.flush()

@@ -78,9 +78,8 @@ def problems(
     for each in shows:
         if each.ends is None:
             found.append(f"The certificate {each.whose}{each.what} cannot be read: {each.remedy}.")
-        elif (each.ends - now).days < each.days:
-            word = "ended" if each.ends < now else "ends"
-            found.append(f"The certificate {each.whose}{each.what} {word} on {each.ends:%Y-%m-%d}: {each.remedy}.")
+        elif last := certificates.last_days(each.ends, now, each.days):
+            found.append(f"The certificate {each.whose}{each.what} {last}: {each.remedy}.")
     for model, pool in sorted(pools.items()):
         mine = [each for each in servers if each.pool == pool]
         if not any(is_up(each) for each in mine):

@@ -21,6 +21,7 @@ from ansible_collections.inference.fleet.plugins.module_utils.reports import cha
 from ansible_collections.inference.fleet.plugins.module_utils.reports.changes import Change
 from ansible_collections.inference.fleet.plugins.module_utils.reports.cohorts import cost_per_million_output
 from ansible_collections.inference.fleet.plugins.module_utils.reports.overview import Report
+from ansible_collections.inference.fleet.plugins.module_utils.reports.places import Places
 from ansible_collections.inference.fleet.plugins.module_utils.results import comparison, noise, quality, words
 from ansible_collections.inference.fleet.plugins.module_utils.results.metrics import COMPARED
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Series, system, value
@@ -57,13 +58,6 @@ def detailed(report: Report, most: int = DETAILED) -> frozenset[str]:
             break
         kept.add(document["run_id"])
     return frozenset(kept)
-
-
-class Places(dict[Any, int]):
-    """Values in the order in which they were met, each with its place."""
-
-    def place(self, value: Any) -> int:
-        return self.setdefault(value, len(self))
 
 
 def _matter(report: Report) -> frozenset[str]:

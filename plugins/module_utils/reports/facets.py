@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.inference.fleet.plugins.module_utils.evaluations.kept import Told
+from ansible_collections.inference.fleet.plugins.module_utils.reports.places import Places
 from ansible_collections.inference.fleet.plugins.module_utils.results import words
 from ansible_collections.inference.fleet.plugins.module_utils.results.series import Document, Series, engine, profile
 
@@ -27,7 +28,7 @@ class Facets:
     """All that the parts of a page are of, each once, in the order of the series."""
 
     def __init__(self, every: Iterable[Series], evaluations: Iterable[Told], hosts: Iterable[tuple[str, bool]]) -> None:
-        self._places: dict[Facet, int] = {}
+        self._places = Places()
         self._of_host: dict[tuple[str, bool], list[int]] = {}
         for item in every:
             self._place(Facet(item.subject.model, item.subject.engine, item.subject.profile, *_host(item.subject)))
@@ -40,8 +41,7 @@ class Facets:
 
     def _place(self, facet: Facet) -> int:
         if facet not in self._places:
-            self._places[facet] = len(self._places)
-            self._of_host.setdefault((facet.host, facet.simulated), []).append(self._places[facet])
+            self._of_host.setdefault((facet.host, facet.simulated), []).append(self._places.place(facet))
         return self._places[facet]
 
     def of_runs(self, runs: Sequence[Document]) -> Any:
